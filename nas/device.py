@@ -1,0 +1,71 @@
+"""Which device, how it is made reproducible, and what kind it is."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from nas.errors import InputError
+
+
+def find_device(name: str = "auto") -> torch.device:
+    """The device of a name: "auto" is the first GPU, or the CPU where there is none.
+
+    Raises:
+        InputError: an unknown name, or a GPU that is not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()) or name == "cpu:":
+        raise InputError(f"unknown device {name!r}: allowed: auto, cpu, cuda, cuda:0, cuda:1, …")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f"device {name!r} is not there: this machine has {torch.cuda.device_count()} CUDA "
+            "devices that PyTorch can use; --device auto takes what there is"
+        )
+    return torch.device(name)
+
+
+def device_kind(device: torch.device) -> dict[str, str]:
+    """What results depend on: model, instruction set and versions. Same kind, same results."""
+    kind = {"type": device.type, "torch": torch.__version__}
+    if device.type == "cuda":
+        return kind | {"model": torch.cuda.get_device_name(device), "cuda": str(torch.version.cuda)}
+    return kind | {
+        "machine": platform.machine(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+@contextmanager
+def one_thread(device: torch.device) -> Iterator[None]:
+    """One thread for work on a CPU: the number of threads changes sums, and so results."""
+    before = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def reproducible(device: torch.device, wanted: bool) -> Iterator[None]:
+    """Deterministic algorithms on a GPU; otherwise cuDNN may choose by timing."""
+    if device.type != "cuda":
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(wanted)
+    torch.backends.cudnn.benchmark = not wanted
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]

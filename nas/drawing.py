@@ -1,0 +1,185 @@
+"""A pattern drawn: as lines of text for a terminal, and as a picture (matplotlib)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.errors import InputError
+from nas.genome import Genome
+from nas.plan import Plan, plan
+from nas.skeleton import Skeleton
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = {
+    "add": "#4477aa",
+    "scale": "#66ccee",
+    "channel": "#228833",
+    "attention": "#ccbb44",
+    "se": "#ee6677",
+    "gate": "#aa3377",
+    "dense": "#bbbbbb",
+    "concat": "#ee8866",
+}
+"""Paul Tol's colour-blind safe palette; merges of plugins are black."""
+PLAIN = "#ffffff"
+FORMATS = (".png", ".svg", ".pdf")
+MAX_LANES = 24
+
+
+def lanes(planned: Plan) -> list[list[tuple[int, int]]]:
+    """Skips as (source, target) nodes, spread over lanes so that none overlap within a lane."""
+    skips = sorted(
+        ((source, layer.index) for layer in planned.layers for source, _ in layer.skips),
+        key=lambda edge: (edge[1] - edge[0], edge[0]),
+    )
+    found: list[list[tuple[int, int]]] = []
+    for source, target in skips:
+        for lane in found:
+            if all(target <= a or b <= source for a, b in lane):
+                lane.append((source, target))
+                break
+        else:
+            found.append([(source, target)])
+    return found
+
+
+def text_rows(genome: Genome, skeleton: Skeleton) -> list[tuple[str, str, str, str, int, int]]:
+    """A row a node: (node, token, lanes, shape, parameters, MACs).
+
+    In the lanes ○ is where a skip starts, ● where it ends, ◉ both, │ where it passes.
+    """
+    planned = plan(genome, skeleton)
+    found = lanes(planned)
+    shown = found[:MAX_LANES]
+    rows = []
+    for node, shape in enumerate(planned.shapes):
+        marks = " ".join(_mark(lane, node) for lane in shown)
+        marks += " …" if len(found) > len(shown) else ""
+        part = planned.layers[node - 1] if node else planned.stem
+        token = planned.layers[node - 1].token if node else "stem"
+        rows.append(
+            (str(node), token, marks, "×".join(map(str, shape)), part.params, part.macs)
+        )
+    rows.append(("", "head", "", str(skeleton.classes), planned.head.params, planned.head.macs))
+    return rows
+
+
+def _mark(lane: list[tuple[int, int]], node: int) -> str:
+    starts = any(source == node for source, _ in lane)
+    ends = any(target == node for _, target in lane)
+    if starts or ends:
+        return "◉" if starts and ends else "○" if starts else "●"
+    return "│" if any(source < node < target for source, target in lane) else " "
+
+
+def draw(genome: Genome, skeleton: Skeleton, title: str = "") -> Figure:
+    """Arcs over a line of layers: colour is the merge, thickness the strength, shade the stage."""
+    from matplotlib.figure import Figure
+
+    planned = plan(genome, skeleton)
+    longest = max((layer.index - s for layer in planned.layers for s, _ in layer.skips), default=1)
+    count = len(planned.layers)
+    width = min(40.0, max(7.0, 0.62 * count + 1.5))
+    per_unit = width / (count + 2)
+    height = 2.1 + min(6.0, per_unit * longest * 0.55)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.add_subplot()
+    top = max(1.0, 0.28 + longest * 0.55) + 0.4
+    _stages(axes, planned, top)
+    _arcs(axes, planned)
+    _boxes(axes, planned, named=count <= 60)
+    axes.set_xlim(-0.8, count + 0.8)
+    axes.set_ylim(-0.75, top)
+    axes.set_aspect("equal")
+    axes.axis("off")
+    if title:
+        axes.set_title(title, fontsize=10)
+    _legend(axes, planned)
+    return figure
+
+
+def _stages(axes: Axes, planned: Plan, top: float) -> None:
+    stages: dict[int, list[int]] = {}
+    for layer in planned.layers:
+        stages.setdefault(layer.stage, []).append(layer.index)
+    for number, indices in stages.items():
+        left, right = indices[0] - 0.5, indices[-1] + 0.5
+        axes.axvspan(left, right, color="#000000", alpha=0.03 if number % 2 else 0.08, lw=0)
+        channels, rows, columns = planned.shapes[indices[-1]]
+        label = f"stage {number}: {channels}×{rows}×{columns}"
+        short = label if len(label) * 0.15 < right - left else f"{channels}"
+        axes.text((left + right) / 2, top - 0.08, short, ha="center", va="top", fontsize=8)
+
+
+def _arcs(axes: Axes, planned: Plan) -> None:
+    from matplotlib.patches import Arc
+
+    for layer in planned.layers:
+        for source, strength in layer.skips:
+            middle, span = (source + layer.index) / 2, layer.index - source
+            colour = COLOURS.get(layer.merge or "", "black")
+            thickness = 0.8 + 1.6 * min(strength, 2.0)
+            arc = Arc(
+                (middle, 0.28), span, span * 1.1, theta1=0, theta2=180, color=colour, lw=thickness
+            )
+            axes.add_patch(arc)
+            axes.plot(layer.index, 0.28, marker="v", color=colour, markersize=2 + thickness)
+
+
+def _boxes(axes: Axes, planned: Plan, named: bool) -> None:
+    from matplotlib.patches import FancyBboxPatch
+
+    for node in range(len(planned.shapes)):
+        merge = planned.layers[node - 1].merge if node else None
+        face = COLOURS.get(merge, "black") if merge else PLAIN
+        box = FancyBboxPatch(
+            (node - 0.3, -0.2), 0.6, 0.4, boxstyle="round,pad=0.02,rounding_size=0.1",
+            facecolor=face, edgecolor="black", lw=0.8,
+        )  # fmt: skip
+        axes.add_patch(box)
+        if named:
+            label = str(node) if node else "stem"
+            axes.text(node, -0.5, label, ha="center", va="center", fontsize=8)
+    axes.plot([0.32, len(planned.shapes) - 1.32], [0, 0], color="black", lw=0.8, zorder=0)
+
+
+def _legend(axes: Axes, planned: Plan) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    merges = dict.fromkeys(layer.merge for layer in planned.layers if layer.merge)
+    strengths = sorted({s for layer in planned.layers for _, s in layer.skips})
+    handles: list[Patch | Line2D] = [
+        Patch(facecolor=COLOURS.get(m, "black"), edgecolor="black", label=m) for m in merges
+    ]
+    if any(layer.merge is None for layer in planned.layers):
+        handles.append(Patch(facecolor=PLAIN, edgecolor="black", label="plain"))
+    if len(strengths) > 1:
+        handles += [
+            Line2D([], [], color="grey", lw=0.8 + 1.6 * min(s, 2.0), label=f"strength {s:g}")
+            for s in strengths
+        ]
+    axes.legend(
+        handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=len(handles),
+        fontsize=8, frameon=False,
+    )  # fmt: skip
+
+
+def save(figure: Figure, path: str | Path) -> Path:
+    """Writes a picture; the ending says the format.
+
+    Raises:
+        InputError: an unknown ending, or a place that cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in FORMATS:
+        raise InputError(f"{path}: pictures end in {', '.join(FORMATS)}")
+    try:
+        figure.savefig(path, dpi=150)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+    return path

@@ -1,0 +1,196 @@
+"""The genome: for every layer, which earlier nodes are added back in, how, and how strongly.
+
+Node 0 is the stem's output, node i the output of layer i. A skip of distance d into layer i starts
+at node i - d. The notation has one token a layer: `-` for plain, `add(1)`, `concat(1,3@0.5)`
+(distances 1 and 3, the second at strength 0.5), `add(1)*28` for 28 layers alike.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+
+from nas.errors import InputError, unknown
+from nas.merges import MERGES
+
+MAX_LAYERS = 10_000
+_TOKEN = re.compile(r"(?:(?P<plain>-)|(?P<merge>[A-Za-z_][\w-]*)\((?P<skips>[^()]*)\))(?:\*(?P<times>\d+))?")
+
+
+@dataclass(frozen=True, order=True)
+class Skip:
+    """An edge from the node `distance` before the layer's output, multiplied by `strength` > 0."""
+
+    distance: int
+    strength: float = 1.0
+
+    def __str__(self) -> str:
+        return f"{self.distance}" if self.strength == 1 else f"{self.distance}@{_number(self.strength)}"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer's skips and their merge; a plain layer has neither (`Layer()`)."""
+
+    merge: str | None = None
+    skips: tuple[Skip, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.merge}({','.join(map(str, self.skips))})" if self.skips else "-"
+
+
+@dataclass(frozen=True)
+class Genome:
+    """An immutable, hashable tuple of layers, validated when it is made.
+
+    Raises:
+        InputError: a layer is wrong; the message gives the layer, the value and what is allowed.
+    """
+
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", tuple(self.layers))
+        if not 1 <= len(self.layers) <= MAX_LAYERS:
+            raise InputError(f"a genome has 1 to {MAX_LAYERS} layers, not {len(self.layers)}")
+        for index, layer in enumerate(self.layers, 1):
+            _check(layer, index)
+
+    @classmethod
+    def parse(cls, notation: str) -> Genome:
+        """The genome of a notation such as `add(1)*4 - concat(1,3@0.5)*4`.
+
+        Raises:
+            InputError: malformed notation, with the column (from 1), or an impossible layer.
+        """
+        if not isinstance(notation, str):
+            raise InputError(f"a notation is a string, not {type(notation).__name__}")
+        layers: list[Layer] = []
+        for word in re.finditer(r"\S+", notation):
+            layers.extend(_parse_token(word.group(), word.start() + 1, len(layers)))
+        if not layers:
+            raise InputError("empty notation: one token a layer is needed, such as '- add(1)*8'")
+        return cls(tuple(layers))
+
+    @classmethod
+    def plain(cls, layers: int) -> Genome:
+        """`-*L`: no skips at all."""
+        return cls((Layer(),) * layers)
+
+    @classmethod
+    def residual(cls, layers: int) -> Genome:
+        """`add(1)*L`: the pattern of ResNet (He et al. 2015)."""
+        return cls((Layer("add", (Skip(1),)),) * layers)
+
+    @classmethod
+    def dense(cls, layers: int) -> Genome:
+        """`add(1) add(1,2) add(1,2,3)*(L-2)`: sums over up to three nodes back."""
+        return cls(
+            tuple(
+                Layer("add", tuple(Skip(d) for d in range(1, min(i, 3) + 1)))
+                for i in range(1, layers + 1)
+            )
+        )
+
+    def __str__(self) -> str:
+        runs = ((token, sum(1 for _ in run)) for token, run in groupby(map(str, self.layers)))
+        return " ".join(token if times == 1 else f"{token}*{times}" for token, times in runs)
+
+    def __repr__(self) -> str:
+        return f"Genome.parse({str(self)!r})"
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    @cached_property
+    def key(self) -> str:
+        """The canonical notation: equal keys are the same network on any skeleton."""
+        return str(self)
+
+    def to_json(self) -> str:
+        """`{"layers": [null, {"merge": "add", "skips": [[1, 0.5]]}]}`."""
+        layers = [
+            {"merge": layer.merge, "skips": [[s.distance, s.strength] for s in layer.skips]}
+            if layer.skips
+            else None
+            for layer in self.layers
+        ]
+        return json.dumps({"layers": layers})
+
+    @classmethod
+    def from_json(cls, text: str) -> Genome:
+        """The genome that `to_json` wrote.
+
+        Raises:
+            InputError: not JSON, another structure, or an impossible layer.
+        """
+        try:
+            entries = json.loads(text)["layers"]
+            layers = tuple(
+                Layer() if e is None else Layer(e["merge"], tuple(Skip(d, s) for d, s in e["skips"]))
+                for e in entries
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"not a genome in JSON ({type(error).__name__}: {error})") from None
+        return cls(layers)
+
+
+def _number(strength: float) -> str:
+    return repr(float(strength)).removesuffix(".0")
+
+
+def _check(layer: Layer, index: int) -> None:
+    where = f"layer {index} '{layer}'"
+    if not layer.skips:
+        if layer.merge is not None:
+            raise InputError(f"layer {index}: merge {layer.merge!r} has no skips; a plain layer has no merge")
+        return
+    if layer.merge not in MERGES:
+        raise unknown("merge", layer.merge, MERGES, place=where)
+    previous = 0
+    for skip in layer.skips:
+        d, s = skip.distance, skip.strength
+        if not isinstance(d, int) or isinstance(d, bool) or d < 1:
+            raise InputError(f"{where}: distance {d} is not a whole number from 1 to {index}")
+        if d > index:
+            raise InputError(f"{where}: distance {d} reaches before the stem; at most {index} here")
+        if d <= previous:
+            raise InputError(f"{where}: distances must be distinct and in rising order")
+        if isinstance(s, bool) or not isinstance(s, int | float) or not math.isfinite(s) or s <= 0:
+            raise InputError(f"{where}: strength {s} is not a finite number above 0")
+        previous = d
+
+
+def _parse_token(token: str, column: int, before: int) -> list[Layer]:
+    match = _TOKEN.fullmatch(token)
+    if not match:
+        raise InputError(
+            f"column {column}: {token!r} is not a layer; "
+            "write '-', 'add(1)', 'concat(1,3@0.5)' or 'add(1)*28'"
+        )
+    times = int(match["times"] or 1)
+    if not 1 <= times <= MAX_LAYERS - before:
+        raise InputError(f"column {column}: {token!r} makes {before + times} layers; 1 to {MAX_LAYERS} are allowed")
+    if match["plain"]:
+        return [Layer()] * times
+    skips, at = [], column + match.start("skips")
+    for word in match["skips"].split(","):
+        skips.append(_parse_skip(word, at))
+        at += len(word) + 1
+    return [Layer(match["merge"], tuple(sorted(skips)))] * times
+
+
+def _parse_skip(word: str, column: int) -> Skip:
+    distance, at, strength = word.partition("@")
+    try:
+        if not distance.isdecimal() or len(distance) > 6:
+            raise ValueError
+        return Skip(int(distance), float(strength) if at else 1.0)
+    except ValueError:
+        raise InputError(
+            f"column {column}: {word!r} is not a skip; write a distance such as '2', or '2@0.5' with a strength"
+        ) from None

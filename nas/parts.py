@@ -1,0 +1,170 @@
+"""What networks are made of, as plain data: every part knows its output shape, parameters and MACs.
+
+Blocks, stems, adapters and merges are declared once with these parts. The plan adds them up, the
+compiler turns each into a PyTorch module, so the two cannot disagree. Shapes are (C, H, W); one MAC
+is one multiply-add of a convolution or linear layer per image (bias, norm and activations are not
+counted, as in PyTorch's flop counter). No torch in here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Shape: TypeAlias = tuple[int, int, int]
+
+
+def strided(side: int, stride: int) -> int:
+    """Side of a map after a stride: ceil(side / stride), so strides in sequence multiply."""
+    return -(-side // stride)
+
+
+@dataclass(frozen=True)
+class Conv:
+    """Convolution with padding kernel // 2; `bias_start` fixes where a bias begins."""
+
+    inputs: Shape
+    channels: int
+    kernel: int = 1
+    stride: int = 1
+    bias: bool = False
+    bias_start: float | None = None
+
+    @property
+    def shape(self) -> Shape:
+        return (self.channels, *(strided(side, self.stride) for side in self.inputs[1:]))
+
+    @property
+    def params(self) -> int:
+        return self.channels * (self.inputs[0] * self.kernel**2 + self.bias)
+
+    @property
+    def macs(self) -> int:
+        _, height, width = self.shape
+        return self.channels * self.inputs[0] * self.kernel**2 * height * width
+
+
+@dataclass(frozen=True)
+class Norm:
+    """Batch normalisation over channels."""
+
+    shape: Shape
+    macs = 0
+
+    @property
+    def params(self) -> int:
+        return 2 * self.shape[0]
+
+
+@dataclass(frozen=True)
+class Linear:
+    inputs: Shape
+    features: int
+
+    @property
+    def shape(self) -> Shape:
+        return (self.features, 1, 1)
+
+    @property
+    def params(self) -> int:
+        return self.features * (self.inputs[0] + 1)
+
+    @property
+    def macs(self) -> int:
+        return self.features * self.inputs[0]
+
+
+@dataclass(frozen=True)
+class Vector:
+    """A learnt parameter of `size` values that all begin at `start`."""
+
+    size: int
+    start: float
+    macs = 0
+
+    @property
+    def params(self) -> int:
+        return self.size
+
+
+@dataclass(frozen=True)
+class Relu:
+    shape: Shape
+    params = macs = 0
+
+
+@dataclass(frozen=True)
+class Sigmoid:
+    shape: Shape
+    params = macs = 0
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """3×3 maximum, stride 2, padding 1."""
+
+    inputs: Shape
+    params = macs = 0
+
+    @property
+    def shape(self) -> Shape:
+        return (self.inputs[0], *(strided(side, 2) for side in self.inputs[1:]))
+
+
+@dataclass(frozen=True)
+class GlobalPool:
+    """Mean over the map, kept as (C, 1, 1)."""
+
+    inputs: Shape
+    params = macs = 0
+
+    @property
+    def shape(self) -> Shape:
+        return (self.inputs[0], 1, 1)
+
+
+@dataclass(frozen=True)
+class Subsample:
+    """Option A: every stride-th pixel, new channels filled with zeros (He et al. 2015)."""
+
+    inputs: Shape
+    channels: int
+    stride: int
+    params = macs = 0
+
+    @property
+    def shape(self) -> Shape:
+        return (self.channels, *(strided(side, self.stride) for side in self.inputs[1:]))
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Named parts, each reading the one before."""
+
+    steps: tuple[tuple[str, Part], ...]
+
+    @classmethod
+    def of(cls, **steps: Part | None) -> Chain:
+        """A chain of the given parts in order; None (a norm that is switched off) is left out."""
+        return cls(tuple((name, part) for name, part in steps.items() if part is not None))
+
+    def __iter__(self) -> Iterator[tuple[str, Part]]:
+        return iter(self.steps)
+
+    @property
+    def shape(self) -> Shape:
+        return self.steps[-1][1].shape
+
+    @property
+    def params(self) -> int:
+        return sum(part.params for _, part in self.steps)
+
+    @property
+    def macs(self) -> int:
+        return sum(part.macs for _, part in self.steps)
+
+
+Part: TypeAlias = (
+    Conv | Norm | Linear | Vector | Relu | Sigmoid | MaxPool | GlobalPool | Subsample | Chain
+)

@@ -1,0 +1,57 @@
+"""Merges, blocks, stems, data, spaces and strategies from a user's own file."""
+
+from __future__ import annotations
+
+import hashlib
+import runpy
+from importlib import import_module
+from pathlib import Path
+
+from nas.errors import InputError
+
+TABLES = {
+    "MERGES": "nas.merges",
+    "BLOCKS": "nas.blocks",
+    "STEMS": "nas.blocks",
+    "SOURCES": "nas.data",
+    "STRATEGIES": "nas.evolution",
+    "MUTATIONS": "nas.mutations",
+}
+"""A table's name, in a plugin as in the module that owns it."""
+
+
+def load_plugin(path: str | Path, **more: dict) -> str:
+    """Adds what a Python file defines in tables of these names to the framework's.
+
+    A file with `MERGES = {"mine": MyMerge()}` adds the merge `mine`.
+
+    Args:
+        more: further tables by name.
+
+    Returns:
+        A hash of the file, for the record.
+
+    Raises:
+        InputError: not a readable Python file, none of the tables, or a name that is taken.
+    """
+    path = Path(path)
+    try:
+        source = path.read_bytes()
+        defined = runpy.run_path(str(path))
+    except Exception as error:
+        raise InputError(f"--plugin {path}: {type(error).__name__}: {error}") from None
+    names = [name for name in (*TABLES, "SPACES") if name in defined]
+    if not names:
+        raise InputError(f"--plugin {path}: defines none of the tables {', '.join(TABLES)}, SPACES")
+    for name in names:
+        if name in TABLES:
+            owner = getattr(import_module(TABLES[name]), name)
+        elif name in more:
+            owner = more[name]
+        else:
+            continue
+        for key, value in defined[name].items():
+            if key in owner:
+                raise InputError(f"--plugin {path}: {name} has an entry {key!r} already")
+            owner[key] = value
+    return hashlib.blake2b(source, digest_size=8).hexdigest()

@@ -1,0 +1,68 @@
+"""The proxy: the short training that stands for a long one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from nas.errors import InputError, unknown
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """Settings of one training: SGD with Nesterov momentum, linear warm-up, then linear decay to 0.
+
+    Raises:
+        InputError: a number out of range or an unknown name.
+    """
+
+    epochs: int = 4
+    images: int | None = None
+    """Training images, a stratified subset; None is all of them."""
+    validation_images: int | None = None
+    """Validation images, a stratified subset; None is all of them."""
+    resolution: int | None = None
+    """Side in pixels to which pictures are shrunk; None leaves them."""
+    batch: int = 64
+    learning_rate: float = 0.1
+    """Peak learning rate."""
+    warmup: float = 0.2
+    """Share of all steps in which the learning rate rises."""
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    """On weights of convolutions and linear layers, not on norms, biases and merges."""
+    label_smoothing: float = 0.0
+    augment: Literal["none", "crop", "crop-flip"] = "none"
+    """Random crop from a border of an eighth of the side, and horizontal flip."""
+    calibration_images: int = 256
+    """Training images over which batch norm's statistics are taken before a score; 0 keeps the
+    running averages, which lag behind after few steps."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """bf16 is autocast; auto is bf16 on a GPU and fp32 on a CPU, and is recorded as resolved."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch", "images", "validation_images", "resolution"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"proxy: {name} is {value}; it must be at least 1")
+        if self.calibration_images < 0:
+            raise InputError(f"proxy: calibration_images is {self.calibration_images}, below 0")
+        for name in ("learning_rate", "momentum", "weight_decay"):
+            value = getattr(self, name)
+            if not 0 <= value < float("inf"):
+                raise InputError(f"proxy: {name} is {value}; it must be a finite number from 0")
+        for name in ("warmup", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"proxy: {name} is {getattr(self, name)}; it must be in [0, 1)")
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise unknown(name, getattr(self, name), allowed, place="proxy")
+
+    def resolved(self, device_kind: str) -> Proxy:
+        """This proxy with `precision` chosen for a kind of device, "cpu" or "cuda"."""
+        if self.precision != "auto":
+            return self
+        return replace(self, precision="bf16" if device_kind == "cuda" else "fp32")
+
+
+_CHOICES = {"augment": ("none", "crop", "crop-flip"), "precision": ("auto", "fp32", "bf16")}

@@ -1,0 +1,55 @@
+"""Settings from files: dataclasses from plain mappings, checked strictly, with one-line errors."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from nas.errors import InputError, unknown
+
+T = TypeVar("T")
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The content of a TOML file.
+
+    Raises:
+        InputError: not readable, or not TOML (with line and column).
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def check_keys(given: Mapping[str, Any], allowed: Mapping[str, Any] | list[str], place: str) -> None:
+    """Raises InputError, with the nearest names, for a key that is not allowed."""
+    for key in given:
+        if key not in allowed:
+            raise unknown("key", key, allowed, place=place)
+
+
+def from_mapping(kind: type[T], values: Mapping[str, Any], place: str) -> T:
+    """A settings dataclass from a mapping; lists become tuples, tables become nested dataclasses.
+
+    Raises:
+        InputError: an unknown key, a value of the wrong type, or a value that the class refuses.
+    """
+    if not isinstance(values, Mapping):
+        raise InputError(f"{place}: a table is needed, not {values!r}")
+    check_keys(values, [field.name for field in fields(kind)], place)  # type: ignore[arg-type]
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(values, default=str), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        if first["type"] == "value_error":  # raised by the class itself
+            raise InputError(f"{place}: {first['ctx']['error']}") from None
+        given = "" if first["type"] == "missing" else f" (given: {first['input']!r})"
+        raise InputError(f"{place}: {where}: {first['msg'].lower()}{given}") from None

@@ -1,0 +1,6 @@
+"""The named search spaces: `SPACES["digits9"]`, and spaces from TOML files."""
+
+from search_spaces.file import load_space
+from search_spaces.named import SPACES
+
+__all__ = ["SPACES", "load_space"]

@@ -1,0 +1,78 @@
+"""A user's own search space in a TOML file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from nas.errors import InputError, unknown
+from nas.proxy import Proxy
+from nas.settings import check_keys, from_mapping, read_toml
+from nas.skeleton import Skeleton
+from nas.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The `[space]` table."""
+
+    distances: tuple[int, ...]
+    merges: tuple[str, ...]
+    strengths: tuple[float, ...]
+
+
+def load_space(path: str | Path, spaces: dict[str, SearchSpace]) -> SearchSpace:
+    """The space that a TOML file describes; its name is the file's.
+
+    Tables `[skeleton]`, `[space]` (distances, merges, strengths), `[proxy]`, `[final]`, and the
+    keys `data` and `base`: what is not given comes from the space that `base` names.
+
+    Raises:
+        InputError: unreadable, unknown or mistyped keys, impossible values; names file and key.
+    """
+    given = read_toml(path)
+    check_keys(given, ["base", "data", *TABLES], str(path))
+    base = given.get("base")
+    if base is not None and base not in spaces:
+        raise unknown("space", base, spaces, place=f"{path}: base")
+    if base is None and "skeleton" not in given:
+        raise InputError(f'{path}: a [skeleton] table or base = "…" is needed')
+    start = spaces[base] if base is not None else None
+    made: dict[str, Any] = {}
+    for name, kind in TABLES.items():
+        source = start if name == "space" else getattr(start, name, None)
+        defaults = {f.name: getattr(source, f.name) for f in fields(kind)} if source else {}
+        if name in given:
+            table, place = given[name], f"{path} [{name}]"
+            if not isinstance(table, dict):
+                raise InputError(f"{place}: must be a table, not {table!r}")
+            made[name] = from_mapping(kind, {**_plain(defaults), **table}, place)
+        elif source:
+            made[name] = kind(**defaults)
+    choices = vars(made.pop("space", None) or Choices((1, 2, 3), ("add", "concat"), (0.5, 1.0)))
+    data = given.get("data", start.data if start else "digits")
+    if not isinstance(data, str):
+        raise InputError(f"{path}: data must be a string, not {data!r}")
+    try:
+        return SearchSpace(**made, **choices, data=data, name=Path(path).stem)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+TABLES: dict[str, type] = {
+    "skeleton": Skeleton,
+    "space": Choices,
+    "proxy": Proxy,
+    "final": Proxy,
+}
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Nested dataclasses as mappings."""
+    return {
+        key: [asdict(v) if is_dataclass(v) else v for v in value]
+        if isinstance(value, tuple)
+        else value
+        for key, value in values.items()
+    }

@@ -1,0 +1,79 @@
+"""The named search spaces, one constant each.
+
+A space carries the input shape and classes of its usual data; a search on other data replaces them.
+"""
+
+from nas.proxy import Proxy
+from nas.skeleton import Skeleton, Stage
+from nas.space import SearchSpace
+
+MERGES = ("add", "scale", "se", "gate", "concat")
+"""What the named spaces choose from; `dense` doubles a layer and is left to those who want it."""
+
+
+def _three_stages(layers: int) -> tuple[Stage, ...]:
+    """Three stages of 16, 32 and 64 channels (He et al. 2015, section 4.2)."""
+    return (Stage(layers, 16), Stage(layers, 32, 2), Stage(layers, 64, 2))
+
+
+DIGITS9 = SearchSpace(
+    Skeleton((1, 8, 8), 10, _three_stages(3)),
+    merges=MERGES,
+    data="digits",
+    proxy=Proxy(epochs=2, learning_rate=0.02),
+    name="digits9",
+)
+
+FASHION9 = SearchSpace(
+    Skeleton((1, 28, 28), 10, _three_stages(3)),
+    merges=MERGES,
+    data="fashion-mnist",
+    proxy=Proxy(epochs=2, images=6000, validation_images=4000, resolution=14),
+    name="fashion9",
+)
+
+CIFAR9 = SearchSpace(
+    Skeleton((3, 32, 32), 10, _three_stages(3)),
+    merges=MERGES,
+    data="cifar10",
+    proxy=Proxy(epochs=4, images=10_000, resolution=16, batch=128, augment="crop-flip"),
+    name="cifar9",
+)
+
+CIFAR27 = SearchSpace(
+    Skeleton((3, 32, 32), 10, _three_stages(9)),
+    distances=(1, 2, 3, 4),
+    merges=MERGES,
+    data="cifar10",
+    proxy=Proxy(epochs=4, images=10_000, resolution=16, batch=128, augment="crop-flip"),
+    name="cifar27",
+)
+
+EXERCISE28 = SearchSpace(
+    Skeleton((3, 32, 32), 10, (Stage(28, 64),), stem="7x7", bias=True),
+    distances=(1, 2, 3, 4),
+    merges=MERGES,
+    data="cifar10",
+    proxy=Proxy(epochs=3, images=10_000, batch=128, augment="crop-flip"),
+    name="exercise28",
+)
+
+RESNET50 = SearchSpace(
+    Skeleton(
+        (3, 224, 224),
+        1000,
+        (Stage(3, 64), Stage(4, 128, 2), Stage(6, 256, 2), Stage(3, 512, 2)),
+        stem="7x7",
+        block="bottleneck",
+        init="he",
+    ),
+    distances=(1, 2, 3),
+    merges=MERGES,
+    data="imagenet",
+    proxy=Proxy(epochs=5, batch=256, learning_rate=0.2, augment="crop-flip"),
+    name="resnet50",
+)
+
+SPACES: dict[str, SearchSpace] = {
+    space.name: space for space in (DIGITS9, FASHION9, CIFAR9, CIFAR27, EXERCISE28, RESNET50)
+}

@@ -1,0 +1,172 @@
+"""The command `nas`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from nas.drawing import draw, save
+from nas.errors import InputError
+from nas.genome import Genome
+from nas.settings import check_keys, read_toml
+from search_spaces import SPACES
+
+EXIT_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="skipnas")
+def app() -> None:
+    """Search for skip-connection patterns: which layers to connect, how, and how strongly."""
+
+
+def _config(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
+    """Makes the values of a TOML file the defaults of the command's options."""
+    if path is None:
+        return None
+    values = read_toml(path)
+    options = [p.name for p in context.command.params if p.name != "config"]
+    check_keys(values, [name for name in options if name], str(path))
+    for key, value in values.items():
+        if isinstance(value, dict):
+            raise InputError(f"{path}: {key} must be a value, not a table")
+        if key == "objectives" and isinstance(value, list):
+            values[key] = ",".join(map(str, value))
+        elif key == "evaluations" and (isinstance(value, bool) or not isinstance(value, int)):
+            raise InputError(f"{path}: evaluations must be a whole number, not {value!r}")
+    context.default_map = {**(context.default_map or {}), **values}
+    return path
+
+
+plugin_option = click.option(
+    "--plugin", "plugins", multiple=True, type=click.Path(path_type=Path),
+    help="Python file with merges, blocks, data or strategies of your own; repeatable.",
+)  # fmt: skip
+
+
+@app.command()
+@click.option("--config", type=click.Path(path_type=Path), is_eager=True, callback=_config,
+              help="TOML file with values for these options (names with underscores).")  # fmt: skip
+@click.option("--space", default="digits9", show_default=True, help="A named space (nas spaces) or a .toml file.")
+@click.option("--data", help="digits, fashion-mnist, cifar10, cifar100, a folder of images by class, or an .npz file. [default: the space's usual data]")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Where data sets lie or are downloaded to. [default: ~/.cache/skipnas]")
+@click.option("--strategy", default="regularized", show_default=True, help="regularized, mu-plus-lambda, nsga2 or random.")
+@click.option("--evaluations", type=int, default=120, show_default=True, help="Trials in the study, the three hand-made patterns among them.")
+@click.option("--max-seconds", type=float, help="No new proposals after this time.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of proposals, weights and batches.")
+@click.option("--objectives", help="accuracy, or accuracy with params and macs, comma-separated. [default: accuracy; nsga2: accuracy,params]")
+@click.option("--max-params", type=int, help="No candidate with more parameters.")
+@click.option("--max-macs", type=int, help="No candidate with more multiply-adds an image.")
+@click.option("--population", type=int, default=16, show_default=True, help="Individuals that can be parents at a time.")
+@click.option("--workers", type=int, help="Processes that evaluate, at most --lag. [default: one a core, or one a GPU]")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--fast", is_flag=True, help="On a GPU: faster algorithms whose results do not repeat exactly.")
+@click.option("--study", help="Name of the study. [default: follows from the settings]")
+@click.option("--storage", default="sqlite:///nas.db", show_default=True, help="Any Optuna storage URL, or a journal file (.log).")
+@click.option("--lag", type=int, default=8, show_default=True, help="Proposal k sees the results before k - lag.")
+@click.option("--finalists", type=int, default=3, show_default=True, help="Best candidates to train longer and test; 0 leaves it out.")
+@click.option("--finalist-seeds", type=int, default=5, show_default=True, help="Fresh seeds for each of them.")
+@click.option("--split-seed", type=int, default=0, show_default=True, help="Of the split into training, validation and test images.")
+@plugin_option
+@click.option("--picture", default="{study}.png", show_default=True, help="Where the best pattern's picture goes; '' for none.")
+@click.option("--quiet", "-q", is_flag=True, help="Only the result.")
+@click.option("--json", "as_json", is_flag=True, help="JSON lines for scripts.")
+def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **options: Any) -> None:
+    """Search a space for the best skip pattern; the same command again goes on.
+
+    \b
+    nas search
+    nas search --space fashion9 --data fashion-mnist --evaluations 60
+    nas search --strategy nsga2 --objectives accuracy,macs
+    nas search --space my.toml --storage postgresql://… --workers 8
+    """
+    import optuna
+
+    from studies.console import ConsoleView, JsonView
+    from studies.run import Request, run_search
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    request = Request(**options)
+    console = Console()
+    view = JsonView(request) if as_json else ConsoleView(console, request, quiet, picture or None)
+    try:
+        run_search(request, view)
+    except KeyboardInterrupt:
+        if isinstance(view, ConsoleView):
+            view.stop()
+        command = shlex.join(["nas", *sys.argv[1:]])
+        print(f"\nStopped; all finished evaluations are kept. Go on with:\n  {command}", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+@app.command(context_settings={"ignore_unknown_options": True})  # a notation may begin with -
+@click.argument("notation")
+@click.option("--space", help="The space whose skeleton it is shown on. [default: one stage of basic blocks]")
+@click.option("--out", type=click.Path(path_type=Path), help="Write a picture: .png, .svg or .pdf.")
+@plugin_option
+def show(notation: str, space: str | None, out: Path | None, plugins: tuple[Path, ...]) -> None:
+    """Draw a pattern, with its layers, parameters and MACs.
+
+    \b
+    nas show "add(1)*9" --space digits9
+    nas show "- add(1,2@0.5)*8" --space fashion9 --out pattern.png
+    """
+    from nas.plan import plan
+    from nas.plugins import load_plugin
+    from nas.skeleton import Skeleton, Stage
+    from studies.spaces import find_space
+    from studies.tables import count, drawing
+
+    for plugin in plugins:
+        load_plugin(plugin, SPACES=SPACES)
+    genome = Genome.parse(notation)
+    skeleton = (
+        find_space(space).skeleton if space else Skeleton((3, 32, 32), 10, (Stage(len(genome), 16),))
+    )
+    planned = plan(genome, skeleton)
+    console = Console()
+    console.print(drawing(genome, skeleton, costs=True))
+    console.print(f"{genome}", soft_wrap=True, highlight=False)
+    console.print(f"{planned.params:,} parameters, {planned.macs:,} MACs ({count(planned.macs)})")
+    if out:
+        console.print(f"Picture: {save(draw(genome, skeleton, str(genome)[:100]), out)}", soft_wrap=True)
+
+
+@app.command()
+@click.argument("name", required=False)
+@plugin_option
+def spaces(name: str | None, plugins: tuple[Path, ...]) -> None:
+    """List the search spaces with their sizes, or tell all about one (a name or a .toml file)."""
+    from nas.plugins import load_plugin
+    from studies.spaces import find_space
+    from studies.tables import space_table, spaces_table
+
+    for plugin in plugins:
+        load_plugin(plugin, SPACES=SPACES)
+    console = Console()
+    if name:
+        console.print(space_table(find_space(name)))
+        return
+    console.print(spaces_table(SPACES))
+    console.print("nas spaces NAME tells all about one; a space of your own is a TOML file.")
+
+
+def main() -> None:
+    """Runs the command; what is wrong in the input is one line and exit code 2."""
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+    except click.ClickException as error:
+        print(f"error: {error.format_message()}", file=sys.stderr)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        sys.exit(0)
+    sys.exit(EXIT_INPUT)

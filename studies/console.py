@@ -1,0 +1,186 @@
+"""What a person or a script sees of a search: live progress, plain lines, JSON lines, tables."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from nas.drawing import draw, save
+from studies.run import Request, Result, View
+from studies.search import Event
+from studies.settings import SearchSettings
+from studies.store import Store
+from studies.tables import count, drawing, finalists_table, percent
+
+
+class ConsoleView(View):
+    """Progress on a terminal, a line now and then elsewhere, and the tables at the end."""
+
+    def __init__(self, console: Console, request: Request, quiet: bool, picture: str | None):
+        self.console, self.request, self.quiet, self.picture = console, request, quiet, picture
+        self.progress: Progress | None = None
+        self.best = "-"
+        self.fresh = 0
+        self.clock = time.monotonic()
+
+    def started(self, settings: SearchSettings, store: Store, done: int, workers: int) -> None:
+        self.total, self.done = max(self.request.evaluations, done), done
+        self.clock = time.monotonic()
+        self.settings = settings
+        if self.quiet:
+            return
+        space, data = settings.space, settings.data
+        self.console.print(
+            f"Searching [bold]{space.name}[/] ({len(space.genes)} genes, {count(space.distinct)} "
+            f"genomes) on [bold]{data.name}[/] with {settings.strategy}; {workers} worker"
+            f"{'s' if workers > 1 else ''} on {settings.device['type']}, {space.proxy.precision}."
+        )
+        resumed = f", going on after {done} trials" if done else ""
+        self.console.print(f"Study {store.name} in {self.request.storage}{resumed}.", soft_wrap=True)
+        self._bar("evaluations", self.total, self.done)
+
+    def _bar(self, what: str, total: int, done: int) -> None:
+        self.stop()
+        if self.quiet or not self.console.is_terminal:
+            return
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=self.console,
+        )
+        self.task = self.progress.add_task(what, total=total, completed=done, note="")
+        self.progress.start()
+
+    def evaluated(self, event: Event) -> None:
+        self.fresh += 1
+        self.done += 1
+        minutes = (time.monotonic() - self.clock) / 60
+        rate = self.fresh / max(minutes, 1e-9)
+        left = max(0, self.total - self.done) / max(rate, 1e-9) * 60
+        if event.best:
+            self.best = f"{percent(event.evaluation.accuracy)} (trial {event.number})"
+        note = f"best {self.best} · {rate:.0f}/min · {left:.0f} s left"
+        if self.progress:
+            self.progress.update(self.task, completed=self.done, note=note)
+        elif not self.quiet and (self.done % max(1, self.total // 10) == 0):
+            self.console.print(f"{self.done}/{self.total} {note}", soft_wrap=True)
+        if event.evaluation.status == "failed" or (event.evaluation.why and not self.quiet):
+            line = f"trial {event.number} {event.evaluation.status}: {event.evaluation.why}"
+            self.console.print(Text(line, "yellow"), soft_wrap=True)
+
+    def finals(self, done: int, total: int) -> None:
+        if self.quiet:
+            return
+        if self.progress is None or self.progress.tasks[0].description != "finalists":
+            self._bar("finalists", total, done)
+            if self.progress is None and done == 0:
+                self.console.print(f"Training finalists ({total} trainings) …")
+        if self.progress:
+            self.progress.update(self.task, completed=done)
+
+    def stop(self) -> None:
+        if self.progress:
+            self.progress.stop()
+            self.progress = None
+
+    def ended(self, result: Result) -> None:
+        self.stop()
+        skeleton = result.settings.space.skeleton
+        outcome = result.outcome
+        finished = sum(t.state.is_finished() for t in result.trials)
+        if outcome.reason == "exhausted":
+            self.console.print(f"Ended early: {outcome.why}.", soft_wrap=True)
+        elif outcome.reason == "clock":
+            self.console.print(f"The time is up after {finished} evaluations.")
+        if result.best is None:
+            self.console.print("No candidate of the space could be trained.")
+            return
+        trial = result.best
+        if not self.quiet:
+            self.console.print()
+            self.console.print(drawing(trial.genome, skeleton))
+        self.console.print(
+            f"Best of {finished} by the proxy: trial {trial.number}, validation accuracy "
+            f"{percent(trial.attrs['accuracy'])}",
+        )
+        self.console.print(Text(f"  {trial.genome}", "bold"), soft_wrap=True)
+        if result.finalists:
+            self.console.print(finalists_table(result.finalists))
+        if not self.quiet:
+            self._next(result)
+
+    def _next(self, result: Result) -> None:
+        assert result.best is not None
+        genome, space = result.best.genome, result.settings.space
+        if self.picture:
+            title = f"{result.study}, trial {result.best.number}"
+            path = save(draw(genome, space.skeleton, title), self.picture.format(study=result.study))
+            self.console.print(f"Picture: {path}", soft_wrap=True)
+        arguments = sys.argv[1:]
+        more = 2 * max(self.request.evaluations, len(result.trials))
+        commands = {
+            "the dashboard": ["optuna-dashboard", result.storage],
+            "the pattern's table": ["nas", "show", str(genome), "--space", self.request.space],
+            "go on": ["nas", *_without(arguments, "--evaluations"), "--evaluations", str(more)],
+        }
+        self.console.print("Next:")
+        for what, command in commands.items():
+            self.console.print(f"  {shlex.join(command)}  [dim]# {what}[/]", soft_wrap=True, highlight=False)
+
+
+class JsonView(View):
+    """One JSON object a line on standard output: started, evaluated, finalist, ended."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+
+    def _line(self, event: str, **values: object) -> None:
+        print(json.dumps({"event": event, **values}), flush=True)
+
+    def started(self, settings: SearchSettings, store: Store, done: int, workers: int) -> None:
+        self._line(
+            "started", study=store.name, storage=self.request.storage, done=done, workers=workers
+        )
+
+    def evaluated(self, event: Event) -> None:
+        e = event.evaluation
+        self._line(
+            "evaluated", number=event.number, notation=str(event.genome), status=e.status,
+            accuracy=e.accuracy, values=event.values, params=e.params, macs=e.macs,
+            seconds=round(e.seconds, 3), role=event.role, best=event.best, why=e.why,
+        )  # fmt: skip
+
+    def ended(self, result: Result) -> None:
+        for row in result.finalists:
+            self._line(
+                "finalist", name=row.name, notation=str(row.genome), accuracies=row.accuracies,
+                params=row.params, macs=row.macs, difference=row.difference, p=row.p,
+            )  # fmt: skip
+        best = result.best
+        self._line(
+            "ended", reason=result.outcome.reason, trials=len(result.trials),
+            best=best.number if best else None, notation=str(best.genome) if best else None,
+        )  # fmt: skip
+
+
+def _without(arguments: Sequence[str], option: str) -> list[str]:
+    """The arguments less an option and its value."""
+    kept, skip = [], False
+    for argument in arguments:
+        if skip:
+            skip = False
+        elif argument == option:
+            skip = True
+        elif not argument.startswith(f"{option}="):
+            kept.append(argument)
+    return kept

@@ -1,0 +1,162 @@
+"""Finalists: the best candidates and the hand-made patterns, trained longer, scored once on the test set.
+
+They are a study of their own beside the search's, a trial for every (genome, seed), so a run that
+was interrupted goes on, and a finalist of a larger budget is trained only where it is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+from scipy import stats
+
+from nas.evaluation import Evaluation
+from nas.genome import Genome
+from nas.plan import plan
+from nas.proxy import Proxy
+from nas.workers import Finished, Job, Workers
+from studies.settings import SearchSettings
+from studies.store import Store
+
+FRESH_SEEDS = 1_000_000
+"""Finalists' seeds start here, times one more than the search's seed: never a search's own."""
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A row of the finalists' table."""
+
+    name: str
+    """`trial 17`, or a hand-made pattern's name."""
+    genome: Genome
+    accuracies: tuple[float, ...]
+    """Test accuracy by seed; 0 where the training diverged."""
+    params: int
+    macs: int
+    difference: float | None = None
+    """Mean of the paired differences to the residual pattern, over seeds."""
+    p: float | None = None
+    """Two-sided paired t-test against it, corrected for the number of finalists (Holm 1979)."""
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.accuracies))
+
+    @property
+    def std(self) -> float:
+        """Sample standard deviation over seeds; nan for one."""
+        return float(np.std(self.accuracies, ddof=1)) if len(self.accuracies) > 1 else float("nan")
+
+
+def final_settings(settings: SearchSettings, proxy: Proxy, study: str) -> dict:
+    """What decides a finalist's score, recorded in their study."""
+    record = settings.record()
+    kept = {key: record[key] for key in ("data", "fast", "plugins", "trainer", "device")}
+    skeleton, own_proxy = asdict(settings.space.skeleton), asdict(proxy)
+    return {**kept, "finalists_of": study, "skeleton": skeleton, "proxy": own_proxy}
+
+
+def fresh_seeds(seed: int, count: int) -> list[int]:
+    return [FRESH_SEEDS * (seed + 1) + index for index in range(count)]
+
+
+def run_finalists(
+    entries: Sequence[tuple[str, Genome]],
+    settings: SearchSettings,
+    proxy: Proxy,
+    seeds: Sequence[int],
+    store: Store,
+    workers: Workers,
+    on_result: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Finalist]:
+    """Trains every entry over all seeds (what is recorded is not trained again) and compares.
+
+    Args:
+        entries: (name, genome); the one named "residual" is what the others are compared with.
+        store: the finalists' study, owned by this process.
+        on_result: called with (trainings done, trainings in all).
+    """
+    scores = {(t.attrs["key"], t.attrs["seed"]): t for t in store.trials()}
+    wanted = [(genome, seed) for seed in seeds for _, genome in entries]
+    queue: list[tuple[int, Genome, int]] = []
+    number = len(scores)
+    for genome, seed in wanted:
+        trial = scores.get((genome.key, seed))
+        if trial is None:
+            planned = plan(genome, settings.space.skeleton)
+            attrs = {"seed": seed, "params": planned.params, "macs": planned.macs, "role": "final"}
+            store.add(number, genome, None, attrs)
+            queue.append((number, genome, seed))
+            number += 1
+        elif not trial.state.is_finished():
+            queue.append((trial.number, genome, seed))
+    results = {k: float(t.attrs["accuracy"]) for k, t in scores.items() if t.state.is_finished()}
+    on_result(len(wanted) - len(queue), len(wanted))
+    for evaluation in _train(queue, proxy, store, workers):
+        results[evaluation.genome.key, evaluation.seed] = evaluation.accuracy
+        done = sum((genome.key, seed) in results for genome, seed in wanted)
+        on_result(done, len(wanted))
+    rows = [
+        Finalist(
+            name,
+            genome,
+            tuple(results[genome.key, seed] for seed in seeds),
+            plan(genome, settings.space.skeleton).params,
+            plan(genome, settings.space.skeleton).macs,
+        )
+        for name, genome in entries
+    ]
+    return compare(rows)
+
+
+def _train(
+    queue: Sequence[tuple[int, Genome, int]], proxy: Proxy, store: Store, workers: Workers
+) -> Iterator[Evaluation]:
+    jobs = [Job(number, genome, proxy, seed, "test") for number, genome, seed in queue]
+    running = 0
+    while jobs or running:
+        while jobs and workers.idle:
+            workers.submit(jobs.pop(0))
+            running += 1
+        for report in workers.reports(timeout=5):
+            if isinstance(report, Finished):
+                store.finish(report.number, report.evaluation, [report.evaluation.accuracy])
+                running -= 1
+                yield report.evaluation
+
+
+def compare(rows: Sequence[Finalist]) -> list[Finalist]:
+    """Adds each row's paired difference to the residual pattern, and p to those found by search.
+
+    Hand-made patterns were not selected, so they are not among the comparisons corrected for.
+    """
+    reference = next((row for row in rows if row.name == "residual"), None)
+    if reference is None:
+        return list(rows)
+    compared, tested = [], []
+    for row in rows:
+        if row is reference:
+            compared.append(row)
+            continue
+        deltas = np.subtract(row.accuracies, reference.accuracies)
+        p = None
+        if row.name.startswith("trial") and len(deltas) > 1:
+            constant = np.ptp(deltas) == 0  # t is not defined; equal scores are no evidence
+            p = 1.0 if constant else float(stats.ttest_1samp(deltas, 0.0).pvalue)
+            tested.append(len(compared))
+        compared.append(replace(row, difference=float(deltas.mean()), p=p))
+    corrected = holm([compared[index].p or 0.0 for index in tested])
+    for index, p in zip(tested, corrected, strict=True):
+        compared[index] = replace(compared[index], p=p)
+    return compared
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjusted p-values, in the given order (Holm 1979)."""
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(np.argsort(p_values)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[int(index)] = largest
+    return adjusted

@@ -1,0 +1,189 @@
+"""A whole search as one call: data, space, study, workers, loop, finalists."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nas.data import load_data
+from nas.device import device_kind, find_device
+from nas.errors import InputError, unknown
+from nas.evolution import STRATEGIES, Limits
+from nas.plugins import load_plugin
+from nas.workers import Bench, Workers, default_devices
+from search_spaces import SPACES
+from studies.finalists import Finalist, final_settings, fresh_seeds, run_finalists
+from studies.objectives import check_objectives
+from studies.search import Event, Outcome, Search, best_trials, hand_made
+from studies.settings import SearchSettings
+from studies.spaces import check_resolution, find_space
+from studies.store import Store, Trial, open_storage
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `nas search` can be asked; every field is an option of it."""
+
+    space: str = "digits9"
+    """A name in SPACES, or a TOML file."""
+    data: str | None = None
+    """A named set, a folder or an .npz file; None is the space's usual data."""
+    data_dir: Path | None = None
+    split_seed: int = 0
+    strategy: str = "regularized"
+    evaluations: int = 120
+    max_seconds: float | None = None
+    seed: int = 0
+    objectives: str | None = None
+    """Comma-separated; None is accuracy, and accuracy,params for nsga2."""
+    max_params: int | None = None
+    max_macs: int | None = None
+    population: int = 16
+    workers: int | None = None
+    device: str = "auto"
+    fast: bool = False
+    study: str | None = None
+    storage: str = "sqlite:///nas.db"
+    lag: int = 8
+    finalists: int = 3
+    finalist_seeds: int = 5
+    plugins: tuple[Path, ...] = ()
+
+
+class View:
+    """Who watches a search; every method may be overridden."""
+
+    def started(self, settings: SearchSettings, store: Store, done: int, workers: int) -> None: ...
+
+    def evaluated(self, event: Event) -> None: ...
+
+    def finals(self, done: int, total: int) -> None: ...
+
+    def ended(self, result: Result) -> None: ...
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a search found."""
+
+    study: str
+    storage: str
+    settings: SearchSettings
+    outcome: Outcome
+    trials: list[Trial]
+    best: Trial | None
+    """The most accurate by the proxy, None if nothing could be trained."""
+    finalists: list[Finalist]
+
+
+def run_search(request: Request, view: View | None = None) -> Result:
+    """Runs or continues a search.
+
+    Raises:
+        InputError: something in the request is wrong; nothing is recorded then.
+    """
+    view = view or View()
+    _check(request)
+    settings, devices = prepare_settings(request)
+    count = request.workers or _default_workers(devices, request.lag)
+    storage = open_storage(request.storage)
+    store = Store.open(
+        storage, request.study or settings.default_name, settings.record(),
+        settings.maximise, settings.objectives,
+    )  # fmt: skip
+    bench = Bench(settings.space.skeleton, settings.data, devices, request.fast, request.plugins)
+    with store.owned(request.storage):
+        store.note("nas:versions", _versions())
+        done = sum(trial.state.is_finished() for trial in store.trials())
+        with Workers(bench, count) as workers:
+            view.started(settings, store, done, count)
+            search = Search(settings, store, workers, view.evaluated)
+            outcome = search.run(request.evaluations, request.max_seconds)
+            trials = store.trials()
+            finalists = _finals(request, settings, trials, store, workers, view)
+    best = best_trials(trials, settings.space, 1)
+    result = Result(
+        store.name, request.storage, settings, outcome, trials, best[0] if best else None, finalists
+    )
+    view.ended(result)
+    return result
+
+
+def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]:
+    """The settings of a request and the devices that its workers use."""
+    plugins = {path: load_plugin(path, SPACES=SPACES) for path in request.plugins}
+    space = find_space(request.space)
+    if request.strategy not in STRATEGIES:
+        raise unknown("strategy", request.strategy, STRATEGIES, place="--strategy")
+    default = "accuracy,params" if request.strategy == "nsga2" else "accuracy"
+    objectives = check_objectives((request.objectives or default).split(","), request.strategy)
+    device = find_device(request.device)
+    side = min(space.skeleton.input_shape[1:])
+    data = load_data(request.data or space.data, request.data_dir, request.split_seed, side)
+    proxies = {"proxy": space.proxy.resolved(device.type)}
+    proxies["final"] = space.final_proxy.resolved(device.type)
+    space = replace(space.for_data(data.shape, len(data.classes)), **proxies)
+    check_resolution(space)
+    limits = Limits(request.max_params, request.max_macs)
+    limits.check(space)
+    settings = SearchSettings(
+        space, data, request.strategy, objectives, request.seed, request.lag, limits,
+        device_kind(device), request.fast, request.population, plugins,
+    )  # fmt: skip
+    return settings, tuple(default_devices(request.device))
+
+
+def _check(request: Request) -> None:
+    least = {"evaluations": 1, "lag": 1, "population": 2, "finalists": 0, "finalist_seeds": 1}
+    least |= {"workers": 1, "max_params": 1, "max_macs": 1, "max_seconds": 0}
+    for name, minimum in least.items():
+        value = getattr(request, name)
+        if value is not None and value < minimum:
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(f"{option} {value}: it must be at least {minimum}")
+    if request.workers is not None and request.workers > request.lag:
+        raise InputError(
+            f"--workers {request.workers} is more than --lag {request.lag}: proposals wait for "
+            "results, so further workers would stand idle; a larger --lag is another study"
+        )
+
+
+def _default_workers(devices: Sequence[str], lag: int) -> int:
+    """One a core on a CPU, one a device on GPUs."""
+    if devices[0] != "cpu":
+        return min(len(devices), lag)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(cores or 1, lag)
+
+
+def _finals(
+    request: Request,
+    settings: SearchSettings,
+    trials: Sequence[Trial],
+    store: Store,
+    workers: Workers,
+    view: View,
+) -> list[Finalist]:
+    best = best_trials(trials, settings.space, request.finalists)
+    best = [trial for trial in best if settings.limits.admit(trial.genome, settings.space)]
+    if not best:
+        return []
+    patterns = hand_made(settings.space.skeleton.layers)
+    entries = [(f"trial {trial.number}", trial.genome) for trial in best] + list(patterns.items())
+    proxy = settings.space.final_proxy
+    finals = Store.open(
+        store.storage, f"{store.name}-finalists", final_settings(settings, proxy, store.name),
+        [True], ["test accuracy"],
+    )  # fmt: skip
+    seeds = fresh_seeds(settings.seed, request.finalist_seeds)
+    return run_finalists(entries, settings, proxy, seeds, finals, workers, view.finals)
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    names = ("skipnas", "torch", "torchvision", "optuna", "deap", "numpy", "scikit-learn")
+    return {"python": platform.python_version()} | {name: version(name) for name in names}

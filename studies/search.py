@@ -1,0 +1,189 @@
+"""The search loop: propose, evaluate, record; resuming is replaying.
+
+Proposal k sees all proposals before k and the results before k - lag, whoever evaluated them and
+whenever, so the trials do not depend on the number of workers or on interruptions.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from nas.evaluation import Evaluation
+from nas.evolution import Exhausted, Proposal, Record, propose
+from nas.genome import Genome
+from nas.plan import plan
+from nas.space import SearchSpace
+from nas.workers import Epoch, Job, Workers
+from studies.objectives import OBJECTIVES
+from studies.settings import SearchSettings
+from studies.store import Store, Trial
+
+HAND_MADE = {"plain": Genome.plain, "residual": Genome.residual, "dense": Genome.dense}
+"""The patterns that every search evaluates first."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One finished trial, for who watches."""
+
+    number: int
+    genome: Genome
+    evaluation: Evaluation
+    values: tuple[float, ...]
+    role: str
+    """A hand-made pattern's name, or empty."""
+    best: bool
+    """Whether it is the most accurate of the space's so far."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a search ended: budget, clock or exhausted."""
+
+    reason: str
+    why: str
+    trials: int
+
+
+def hand_made(layers: int) -> dict[str, Genome]:
+    """The three hand-made patterns by name; for very few layers some coincide and are left out."""
+    patterns: dict[str, Genome] = {}
+    for name, make in HAND_MADE.items():
+        if make(layers) not in patterns.values():
+            patterns[name] = make(layers)
+    return patterns
+
+
+class Search:
+    """One search in a study that this process owns."""
+
+    def __init__(
+        self,
+        settings: SearchSettings,
+        store: Store,
+        workers: Workers,
+        on_event: Callable[[Event], None] = lambda event: None,
+    ) -> None:
+        self.settings, self.store, self.workers, self.on_event = settings, store, workers, on_event
+        self.patterns = hand_made(settings.space.skeleton.layers)
+        self.records: list[Record] = []
+        self.running: dict[int, Genome] = {}
+        self._complete = 0
+        self._best = -1.0
+
+    def run(self, evaluations: int, max_seconds: float | None = None) -> Outcome:
+        """Continues until the study has `evaluations` trials, the clock ends or nothing is left.
+
+        Args:
+            max_seconds: proposals end then; what is being evaluated is finished.
+        """
+        deadline = time.monotonic() + max_seconds if max_seconds is not None else None
+        waiting = self._replay(self.store.trials())
+        ended: Outcome | None = None
+        while True:
+            while self.workers.idle and not (deadline and time.monotonic() >= deadline):
+                if waiting:
+                    self._submit(*waiting.pop(0))
+                    continue
+                k = len(self.records)
+                if ended or k >= evaluations or not self._visible(k):
+                    break
+                try:
+                    self._start(k)
+                except Exhausted as error:
+                    ended = Outcome("exhausted", str(error), k)
+            if not self.running:
+                break
+            for report in self.workers.reports(timeout=5):
+                if isinstance(report, Epoch):
+                    if len(self.settings.objectives) == 1:
+                        self.store.report(report.number, report.epoch, report.accuracy)
+                else:
+                    self._finish(report.number, report.evaluation)
+        if ended:
+            return ended
+        done = len(self.records) >= evaluations and not waiting
+        return Outcome("budget" if done else "clock", "", len(self.records))
+
+    def _replay(self, trials: Sequence[Trial]) -> list[tuple[int, Genome]]:
+        """Takes up the recorded trials; those left running are to be evaluated again."""
+        for trial in trials:
+            self.records.append(self._record(trial.number, trial.genome, trial.values, trial.ok))
+            self._remember(trial.genome, trial.attrs.get("accuracy"), trial.ok)
+        return [(t.number, t.genome) for t in trials if not t.state.is_finished()]
+
+    def _visible(self, k: int) -> bool:
+        """Whether all results that proposal k may see are there."""
+        while self._complete < len(self.records) and self._complete not in self.running:
+            self._complete += 1
+        return self._complete >= k - self.settings.lag
+
+    def _start(self, k: int) -> None:
+        proposal = self._proposal(k)
+        planned = plan(proposal.genome, self.settings.space.skeleton)
+        attrs = {
+            "parents": list(proposal.parents),
+            "strategy": self.settings.strategy,
+            "params": planned.params,
+            "macs": planned.macs,
+            "seed": self.settings.seed,
+            "role": self.role(proposal.genome),
+        }
+        self.store.add(k, proposal.genome, self.settings.space, attrs)
+        self.records.append(self._record(k, proposal.genome, None, False))
+        self._submit(k, proposal.genome)
+
+    def _proposal(self, k: int) -> Proposal:
+        first = list(self.patterns.values())
+        if k < len(first):
+            return Proposal(first[k])
+        horizon = max(0, k - self.settings.lag)
+        seen = self.records[:horizon] + [
+            Record(r.number, r.genome, None, r.inside, False) for r in self.records[horizon:]
+        ]
+        settings = self.settings
+        return propose(settings.strategy, settings.setting(), seen, k, settings.seed)
+
+    def role(self, genome: Genome) -> str:
+        """The name of a hand-made pattern, or nothing."""
+        return next((name for name, made in self.patterns.items() if made == genome), "")
+
+    def _submit(self, number: int, genome: Genome) -> None:
+        self.running[number] = genome
+        self.workers.submit(Job(number, genome, self.settings.space.proxy, self.settings.seed))
+
+    def _finish(self, number: int, evaluation: Evaluation) -> None:
+        genome = self.running.pop(number)
+        values = tuple(OBJECTIVES[name].value(evaluation) for name in self.settings.objectives)
+        ok = evaluation.status == "ok"
+        self.store.finish(number, evaluation, values)
+        known = None if evaluation.status == "failed" else values
+        self.records[number] = self._record(number, genome, known, ok)
+        best = self._remember(genome, evaluation.accuracy, ok)
+        self.on_event(Event(number, genome, evaluation, values, self.role(genome), best))
+
+    def _remember(self, genome: Genome, accuracy: float | None, ok: bool) -> bool:
+        """Keeps the best accuracy of the space; True where this is it."""
+        if not ok or accuracy is None or accuracy <= self._best or not self._inside(genome):
+            return False
+        self._best = accuracy
+        return True
+
+    def _inside(self, genome: Genome) -> bool:
+        space = self.settings.space
+        return genome in space and self.settings.limits.admit(genome, space)
+
+    def _record(
+        self, number: int, genome: Genome, values: tuple[float, ...] | None, ok: bool
+    ) -> Record:
+        inside = self._inside(genome)
+        return Record(number, genome, values, inside, inside and ok)
+
+
+def best_trials(trials: Sequence[Trial], space: SearchSpace, count: int) -> list[Trial]:
+    """The most accurate trials that no hand made; fewer parameters, then the elder, break ties."""
+    found = [t for t in trials if t.ok and not t.attrs["role"] and t.genome in space]
+    ranked = sorted(found, key=lambda t: (-t.attrs["accuracy"], t.attrs["params"], t.number))
+    return ranked[:count]

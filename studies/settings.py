@@ -1,0 +1,81 @@
+"""What a search is asked to do, and how that is recorded in its study."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nas.data import Data
+from nas.evolution import Limits, Setting
+from nas.space import SearchSpace
+from nas.training import TRAINER_VERSION
+from studies.objectives import OBJECTIVES
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """All that decides the results of a search. Budget, workers and finalists are not among it."""
+
+    space: SearchSpace
+    """Fitted to the data, its proxy resolved for the device."""
+    data: Data
+    strategy: str
+    objectives: tuple[str, ...]
+    seed: int
+    lag: int
+    limits: Limits
+    device: Mapping[str, str]
+    """Kind of device."""
+    fast: bool = False
+    population: int = 16
+    plugins: Mapping[Path, str] = field(default_factory=dict)
+    """Hash of every plugin by its path."""
+
+    def record(self) -> dict[str, Any]:
+        """As nested JSON values, compared when a study is opened again."""
+        space = asdict(self.space)
+        proxy, final = space.pop("proxy"), space.pop("final")
+        del final  # finalists have a study of their own
+        return json.loads(
+            json.dumps(
+                {
+                    "space": space,
+                    "proxy": proxy,
+                    "data": {
+                        "name": self.data.name,
+                        "fingerprint": self.data.fingerprint,
+                        "split_seed": self.data.split_seed,
+                    },
+                    "strategy": self.strategy,
+                    "objectives": self.objectives,
+                    "seed": self.seed,
+                    "lag": self.lag,
+                    "population": self.population,
+                    "limits": asdict(self.limits),
+                    "fast": self.fast,
+                    "plugins": {path.name: digest for path, digest in self.plugins.items()},
+                    "trainer": TRAINER_VERSION,
+                    "device": dict(self.device),
+                }
+            )
+        )
+
+    @property
+    def default_name(self) -> str:
+        """A study name that follows from the settings, the kind of device left out."""
+        record = {key: value for key, value in self.record().items() if key != "device"}
+        digest = hashlib.blake2b(json.dumps(record, sort_keys=True).encode(), digest_size=3)
+        return f"{self.space.name}-{self.data.name}-{self.strategy}-seed{self.seed}-{digest.hexdigest()}"
+
+    @property
+    def maximise(self) -> list[bool]:
+        return [OBJECTIVES[name].maximise for name in self.objectives]
+
+    def setting(self) -> Setting:
+        """What the strategy needs to know."""
+        weights = tuple(1.0 if up else -1.0 for up in self.maximise)
+        return Setting(self.space, weights, self.limits, self.population)

@@ -1,0 +1,288 @@
+"""The store: a study's settings and trials in an Optuna storage, its only state.
+
+Trial k is created RUNNING together with its genome, so a study that was killed knows what it was
+about to evaluate; its owner holds a lock, so that one process at a time adds trials.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import optuna
+from filelock import FileLock, Timeout
+from optuna.distributions import CategoricalDistribution
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from nas.errors import InputError, unknown
+from nas.evaluation import Evaluation
+from nas.genome import Genome
+from nas.space import SearchSpace
+
+SETTINGS = "nas:settings"
+LEASE = "nas:lease"
+LEASE_SECONDS = 60
+
+
+def open_storage(url: str) -> BaseStorage:
+    """The storage of an Optuna URL; a path ending in `.log` or `.journal` is a journal file.
+
+    Raises:
+        InputError: it cannot be opened, or was not written by Optuna.
+    """
+    try:
+        if url.endswith((".log", ".journal")) and "://" not in url:
+            return JournalStorage(JournalFileBackend(url))
+        storage = optuna.storages.get_storage(url)
+        storage.get_all_studies()
+        return storage
+    except ModuleNotFoundError as error:
+        raise InputError(f"--storage {url}: the driver is missing ({error})") from None
+    except Exception as error:  # SQLAlchemy, Optuna and the drivers raise classes of their own
+        first = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"--storage {url}: cannot be opened as an Optuna storage ({first}); "
+            "an example is sqlite:///nas.db"
+        ) from None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One recorded evaluation."""
+
+    number: int
+    genome: Genome
+    state: TrialState
+    values: tuple[float, ...] | None
+    attrs: Mapping[str, Any]
+    curve: Mapping[int, float]
+    """Accuracy by epoch, where the study has one objective."""
+
+    @property
+    def complete(self) -> bool:
+        return self.state == TrialState.COMPLETE
+
+    @property
+    def ok(self) -> bool:
+        """Trained to the end: neither failed, nor diverged, nor out of memory."""
+        return self.complete and self.attrs.get("status") == "ok"
+
+
+class Store:
+    """A study in a storage. Numbers are trial numbers, from 0 without gaps."""
+
+    def __init__(self, storage: BaseStorage, name: str, study_id: int) -> None:
+        self.storage, self.name, self.study_id = storage, name, study_id
+        self._ids: dict[int, int] = {}
+        self._leased = 0.0
+
+    @classmethod
+    def open(
+        cls,
+        storage: BaseStorage,
+        name: str,
+        settings: Mapping[str, Any],
+        maximise: Sequence[bool],
+        metrics: Sequence[str],
+    ) -> Store:
+        """Creates the study, or opens it if its settings are the same.
+
+        Raises:
+            InputError: the study has other settings (says which), or is not this program's.
+        """
+        settings = json.loads(json.dumps(settings))
+        directions = [StudyDirection.MAXIMIZE if up else StudyDirection.MINIMIZE for up in maximise]
+        if name not in study_names(storage):
+            optuna.create_study(storage=storage, study_name=name, directions=directions)
+        study = optuna.load_study(storage=storage, study_name=name)
+        if not study.user_attrs and not study.get_trials(deepcopy=False):
+            study.set_user_attr(SETTINGS, settings)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                study.set_metric_names(list(metrics))
+        store = cls.load(storage, name)
+        differing = sorted(differences(store.settings, settings))
+        if differing:
+            raise InputError(
+                f"study {name!r} was made with other settings: {'; '.join(differing)}; "
+                "--study NAME starts another"
+            )
+        return store
+
+    @classmethod
+    def load(cls, storage: BaseStorage, name: str) -> Store:
+        """Opens an existing study.
+
+        Raises:
+            InputError: no such study (with the names there are), or not this program's.
+        """
+        if name not in study_names(storage):
+            raise unknown("study", name, study_names(storage))
+        store = cls(storage, name, storage.get_study_id_from_name(name))
+        if SETTINGS not in storage.get_study_user_attrs(store.study_id):
+            raise InputError(
+                f"study {name!r} was not made by nas search; --study NAME makes another beside it"
+            )
+        return store
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return self.storage.get_study_user_attrs(self.study_id)[SETTINGS]
+
+    def note(self, key: str, value: Any) -> None:
+        """Keeps something beside the settings, such as versions."""
+        self.storage.set_study_user_attr(self.study_id, key, value)
+
+    def trials(self) -> list[Trial]:
+        """All trials by number."""
+        frozen = self.storage.get_all_trials(self.study_id, deepcopy=False)
+        for trial in frozen:
+            if trial.number not in self._ids:
+                self._ids[trial.number] = self.storage.get_trial_id_from_study_id_trial_number(
+                    self.study_id, trial.number
+                )
+        return [_read(trial) for trial in sorted(frozen, key=lambda t: t.number)]
+
+    def add(
+        self, number: int, genome: Genome, space: SearchSpace | None, attrs: Mapping[str, Any]
+    ) -> None:
+        """Creates trial `number` RUNNING; its genes are parameters if it lies in the space.
+
+        Raises:
+            InputError: another process has added a trial meanwhile.
+        """
+        inside = space is not None and genome in space
+        genes = {gene.name: gene.choices for gene in space.genes} if space and inside else {}
+        template = FrozenTrial(
+            number=-1,
+            state=TrialState.RUNNING,
+            value=None,
+            datetime_start=datetime.now(),
+            datetime_complete=None,
+            params=space.params_of(genome) if space and inside else {},
+            distributions={name: CategoricalDistribution(c) for name, c in genes.items()},
+            user_attrs={"notation": str(genome), "key": genome.key, **attrs},
+            system_attrs={},
+            intermediate_values={},
+            trial_id=-1,
+        )
+        trial_id = self.storage.create_new_trial(self.study_id, template_trial=template)
+        self._ids[number] = trial_id
+        if self.storage.get_trial(trial_id).number != number:
+            self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
+            raise InputError(f"study {self.name!r}: another process adds trials to it")
+
+    def report(self, number: int, epoch: int, accuracy: float) -> None:
+        """Records the accuracy after an epoch as an intermediate value."""
+        self.storage.set_trial_intermediate_value(self._ids[number], epoch, accuracy)
+
+    def finish(self, number: int, evaluation: Evaluation, values: Sequence[float]) -> None:
+        """Records an evaluation; a failed one ends in state FAIL, without values."""
+        trial_id = self._ids[number]
+        for name, value in measured(evaluation).items():
+            self.storage.set_trial_user_attr(trial_id, name, value)
+        if evaluation.status == "failed":
+            self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
+        else:
+            self.storage.set_trial_state_values(trial_id, TrialState.COMPLETE, list(values))
+        self._renew()
+
+    @contextmanager
+    def owned(self, url: str) -> Iterator[None]:
+        """Holds the study for this process; released when the process ends, however it ends.
+
+        Args:
+            url: the storage's.
+
+        Raises:
+            InputError: another process holds it.
+        """
+        place = url.removeprefix("sqlite:///")
+        identity = f"{url if '://' in place else Path(place).resolve()}/{self.name}"
+        digest = hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
+        lock = FileLock(Path(tempfile.gettempdir()) / f"skipnas-{digest}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(
+                f"study {self.name!r} is being searched by another process; "
+                "wait for it, or name another with --study"
+            ) from None
+        try:
+            self._take_lease()
+            yield
+            with suppress(Exception):
+                self.note(LEASE, None)
+        finally:
+            lock.release()
+
+    def _take_lease(self) -> None:
+        """Keeps other machines away that search in the same storage."""
+        lease = self.storage.get_study_user_attrs(self.study_id).get(LEASE)
+        if lease and lease["host"] != socket.gethostname():
+            age = time.time() - lease["time"]
+            if age < LEASE_SECONDS:
+                raise InputError(
+                    f"study {self.name!r} is being searched on {lease['host']}; if that has "
+                    f"ended, try again in {LEASE_SECONDS - age:.0f} seconds"
+                )
+        self._renew(force=True)
+
+    def _renew(self, force: bool = False) -> None:
+        if force or time.monotonic() - self._leased > LEASE_SECONDS / 6:
+            self._leased = time.monotonic()
+            self.note(LEASE, {"host": socket.gethostname(), "time": time.time()})
+
+
+def measured(evaluation: Evaluation) -> dict[str, Any]:
+    """What a finished evaluation adds to a trial's attributes."""
+    first, last = evaluation.gradients[-1] if evaluation.gradients else (None, None)
+    attrs = {
+        "status": evaluation.status,
+        "accuracy": evaluation.accuracy,
+        "accuracies": list(evaluation.accuracies),
+        "losses": list(evaluation.losses),
+        "gradient_norm_first": first,
+        "gradient_norm_last": last,
+        "seconds": round(evaluation.seconds, 3),
+        "peak_bytes": evaluation.peak_bytes,
+    }
+    return attrs | ({"why": evaluation.why} if evaluation.why else {})
+
+
+def study_names(storage: BaseStorage) -> list[str]:
+    return [study.study_name for study in storage.get_all_studies()]
+
+
+def differences(recorded: Any, asked: Any, path: str = "") -> Iterator[str]:
+    """Where two nested settings differ, as `proxy.epochs is 4, not 3`."""
+    if isinstance(recorded, dict) and isinstance(asked, dict):
+        for key in {*recorded, *asked}:
+            inner = f"{path}.{key}" if path else key
+            yield from differences(recorded.get(key), asked.get(key), inner)
+    elif recorded != asked:
+        yield f"{path} is {json.dumps(recorded)}, not {json.dumps(asked)}"
+
+
+def _read(trial: FrozenTrial) -> Trial:
+    return Trial(
+        trial.number,
+        Genome.parse(trial.user_attrs["notation"]),
+        trial.state,
+        tuple(trial.values) if trial.values is not None else None,
+        trial.user_attrs,
+        trial.intermediate_values,
+    )
