@@ -147,7 +147,9 @@ def _split(
             indices, test_size=count, stratify=labels[indices], random_state=seed
         )
     except ValueError as error:
-        raise InputError(f"{name}: {len(indices)} images cannot be split by class: {error}") from None
+        raise InputError(
+            f"{name}: {len(indices)} images cannot be split by class: {error}"
+        ) from None
     return np.sort(first), np.sort(second)
 
 
@@ -177,7 +179,11 @@ def _fashion_mnist(where: Path) -> Raw:
 
         _download(FashionMNIST, where, "fashion-mnist", "apt install dataset-fashion-mnist")
         found = where / "FashionMNIST" / "raw"
-    parts = [_idx(found, f"{part}-{kind}-ubyte") for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+    parts = [
+        _idx(found, f"{part}-{kind}-ubyte")
+        for part in ("train", "t10k")
+        for kind in ("images-idx3", "labels-idx1")
+    ]
     names = "T-shirt,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
     return Raw(parts[0][:, None], parts[1], tuple(names.split(",")), parts[2][:, None], parts[3])
 
@@ -229,7 +235,10 @@ def _npz(path: Path) -> Raw:
             arrays = {key: file[key] for key in file.files}
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{path}: not a readable .npz file ({error})") from None
-    for names in (("images", "labels", "test_images", "test_labels"), ("x_train", "y_train", "x_test", "y_test")):
+    for names in (
+        ("images", "labels", "test_images", "test_labels"),
+        ("x_train", "y_train", "x_test", "y_test"),
+    ):
         if names[0] in arrays and names[1] in arrays:
             images, labels, test_images, test_labels = (arrays.get(key) for key in names)
             break

@@ -164,9 +164,7 @@ def propose(
     rng = Random(f"{seed}/{k}")
     seen = {record.genome.key for record in history}
     breed = STRATEGIES[strategy]
-    parents = [
-        Individual(r, setting.weights) for r in history if r.parent and r.values is not None
-    ]
+    parents = [Individual(r, setting.weights) for r in history if r.parent and r.values is not None]
     inside = sum(record.inside for record in history)
     if breed and parents and inside >= setting.population:
         for _ in range(DRAWS):

@@ -18,7 +18,9 @@ from nas.errors import InputError, unknown
 from nas.merges import MERGES
 
 MAX_LAYERS = 10_000
-_TOKEN = re.compile(r"(?:(?P<plain>-)|(?P<merge>[A-Za-z_][\w-]*)\((?P<skips>[^()]*)\))(?:\*(?P<times>\d+))?")
+_TOKEN = re.compile(
+    r"(?:(?P<plain>-)|(?P<merge>[A-Za-z_][\w-]*)\((?P<skips>[^()]*)\))(?:\*(?P<times>\d+))?"
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -29,7 +31,11 @@ class Skip:
     strength: float = 1.0
 
     def __str__(self) -> str:
-        return f"{self.distance}" if self.strength == 1 else f"{self.distance}@{_number(self.strength)}"
+        return (
+            f"{self.distance}"
+            if self.strength == 1
+            else f"{self.distance}@{_number(self.strength)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,9 @@ class Genome:
         try:
             entries = json.loads(text)["layers"]
             layers = tuple(
-                Layer() if e is None else Layer(e["merge"], tuple(Skip(d, s) for d, s in e["skips"]))
+                Layer()
+                if e is None
+                else Layer(e["merge"], tuple(Skip(d, s) for d, s in e["skips"]))
                 for e in entries
             )
         except (ValueError, KeyError, TypeError) as error:
@@ -147,7 +155,9 @@ def _check(layer: Layer, index: int) -> None:
     where = f"layer {index} '{layer}'"
     if not layer.skips:
         if layer.merge is not None:
-            raise InputError(f"layer {index}: merge {layer.merge!r} has no skips; a plain layer has no merge")
+            raise InputError(
+                f"layer {index}: merge {layer.merge!r} has no skips; a plain layer has no merge"
+            )
         return
     if layer.merge not in MERGES:
         raise unknown("merge", layer.merge, MERGES, place=where)
@@ -174,7 +184,9 @@ def _parse_token(token: str, column: int, before: int) -> list[Layer]:
         )
     times = int(match["times"] or 1)
     if not 1 <= times <= MAX_LAYERS - before:
-        raise InputError(f"column {column}: {token!r} makes {before + times} layers; 1 to {MAX_LAYERS} are allowed")
+        raise InputError(
+            f"column {column}: {token!r} makes {before + times} layers; 1 to {MAX_LAYERS} are allowed"
+        )
     if match["plain"]:
         return [Layer()] * times
     skips, at = [], column + match.start("skips")

@@ -48,9 +48,7 @@ def move(genome: Genome, space: SearchSpace, rng: Random) -> Genome:
 
 def restrength(genome: Genome, space: SearchSpace, rng: Random) -> Genome:
     """Gives a skip another strength."""
-    options = [
-        (index, skip) for index, layer in enumerate(genome.layers) for skip in layer.skips
-    ]
+    options = [(index, skip) for index, layer in enumerate(genome.layers) for skip in layer.skips]
     if not options or len(space.strengths) < 2:
         return genome
     index, skip = rng.choice(options)

@@ -91,7 +91,9 @@ def plan(genome: Genome, skeleton: Skeleton) -> Plan:
             try:
                 adapters.append(adapter(shapes[source], shape, step, skeleton))
             except InputError as error:
-                raise InputError(f"layer {index} '{layer}': distance {skip.distance}: {error}") from None
+                raise InputError(
+                    f"layer {index} '{layer}': distance {skip.distance}: {error}"
+                ) from None
             skips.append((source, float(skip.strength)))
             last_use[source] = max(last_use[source], index)
         site = Site(inputs, shape, stride, len(skips), skeleton.bias, skeleton.norm_of, branch)

@@ -28,7 +28,9 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         raise InputError(f"{path}: {error}") from None
 
 
-def check_keys(given: Mapping[str, Any], allowed: Mapping[str, Any] | list[str], place: str) -> None:
+def check_keys(
+    given: Mapping[str, Any], allowed: Mapping[str, Any] | list[str], place: str
+) -> None:
     """Raises InputError, with the nearest names, for a key that is not allowed."""
     for key in given:
         if key not in allowed:

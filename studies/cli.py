@@ -53,28 +53,98 @@ plugin_option = click.option(
 @app.command()
 @click.option("--config", type=click.Path(path_type=Path), is_eager=True, callback=_config,
               help="TOML file with values for these options (names with underscores).")  # fmt: skip
-@click.option("--space", default="digits9", show_default=True, help="A named space (nas spaces) or a .toml file.")
-@click.option("--data", help="digits, fashion-mnist, cifar10, cifar100, a folder of images by class, or an .npz file. [default: the space's usual data]")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Where data sets lie or are downloaded to. [default: ~/.cache/skipnas]")
-@click.option("--strategy", default="regularized", show_default=True, help="regularized, mu-plus-lambda, nsga2 or random.")
-@click.option("--evaluations", type=int, default=120, show_default=True, help="Trials in the study, the three hand-made patterns among them.")
+@click.option(
+    "--space",
+    default="digits9",
+    show_default=True,
+    help="A named space (nas spaces) or a .toml file.",
+)
+@click.option(
+    "--data",
+    help="digits, fashion-mnist, cifar10, cifar100, a folder of images by class, or an .npz file. [default: the space's usual data]",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="Where data sets lie or are downloaded to. [default: ~/.cache/skipnas]",
+)
+@click.option(
+    "--strategy",
+    default="regularized",
+    show_default=True,
+    help="regularized, mu-plus-lambda, nsga2 or random.",
+)
+@click.option(
+    "--evaluations",
+    type=int,
+    default=120,
+    show_default=True,
+    help="Trials in the study, the three hand-made patterns among them.",
+)
 @click.option("--max-seconds", type=float, help="No new proposals after this time.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of proposals, weights and batches.")
-@click.option("--objectives", help="accuracy, or accuracy with params and macs, comma-separated. [default: accuracy; nsga2: accuracy,params]")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Of proposals, weights and batches."
+)
+@click.option(
+    "--objectives",
+    help="accuracy, or accuracy with params and macs, comma-separated. [default: accuracy; nsga2: accuracy,params]",
+)
 @click.option("--max-params", type=int, help="No candidate with more parameters.")
 @click.option("--max-macs", type=int, help="No candidate with more multiply-adds an image.")
-@click.option("--population", type=int, default=16, show_default=True, help="Individuals that can be parents at a time.")
-@click.option("--workers", type=int, help="Processes that evaluate, at most --lag. [default: one a core, or one a GPU]")
+@click.option(
+    "--population",
+    type=int,
+    default=16,
+    show_default=True,
+    help="Individuals that can be parents at a time.",
+)
+@click.option(
+    "--workers",
+    type=int,
+    help="Processes that evaluate, at most --lag. [default: one a core, or one a GPU]",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--fast", is_flag=True, help="On a GPU: faster algorithms whose results do not repeat exactly.")
+@click.option(
+    "--fast", is_flag=True, help="On a GPU: faster algorithms whose results do not repeat exactly."
+)
 @click.option("--study", help="Name of the study. [default: follows from the settings]")
-@click.option("--storage", default="sqlite:///nas.db", show_default=True, help="Any Optuna storage URL, or a journal file (.log).")
-@click.option("--lag", type=int, default=8, show_default=True, help="Proposal k sees the results before k - lag.")
-@click.option("--finalists", type=int, default=3, show_default=True, help="Best candidates to train longer and test; 0 leaves it out.")
-@click.option("--finalist-seeds", type=int, default=5, show_default=True, help="Fresh seeds for each of them.")
-@click.option("--split-seed", type=int, default=0, show_default=True, help="Of the split into training, validation and test images.")
+@click.option(
+    "--storage",
+    default="sqlite:///nas.db",
+    show_default=True,
+    help="Any Optuna storage URL, or a journal file (.log).",
+)
+@click.option(
+    "--lag",
+    type=int,
+    default=8,
+    show_default=True,
+    help="Proposal k sees the results before k - lag.",
+)
+@click.option(
+    "--finalists",
+    type=int,
+    default=3,
+    show_default=True,
+    help="Best candidates to train longer and test; 0 leaves it out.",
+)
+@click.option(
+    "--finalist-seeds", type=int, default=5, show_default=True, help="Fresh seeds for each of them."
+)
+@click.option(
+    "--split-seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Of the split into training, validation and test images.",
+)
 @plugin_option
-@click.option("--picture", default="{study}.png", show_default=True, help="Where the best pattern's picture goes; '' for none.")
+@click.option(
+    "--picture",
+    default="{study}.png",
+    show_default=True,
+    help="Where the best pattern's picture goes; '' for none.",
+)
 @click.option("--quiet", "-q", is_flag=True, help="Only the result.")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines for scripts.")
 def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **options: Any) -> None:
@@ -101,13 +171,18 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
         if isinstance(view, ConsoleView):
             view.stop()
         command = shlex.join(["nas", *sys.argv[1:]])
-        print(f"\nStopped; all finished evaluations are kept. Go on with:\n  {command}", file=sys.stderr)
+        print(
+            f"\nStopped; all finished evaluations are kept. Go on with:\n  {command}",
+            file=sys.stderr,
+        )
         sys.exit(EXIT_INTERRUPTED)
 
 
 @app.command(context_settings={"ignore_unknown_options": True})  # a notation may begin with -
 @click.argument("notation")
-@click.option("--space", help="The space whose skeleton it is shown on. [default: one stage of basic blocks]")
+@click.option(
+    "--space", help="The space whose skeleton it is shown on. [default: one stage of basic blocks]"
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Write a picture: .png, .svg or .pdf.")
 @plugin_option
 def show(notation: str, space: str | None, out: Path | None, plugins: tuple[Path, ...]) -> None:
@@ -127,7 +202,9 @@ def show(notation: str, space: str | None, out: Path | None, plugins: tuple[Path
         load_plugin(plugin, SPACES=SPACES)
     genome = Genome.parse(notation)
     skeleton = (
-        find_space(space).skeleton if space else Skeleton((3, 32, 32), 10, (Stage(len(genome), 16),))
+        find_space(space).skeleton
+        if space
+        else Skeleton((3, 32, 32), 10, (Stage(len(genome), 16),))
     )
     planned = plan(genome, skeleton)
     console = Console()
@@ -135,7 +212,9 @@ def show(notation: str, space: str | None, out: Path | None, plugins: tuple[Path
     console.print(f"{genome}", soft_wrap=True, highlight=False)
     console.print(f"{planned.params:,} parameters, {planned.macs:,} MACs ({count(planned.macs)})")
     if out:
-        console.print(f"Picture: {save(draw(genome, skeleton, str(genome)[:100]), out)}", soft_wrap=True)
+        console.print(
+            f"Picture: {save(draw(genome, skeleton, str(genome)[:100]), out)}", soft_wrap=True
+        )
 
 
 @app.command()

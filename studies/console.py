@@ -43,7 +43,9 @@ class ConsoleView(View):
             f"{'s' if workers > 1 else ''} on {settings.device['type']}, {space.proxy.precision}."
         )
         resumed = f", going on after {done} trials" if done else ""
-        self.console.print(f"Study {store.name} in {self.request.storage}{resumed}.", soft_wrap=True)
+        self.console.print(
+            f"Study {store.name} in {self.request.storage}{resumed}.", soft_wrap=True
+        )
         self._bar("evaluations", self.total, self.done)
 
     def _bar(self, what: str, total: int, done: int) -> None:
@@ -124,7 +126,9 @@ class ConsoleView(View):
         genome, space = result.best.genome, result.settings.space
         if self.picture:
             title = f"{result.study}, trial {result.best.number}"
-            path = save(draw(genome, space.skeleton, title), self.picture.format(study=result.study))
+            path = save(
+                draw(genome, space.skeleton, title), self.picture.format(study=result.study)
+            )
             self.console.print(f"Picture: {path}", soft_wrap=True)
         arguments = sys.argv[1:]
         more = 2 * max(self.request.evaluations, len(result.trials))
@@ -135,7 +139,9 @@ class ConsoleView(View):
         }
         self.console.print("Next:")
         for what, command in commands.items():
-            self.console.print(f"  {shlex.join(command)}  [dim]# {what}[/]", soft_wrap=True, highlight=False)
+            self.console.print(
+                f"  {shlex.join(command)}  [dim]# {what}[/]", soft_wrap=True, highlight=False
+            )
 
 
 class JsonView(View):

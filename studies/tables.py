@@ -34,7 +34,10 @@ def percent(share: float) -> str:
 def finalists_table(rows: Sequence[Finalist]) -> Table:
     """Test accuracy over fresh seeds, and the paired comparison with the residual pattern."""
     n = len(rows[0].accuracies)
-    table = Table(title=f"Finalists: test accuracy over {n} fresh seed{'s' if n > 1 else ''}", title_justify="left")
+    table = Table(
+        title=f"Finalists: test accuracy over {n} fresh seed{'s' if n > 1 else ''}",
+        title_justify="left",
+    )
     table.add_column("pattern")
     for name in ("mean ± std", "n", "params", "MACs", "− residual", "p (Holm)"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -52,7 +55,12 @@ def finalists_table(rows: Sequence[Finalist]) -> Table:
 def drawing(genome: Genome, skeleton: Skeleton, costs: bool = False) -> Table:
     """The pattern as a table of layers with lanes for its skips."""
     table = Table(box=None, padding=(0, 1), show_header=True, header_style="dim")
-    for name, justify in (("node", "right"), ("layer", "left"), ("skips", "left"), ("output", "right")):
+    for name, justify in (
+        ("node", "right"),
+        ("layer", "left"),
+        ("skips", "left"),
+        ("output", "right"),
+    ):
         table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     if costs:
         table.add_column("params", justify="right")
@@ -83,7 +91,9 @@ def spaces_table(spaces: dict[str, SearchSpace]) -> Table:
 def space_table(space: SearchSpace) -> Table:
     """Everything about one space."""
     skeleton = space.skeleton
-    stages = " | ".join(f"{s.layers}×{s.width}" + f"/{s.stride}" * (s.stride > 1) for s in skeleton.stages)
+    stages = " | ".join(
+        f"{s.layers}×{s.width}" + f"/{s.stride}" * (s.stride > 1) for s in skeleton.stages
+    )
     rows = {
         "space": space.name,
         "usual data": space.data,
