@@ -1,0 +1,102 @@
+"""Shared fixtures; tests that need what is not there skip and say what is missing."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+from nas import Genome, Proxy, SearchSpace, Skeleton, Stage
+from nas.data import DEBIAN_FASHION_MNIST, Raw, load_data, make_data
+
+settings.register_profile(
+    "default", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+settings.load_profile("default")
+
+
+def pytest_collection_modifyitems(items):
+    import torch
+
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if "gpu" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture(scope="session")
+def digits():
+    return load_data("digits")
+
+
+@pytest.fixture(scope="session")
+def fashion_mnist():
+    if not DEBIAN_FASHION_MNIST.exists():
+        pytest.skip("Debian's package dataset-fashion-mnist is not installed")
+    return load_data("fashion-mnist")
+
+
+@pytest.fixture(scope="session")
+def blobs():
+    """Two classes of 6×7 colour pictures that any network can tell apart."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(80) % 2
+    images = rng.integers(0, 100, (80, 3, 6, 7)) + 150 * labels[:, None, None, None]
+    return make_data("blobs", Raw(images.astype(np.uint8), labels, ("dark", "bright")))
+
+
+@pytest.fixture(scope="session")
+def small_space():
+    """Four layers, two stages, a proxy of a tenth of a second."""
+    return SearchSpace(
+        Skeleton((1, 8, 8), 10, (Stage(2, 4), Stage(2, 8, 2))),
+        distances=(1, 2, 3),
+        merges=("add", "concat"),
+        strengths=(0.5, 1.0),
+        proxy=Proxy(epochs=1, images=128, batch=32, calibration_images=32),
+        name="small",
+    )
+
+
+SMALL_TOML = """
+data = "digits"
+[skeleton]
+input_shape = [1, 8, 8]
+classes = 10
+stages = [{layers = 2, width = 4}, {layers = 2, width = 8, stride = 2}]
+[space]
+distances = [1, 2, 3]
+merges = ["add", "concat"]
+strengths = [0.5, 1.0]
+[proxy]
+epochs = 2
+images = 128
+batch = 32
+[final]
+epochs = 2
+images = 128
+batch = 32
+"""
+
+
+@pytest.fixture
+def small_toml(tmp_path) -> Path:
+    """The small space as a file, with a proxy of two epochs."""
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL_TOML)
+    return path
+
+
+def random_genome(layers: int, rng: random.Random, merges: list[str]) -> Genome:
+    """Any genome: each layer plain, or any merge with one to three skips of any distance."""
+    tokens = []
+    for index in range(1, layers + 1):
+        if rng.random() < 0.2:
+            tokens.append("-")
+            continue
+        distances = sorted(rng.sample(range(1, index + 1), min(index, rng.randint(1, 3))))
+        skips = ",".join(f"{d}@{rng.choice([0.25, 0.5, 1, 1.5])}" for d in distances)
+        tokens.append(f"{rng.choice(merges)}({skips})")
+    return Genome.parse(" ".join(tokens))
