@@ -49,7 +49,8 @@ def from_mapping(kind: type[T], values: Mapping[str, Any], place: str) -> T:
     try:
         return TypeAdapter(kind).validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
+        errors = error.errors()
+        first = next((e for e in errors if e["type"] == "unexpected_keyword_argument"), errors[0])
         where = ".".join(map(str, first["loc"]))
         if first["type"] == "value_error":  # raised by the class itself
             raise InputError(f"{place}: {first['ctx']['error']}") from None

@@ -1,0 +1,176 @@
+"""Genes, sizes by brute force, files."""
+
+import random
+from dataclasses import replace
+from itertools import product
+
+import pytest
+
+from nas import Genome, InputError, SearchSpace, Skeleton, Stage, plan
+from search_spaces import SPACES, load_space
+
+
+def tiny(merges=("add", "concat"), strengths=(0.5, 1.0), distances=(1, 2), adapter="B"):
+    skeleton = Skeleton((1, 8, 8), 10, (Stage(2, 8), Stage(1, 4, 2)), adapter=adapter)
+    return SearchSpace(skeleton, distances, merges, strengths)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        tiny(),
+        tiny(merges=("add",)),
+        tiny(strengths=(1.0,)),
+        tiny(merges=("add", "gate", "se"), strengths=(1.0,), distances=(2, 3)),
+        tiny(adapter="A"),  # stage 2 is narrower: no skip crosses into it
+    ],
+)
+def test_sizes_and_codes_by_brute_force(space):
+    vectors = list(product(*(range(len(gene.choices)) for gene in space.genes)))
+    genomes = [space.decode(vector) for vector in vectors]
+    assert len(vectors) == space.size
+    assert len({genome.key for genome in genomes}) == space.distinct
+    for vector, genome in zip(vectors, genomes, strict=True):
+        assert genome in space
+        code = space.encode(genome)
+        assert space.decode(code).key == genome.key
+        assert all(a == b for g, a, b in zip(space.genes, vector, code, strict=True) if g.distance)
+        plan(genome, space.skeleton)
+    neighbours = {g.key for g in space.neighbours(genomes[0])}
+    assert neighbours == {
+        other.key
+        for vector, other in zip(vectors, genomes, strict=True)
+        if sum(a != b for a, b in zip(vector, space.encode(genomes[0]), strict=True)) == 1
+    } - {genomes[0].key}
+
+
+def test_gene_names_and_choices():
+    genes = {gene.name: gene.choices for gene in SPACES["digits9"].genes}
+    assert genes["l4.d1"] == (0.0, 0.5, 1.0)
+    assert genes["l4.merge"] == SPACES["digits9"].merges
+    assert "l1.d2" not in genes
+    assert "l2.d2" in genes
+
+
+def test_samples_are_spread_over_the_vectors():
+    space = tiny(merges=("add",), strengths=(1.0,))
+    rng = random.Random(0)
+    counts = {}
+    for _ in range(3200):
+        key = space.sample(rng).key
+        counts[key] = counts.get(key, 0) + 1
+    assert len(counts) == space.distinct == 32
+    assert min(counts.values()) > 60
+
+
+@pytest.mark.parametrize(
+    ("notation", "message"),
+    [
+        ("- - se(1)", "layer 3 'se(1)': unknown merge in this space 'se'"),
+        ("- - add(3)", "layer 3 'add(3)': distance 3 is not in this space; allowed here: 1, 2"),
+        ("- add(1@0.7) -", "layer 2 'add(1@0.7)': strength 0.7 is not in this space"),
+        ("-*4", "the genome has 4 layers, space custom 3"),
+    ],
+)
+def test_genomes_outside_are_refused_with_the_place(notation, message):
+    with pytest.raises(InputError) as caught:
+        tiny().encode(Genome.parse(notation))
+    assert message in str(caught.value)
+
+
+def test_wrong_vectors_are_refused():
+    space = tiny()
+    with pytest.raises(InputError, match="has 8 genes, not 3"):
+        space.decode([0, 0, 0])
+    with pytest.raises(InputError, match=r"gene l1\.merge: 2 is not an index from 0 to 1"):
+        space.decode([2] * 8)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"distances": ()}, "at least one"),
+        ({"distances": (1, 1)}, "must be distinct"),
+        ({"distances": (4,)}, "distance 4 is not from 1 to 3"),
+        ({"merges": ("ad",)}, "did you mean add"),
+        ({"strengths": (0.0,)}, "strength 0.0"),
+    ],
+)
+def test_impossible_spaces(change, message):
+    with pytest.raises(InputError, match=message):
+        replace(tiny(), **change)
+
+
+@pytest.mark.parametrize("name", sorted(SPACES))
+def test_named_spaces(name):
+    space = SPACES[name]
+    genome = space.sample(random.Random(1))
+    assert space.decode(space.encode(genome)) == genome
+    assert plan(genome, space.skeleton).params > 0
+    assert Genome.residual(space.skeleton.layers) in space
+
+
+def test_named_skeletons_are_what_their_names_say():
+    shape = {n: (s.skeleton.input_shape, s.skeleton.layers) for n, s in SPACES.items()}
+    assert shape["digits9"] == ((1, 8, 8), 9)
+    assert shape["fashion9"] == ((1, 28, 28), 9)
+    assert shape["cifar27"] == ((3, 32, 32), 27)
+    assert shape["exercise28"] == ((3, 32, 32), 28)
+    assert shape["resnet50"] == ((3, 224, 224), 16)
+    resnet50 = SPACES["resnet50"].skeleton
+    assert plan(Genome.residual(16), resnet50).params == 25_557_032
+
+
+def test_a_space_follows_the_data():
+    space = SPACES["resnet50"].for_data((1, 28, 28), 10)
+    assert space.skeleton.input_shape == (1, 28, 28)
+    assert space.genes == SPACES["resnet50"].genes
+    with pytest.raises(InputError, match="least side is 17"):
+        SPACES["resnet50"].for_data((1, 8, 8), 10)
+
+
+def test_a_space_from_a_file(small_toml):
+    space = load_space(small_toml, SPACES)
+    assert space.name == "small"
+    assert space.skeleton.stages == (Stage(2, 4), Stage(2, 8, 2))
+    assert space.proxy.images == 128
+
+
+def test_a_file_on_the_base_of_a_named_space(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('base = "digits9"\n[space]\nmerges = ["dense"]\n[proxy]\nepochs = 7\n')
+    space, base = load_space(path, SPACES), SPACES["digits9"]
+    assert space.skeleton == base.skeleton
+    assert (space.merges, space.distances) == (("dense",), base.distances)
+    assert (space.proxy.epochs, space.proxy.learning_rate) == (7, base.proxy.learning_rate)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1", "unknown key 'x'"),
+        ("base = 'digit9'", "did you mean digits9"),
+        ("[space]\ndistances = [1]", "a [skeleton] table or base"),
+        ("base = 'digits9'\n[space]\ndistance = [1]", "[space]: unknown key 'distance': did you mean distances"),
+        ("base = 'digits9'\n[space]\nmerges = ['ad']", "did you mean add"),
+        ("base = 'digits9'\n[proxy]\nepochs = 'a'", "[proxy]: epochs: input should be a valid integer (given: 'a')"),
+        ("base = 'digits9'\n[proxy]\nepochs = 0", "epochs is 0; it must be at least 1"),
+        ("base = 'digits9'\n[skeleton]\nstages = [{layers = 3, widht = 4}]", "widht"),
+        ("base = 'digits9'\nspace = 3", "[space]: must be a table"),
+        ("base = 'digits9'\ndata = 3", "data must be a string"),
+        ("base = \nx = 1", "line 1, column 8"),
+    ],
+)  # fmt: skip
+def test_errors_in_files_name_file_and_key(tmp_path, text, message):
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        load_space(path, SPACES)
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_an_input_error(tmp_path):
+    with pytest.raises(InputError, match=r"none\.toml"):
+        load_space(tmp_path / "none.toml", SPACES)
