@@ -1,0 +1,254 @@
+"""Promise 2: the study is the only state. Same trials whoever runs it and however it is disturbed."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import optuna
+import pytest
+
+from nas import Genome, InputError
+from studies.run import Request, run_search
+from studies.search import hand_made
+from studies.store import Store, open_storage
+
+MEASURED = {"seconds", "peak_bytes"}
+
+
+def trials_of(storage, name=None):
+    """All that a study's trials say, less the measurements of time and memory."""
+    opened = open_storage(storage)
+    name = name or min(s.study_name for s in opened.get_all_studies())
+    trials = Store.load(opened, name).trials()
+    return [
+        (
+            t.number, str(t.genome), t.state.name, t.values, dict(t.curve),
+            {k: v for k, v in t.attrs.items() if k not in MEASURED},
+        )
+        for t in trials
+    ]  # fmt: skip
+
+
+def request(small_toml, storage, **more):
+    values = {"evaluations": 24, "finalists": 0, "population": 6, "workers": 1, "device": "cpu"}
+    return Request(space=str(small_toml), storage=storage, **{**values, **more})
+
+
+@pytest.fixture
+def undisturbed(small_toml, tmp_path):
+    storage = f"sqlite:///{tmp_path}/undisturbed.db"
+    run_search(request(small_toml, storage))
+    return trials_of(storage)
+
+
+def test_the_same_trials_with_one_and_two_workers_and_any_budget(
+    undisturbed, small_toml, tmp_path
+):
+    storage = f"sqlite:///{tmp_path}/two.db"
+    run_search(request(small_toml, storage, workers=2, evaluations=10))
+    assert trials_of(storage) == undisturbed[:10]
+    result = run_search(request(small_toml, storage, workers=2))
+    assert trials_of(storage) == undisturbed
+    assert result.outcome.reason == "budget"
+    assert result.best.attrs["accuracy"] == max(
+        t[5]["accuracy"] for t in undisturbed if not t[5]["role"]
+    )
+    keys = [t[5]["key"] for t in undisturbed]
+    assert len(set(keys)) == 24
+    patterns = [str(g) for g in hand_made(4).values()]
+    assert [t[1] for t in undisturbed[:3]] == patterns
+    assert [t[5]["role"] for t in undisturbed[:4]] == ["plain", "residual", "dense", ""]
+    assert any(t[5]["parents"] for t in undisturbed)
+
+
+def command(small_toml, storage, *more):
+    return [
+        sys.executable, "-c", "from studies.cli import main; main()", "search",
+        "--space", str(small_toml), "--storage", storage, "--evaluations", "24",
+        "--population", "6", "--finalists", "0", "--device", "cpu", "--json", *more,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("whom", ["group", "parent"])
+def test_kill_nine_in_mid_search_and_resume(undisturbed, small_toml, tmp_path, whom):
+    storage = f"sqlite:///{tmp_path}/killed.db"
+    rng = random.Random(f"moments {whom}")
+    moments = sorted(rng.sample(range(1, 21), 3))
+    done = 0
+    for moment in moments:
+        process = subprocess.Popen(
+            command(small_toml, storage, "--workers", "2"),
+            stdout=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+        for line in process.stdout:
+            done += json.loads(line)["event"] == "evaluated"
+            if done >= moment:
+                break
+        time.sleep(rng.random() * 0.2)
+        (os.killpg if whom == "group" else os.kill)(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        before = trials_of(storage)
+        assert len(before) < 24
+    subprocess.run(command(small_toml, storage), check=True, capture_output=True)
+    assert trials_of(storage) == undisturbed
+
+
+def test_a_second_search_of_the_same_study_is_refused(small_toml, tmp_path):
+    storage = f"sqlite:///{tmp_path}/held.db"
+    run_search(request(small_toml, storage, evaluations=3))
+    opened = open_storage(storage)
+    name = opened.get_all_studies()[0].study_name
+    with (
+        Store.load(opened, name).owned(storage),
+        pytest.raises(InputError, match="is being searched by another process"),
+    ):
+        run_search(request(small_toml, storage))
+    run_search(request(small_toml, storage, evaluations=4))
+
+
+def test_another_machines_lease_is_respected(small_toml, tmp_path):
+    storage = f"sqlite:///{tmp_path}/lease.db"
+    run_search(request(small_toml, storage, evaluations=3))
+    opened = open_storage(storage)
+    store = Store.load(opened, opened.get_all_studies()[0].study_name)
+    store.note("nas:lease", {"host": "elsewhere", "time": time.time()})
+    with pytest.raises(InputError, match="is being searched on elsewhere"):
+        run_search(request(small_toml, storage))
+    store.note("nas:lease", {"host": "elsewhere", "time": time.time() - 100})
+    run_search(request(small_toml, storage, evaluations=4))
+
+
+def test_other_settings_are_refused_and_named(small_toml, tmp_path):
+    storage = f"sqlite:///{tmp_path}/a.db"
+    run_search(request(small_toml, storage, study="mine", evaluations=3))
+    with pytest.raises(InputError) as caught:
+        run_search(request(small_toml, storage, study="mine", seed=1, lag=4))
+    text = str(caught.value)
+    assert "seed is 0, not 1" in text
+    assert "lag is 8, not 4" in text
+    assert "--study NAME" in text
+    assert len(trials_of(storage, "mine")) == 3
+    small_toml.write_text(small_toml.read_text().replace("epochs = 2", "epochs = 3", 1))
+    with pytest.raises(InputError, match=r"proxy\.epochs is 2, not 3"):
+        run_search(request(small_toml, storage, study="mine"))
+
+
+def test_a_device_of_another_kind_is_refused(small_toml, tmp_path, monkeypatch):
+    storage = f"sqlite:///{tmp_path}/a.db"
+    run_search(request(small_toml, storage, evaluations=3))
+    monkeypatch.setattr("torch.__version__", "2.99")
+    with pytest.raises(InputError, match=r'device\.torch is ".*", not "2\.99"'):
+        run_search(request(small_toml, storage))
+
+
+def test_the_record_is_complete_and_optuna_reads_it(undisturbed, small_toml, tmp_path):
+    storage = f"sqlite:///{tmp_path}/undisturbed.db"
+    study = optuna.load_study(study_name=None, storage=storage)
+    assert study.direction == optuna.study.StudyDirection.MAXIMIZE
+    assert study.metric_names == ["accuracy"]
+    settings = study.user_attrs["nas:settings"]
+    assert settings["data"]["fingerprint"]
+    assert settings["trainer"] >= 1
+    assert study.user_attrs["nas:versions"]["torch"]
+    outside = [t for t in study.trials if not t.params]
+    assert [t.number for t in outside] == []  # all three hand-made patterns lie in this space
+    trial = study.trials[5]
+    assert set(trial.params) >= {"l1.d1", "l4.d3", "l2.merge"}
+    assert trial.value == trial.user_attrs["accuracy"] == trial.intermediate_values[2]
+    assert {
+        "notation", "key", "parents", "strategy", "params", "macs", "seconds", "peak_bytes",
+        "gradient_norm_first", "gradient_norm_last", "status", "seed",
+    } <= set(trial.user_attrs)  # fmt: skip
+    optuna.importance.get_param_importances(study)
+
+
+def test_hand_made_patterns_outside_the_space_have_no_parameters(small_toml, tmp_path):
+    small_toml.write_text(small_toml.read_text().replace('["add", "concat"]', '["gate"]'))
+    storage = f"sqlite:///{tmp_path}/a.db"
+    run_search(request(small_toml, storage))
+    study = optuna.load_study(study_name=None, storage=storage)
+    assert [t.number for t in study.trials if not t.params] == [1, 2]
+    assert not {1, 2} & {p for t in study.trials for p in t.user_attrs["parents"]}
+
+
+def test_several_objectives(small_toml, tmp_path):
+    storage = f"sqlite:///{tmp_path}/a.db"
+    result = run_search(request(small_toml, storage, strategy="nsga2", objectives="accuracy,macs"))
+    study = optuna.load_study(study_name=None, storage=storage)
+    assert [d.name for d in study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    trial = study.trials[7]
+    assert trial.values == [trial.user_attrs["accuracy"], trial.user_attrs["macs"]]
+    assert result.settings.objectives == ("accuracy", "macs")
+    assert trial.intermediate_values == {}
+
+
+def test_limits_and_an_exhausted_space_end_the_search(small_toml, tmp_path):
+    text = small_toml.read_text().replace("[1, 2, 3]", "[1]").replace("[0.5, 1.0]", "[1.0]")
+    small_toml.write_text(text)
+    storage = f"sqlite:///{tmp_path}/a.db"
+    result = run_search(request(small_toml, storage, evaluations=200, workers=2))
+    assert result.outcome.reason == "exhausted"
+    # every genome of the space, and the dense pattern, which lies outside it
+    assert len(result.trials) == result.settings.space.distinct + 1 == 82
+    again = run_search(request(small_toml, storage, evaluations=200))
+    assert len(again.trials) == 82
+
+
+def test_the_clock_ends_a_search(small_toml, tmp_path):
+    storage = f"sqlite:///{tmp_path}/a.db"
+    result = run_search(request(small_toml, storage, evaluations=10**6, max_seconds=6))
+    assert result.outcome.reason == "clock"
+    assert all(t.complete for t in result.trials)
+
+
+def test_finalists_are_tested_over_fresh_seeds_and_resume(small_toml, tmp_path):
+    storage = f"sqlite:///{tmp_path}/a.db"
+    wanted = request(small_toml, storage, evaluations=8, finalists=2, finalist_seeds=2)
+    first = run_search(wanted)
+    assert [row.name for row in first.finalists[2:]] == ["plain", "residual", "dense"]
+    names = sorted(s.study_name for s in open_storage(storage).get_all_studies())
+    finals = optuna.load_study(study_name=names[1], storage=storage)
+    assert len(finals.trials) == 10
+    assert {t.user_attrs["seed"] for t in finals.trials} == {1_000_000, 1_000_001}
+    again = run_search(wanted)
+    assert again.finalists == first.finalists
+    assert len(finals.get_trials()) == 10
+    more = run_search(Request(**{**vars(wanted), "finalist_seeds": 3}))
+    assert len(finals.get_trials()) == 15
+    assert [r.accuracies[:2] for r in more.finalists] == [r.accuracies for r in first.finalists]
+
+
+def test_a_journal_file_gives_the_same_trials(undisturbed, small_toml, tmp_path):
+    storage = f"{tmp_path}/study.log"
+    run_search(request(small_toml, storage))
+    assert trials_of(storage) == undisturbed
+
+
+def test_a_user_merge_from_a_plugin(small_toml, tmp_path):
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        "from nas.merges import Merge, total\n"
+        "class Maximum(Merge):\n"
+        "    def forward(self, learnt, branch, skips, previous):\n"
+        "        return branch.maximum(total(skips))\n"
+        "MERGES = {'maximum': Maximum()}\n"
+    )
+    small_toml.write_text(small_toml.read_text().replace('"concat"', '"maximum"'))
+    storage = f"sqlite:///{tmp_path}/a.db"
+    found = subprocess.run(
+        [*command(small_toml, storage), "--plugin", str(plugin)],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    lines = [json.loads(line) for line in found.stdout.splitlines()]
+    assert any("maximum(" in line.get("notation", "") for line in lines)
+    assert {line["status"] for line in lines if line["event"] == "evaluated"} == {"ok"}
+
+
+def test_genomes_in_the_store_are_the_notation(undisturbed):
+    for _, notation, *_, attrs in undisturbed:
+        assert attrs["notation"] == attrs["key"] == str(Genome.parse(notation))
