@@ -226,9 +226,9 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 def default_devices(device: str) -> Sequence[str]:
     """The devices of a pool: all GPUs for "auto" or "cuda", else the one that is named."""
-    from nas.device import find_device
-
     import torch
+
+    from nas.device import find_device
 
     found = find_device(device)
     if found.type == "cuda" and found.index is None:

@@ -45,8 +45,9 @@ def open_storage(url: str) -> BaseStorage:
     """
     try:
         if url.endswith((".log", ".journal")) and "://" not in url:
-            return JournalStorage(JournalFileBackend(url))
-        storage = optuna.storages.get_storage(url)
+            storage: BaseStorage = JournalStorage(JournalFileBackend(url))
+        else:
+            storage = optuna.storages.get_storage(url)
         storage.get_all_studies()
         return storage
     except ModuleNotFoundError as error:

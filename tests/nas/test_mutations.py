@@ -79,6 +79,8 @@ def test_every_genome_can_be_reached(space):
     genome, seen = Genome.plain(6), set()
     for _ in range(4000):
         genome = mutate(genome, space, rng)
-        seen.update((i, layer.merge, s) for i, layer in enumerate(genome.layers) for s in layer.skips)
+        seen.update(
+            (i, layer.merge, s) for i, layer in enumerate(genome.layers) for s in layer.skips
+        )
     reachable = sum(len(row) for row in space.reachable) * 2 * 2
     assert len(seen) == reachable

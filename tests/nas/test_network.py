@@ -10,13 +10,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.conftest import random_genome
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas import Genome, InputError, Skeleton, Stage, compile_network, plan
 from nas.blocks import BLOCKS
 from nas.merges import MERGES
+from tests.conftest import random_genome
 
 
 @st.composite

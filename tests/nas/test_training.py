@@ -117,7 +117,9 @@ def test_resolution_is_area_averaging(blobs):
 
 
 def test_augmentation_crops_and_flips():
-    images = torch.arange(16 * 16, dtype=torch.float32).reshape(1, 1, 16, 16).repeat(64, 1, 1, 1) + 1
+    images = (
+        torch.arange(16 * 16, dtype=torch.float32).reshape(1, 1, 16, 16).repeat(64, 1, 1, 1) + 1
+    )
     out = _augment(images, np.random.default_rng(0), flip=True)
     assert out.shape == images.shape
     padded = nn.functional.pad(images[:1], (2, 2, 2, 2))[0, 0]
@@ -176,7 +178,9 @@ def test_nesterov_step_matches_the_formula(blobs):
         epochs=1, images=40, batch=40, learning_rate=0.1, warmup=0, weight_decay=0.01,
         calibration_images=0,
     )  # fmt: skip
-    network = compile_network(Genome.plain(1), Skeleton(blobs.shape, 2, (Stage(1, 4),), norm="none"))
+    network = compile_network(
+        Genome.plain(1), Skeleton(blobs.shape, 2, (Stage(1, 4),), norm="none")
+    )
     twin = compile_network(Genome.plain(1), Skeleton(blobs.shape, 2, (Stage(1, 4),), norm="none"))
     images, labels = next(_batches(prepare(blobs, proxy, "train", CPU), proxy, 0, 0, CPU))
     nn.functional.cross_entropy(twin(images), labels).backward()
@@ -223,5 +227,7 @@ def test_gpu_results_repeat(digits):
     assert result(runs[0]) == result(runs[1])
     assert runs[0].peak_bytes > 0
     precise = [replace(QUICK, precision=p) for p in ("fp32", "bf16")]
-    scores = [evaluate(genome, skeleton_for(digits), p, 3, digits, "cuda").accuracy for p in precise]
+    scores = [
+        evaluate(genome, skeleton_for(digits), p, 3, digits, "cuda").accuracy for p in precise
+    ]
     assert abs(scores[0] - scores[1]) < 0.2

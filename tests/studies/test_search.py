@@ -45,9 +45,7 @@ def undisturbed(small_toml, tmp_path):
     return trials_of(storage)
 
 
-def test_the_same_trials_with_one_and_two_workers_and_any_budget(
-    undisturbed, small_toml, tmp_path
-):
+def test_the_same_trials_with_one_and_two_workers_and_any_budget(undisturbed, small_toml, tmp_path):
     storage = f"sqlite:///{tmp_path}/two.db"
     run_search(request(small_toml, storage, workers=2, evaluations=10))
     assert trials_of(storage) == undisturbed[:10]

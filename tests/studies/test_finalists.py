@@ -1,0 +1,46 @@
+"""The paired comparison against textbook values."""
+
+import math
+
+import pytest
+from scipy import stats
+
+from nas import Genome
+from studies.finalists import Finalist, compare, holm
+
+
+def test_holm_on_a_worked_example():
+    # Holm 1979: sorted 0.005, 0.01, 0.03, 0.04 times 4, 3, 2, 1, made monotone
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def row(name, accuracies):
+    return Finalist(name, Genome.plain(1), tuple(accuracies), 1, 1)
+
+
+def test_only_what_was_searched_is_tested_and_corrected():
+    residual = [0.90, 0.92, 0.91, 0.93]
+    first, second = [0.95, 0.96, 0.95, 0.99], [0.91, 0.91, 0.93, 0.93]
+    rows = compare(
+        [row("trial 5", first), row("trial 9", second), row("plain", [0.1] * 4), row("residual", residual)]
+    )  # fmt: skip
+    raw = [stats.ttest_rel(a, residual).pvalue for a in (first, second)]
+    assert rows[0].p == pytest.approx(min(1, 2 * raw[0]))
+    assert rows[1].p == pytest.approx(max(2 * raw[0], raw[1]))
+    assert rows[0].difference == pytest.approx(0.0475)
+    assert rows[2].p is None
+    assert rows[2].difference == pytest.approx(-0.815)
+    assert rows[3].difference is None
+
+
+def test_one_seed_has_no_spread_and_no_test():
+    rows = compare([row("trial 1", [0.5]), row("residual", [0.4])])
+    assert math.isnan(rows[0].std)
+    assert rows[0].p is None
+
+
+def test_equal_differences_are_no_evidence():
+    rows = compare([row("trial 1", [0.5, 0.6]), row("residual", [0.4, 0.5])])
+    assert rows[0].p is None or rows[0].p > 0.05 or rows[0].difference == pytest.approx(0.1)
