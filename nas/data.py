@@ -193,7 +193,9 @@ def _idx(folder: Path, stem: str) -> np.ndarray:
     path = folder / f"{stem}.gz"
     path = path if path.exists() else folder / stem
     try:
-        content = gzip.open(path).read() if path.suffix == ".gz" else path.read_bytes()
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
         dims = content[3]
         shape = np.frombuffer(content, ">i4", dims, 4)
         return np.frombuffer(content, np.uint8, offset=4 + 4 * dims).reshape(shape).copy()
@@ -240,7 +242,8 @@ def _npz(path: Path) -> Raw:
         ("x_train", "y_train", "x_test", "y_test"),
     ):
         if names[0] in arrays and names[1] in arrays:
-            images, labels, test_images, test_labels = (arrays.get(key) for key in names)
+            images, labels = arrays[names[0]], arrays[names[1]]
+            test_images, test_labels = arrays.get(names[2]), arrays.get(names[3])
             break
     else:
         raise InputError(f"{path}: has {sorted(arrays)}; images and labels are needed")

@@ -86,7 +86,7 @@ def evaluate(
         import torch
 
         network = compile_network(genome, skeleton, seed)
-        network = network.to(where, memory_format=torch.channels_last)
+        network = network.to(where).to(memory_format=torch.channels_last)
         curves = train(
             network, data, proxy.resolved(where.type), seed, where,
             part, part != "test", on_epoch,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import OrderedDict
+from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +54,7 @@ class Network(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         previous = self.stem(images)
         nodes = {0: previous}
-        for index, layer in enumerate(self.layers.values(), 1):
+        for index, layer in enumerate(cast(Iterable[Layer], self.layers.values()), 1):
             previous = layer(previous, [nodes[source] for source in layer.sources])
             nodes[index] = previous
             for node in self._dropped[index]:
@@ -148,7 +150,7 @@ def build(part: parts.Part) -> nn.Module:
                 inputs, part.channels, kernel, part.stride, kernel // 2, bias=part.bias
             )
             if part.bias_start is not None:
-                conv.bias_start = part.bias_start
+                conv.bias_start = part.bias_start  # type: ignore[assignment]
             return conv
         case parts.Norm():
             return nn.BatchNorm2d(part.shape[0])
@@ -193,7 +195,7 @@ def initialise(network: nn.Module, scheme: str, seed: int) -> None:
             if module.bias is not None:
                 nn.init.uniform_(module.bias, -bound, bound, generator=generator)
                 if hasattr(module, "bias_start"):
-                    nn.init.constant_(module.bias, module.bias_start)
+                    nn.init.constant_(module.bias, cast(float, module.bias_start))
         elif isinstance(module, Merged):
             for part_name, start in module.starts.items():
                 nn.init.constant_(getattr(module, part_name), start)

@@ -15,9 +15,10 @@ from typing import TypeAlias
 Shape: TypeAlias = tuple[int, int, int]
 
 
-def strided(side: int, stride: int) -> int:
-    """Side of a map after a stride: ceil(side / stride), so strides in sequence multiply."""
-    return -(-side // stride)
+def strided(shape: Shape, channels: int, stride: int) -> Shape:
+    """Shape after a stride: sides are ceil(side / stride), so strides in sequence multiply."""
+    _, height, width = shape
+    return channels, -(-height // stride), -(-width // stride)
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Conv:
 
     @property
     def shape(self) -> Shape:
-        return (self.channels, *(strided(side, self.stride) for side in self.inputs[1:]))
+        return strided(self.inputs, self.channels, self.stride)
 
     @property
     def params(self) -> int:
@@ -84,6 +85,10 @@ class Vector:
     macs = 0
 
     @property
+    def shape(self) -> Shape:
+        return (self.size, 1, 1)
+
+    @property
     def params(self) -> int:
         return self.size
 
@@ -109,7 +114,7 @@ class MaxPool:
 
     @property
     def shape(self) -> Shape:
-        return (self.inputs[0], *(strided(side, 2) for side in self.inputs[1:]))
+        return strided(self.inputs, self.inputs[0], 2)
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,7 @@ class Subsample:
 
     @property
     def shape(self) -> Shape:
-        return (self.channels, *(strided(side, self.stride) for side in self.inputs[1:]))
+        return strided(self.inputs, self.channels, self.stride)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from nas.blocks import STEMS
 from nas.errors import InputError
 from nas.genome import Genome
 from nas.merges import MERGES, Site
-from nas.parts import Chain, Conv, GlobalPool, Linear, Part, Relu, Shape, Subsample
+from nas.parts import Chain, Conv, GlobalPool, Linear, Part, Relu, Shape, Subsample, strided
 from nas.skeleton import Skeleton
 
 
@@ -57,12 +57,12 @@ class Plan:
     @property
     def params(self) -> int:
         """Learnt parameters, as counted over the module's `parameters()`."""
-        return sum(part.params for part in (self.stem, *self.layers, self.head))
+        return sum(layer.params for layer in self.layers) + self.stem.params + self.head.params
 
     @property
     def macs(self) -> int:
         """Multiply-adds of convolutions and linear layers for one image."""
-        return sum(part.macs for part in (self.stem, *self.layers, self.head))
+        return sum(layer.macs for layer in self.layers) + self.stem.macs + self.head.macs
 
 
 @lru_cache(maxsize=4096)
@@ -117,8 +117,7 @@ def node_shapes(skeleton: Skeleton) -> tuple[list[Shape], list[int], Chain]:
     )
     shapes, strides = [stem.shape], [1]
     for _, width, stride in skeleton.blocks():
-        _, height, breadth = shapes[-1]
-        shapes.append((width * kind.expansion, -(-height // stride), -(-breadth // stride)))
+        shapes.append(strided(shapes[-1], width * kind.expansion, stride))
         strides.append(strides[-1] * stride)
     return shapes, strides, stem
 

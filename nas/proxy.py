@@ -34,7 +34,7 @@ class Proxy:
     label_smoothing: float = 0.0
     augment: Literal["none", "crop", "crop-flip"] = "none"
     """Random crop from a border of an eighth of the side, and horizontal flip."""
-    calibration_images: int = 256
+    calibration_images: int = 128
     """Training images over which batch norm's statistics are taken before a score; 0 keeps the
     running averages, which lag behind after few steps."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch.nn import functional as F
 
 from nas.data import Data, subset
 from nas.errors import InputError
+from nas.network import Layer, Network
 from nas.proxy import Proxy
 
 TRAINER_VERSION = 1
@@ -56,7 +58,7 @@ class Curves:
 
 
 def train(
-    network: nn.Module,
+    network: Network,
     data: Data,
     proxy: Proxy,
     seed: int,
@@ -96,7 +98,8 @@ def train(
             if (step + 1) % CHECK_STEPS == 0 and not math.isfinite(total.item()):
                 break
             if step == steps - 1:
-                curves.gradients.append(tuple(map(gradient_norm, watched)))
+                first, last = map(gradient_norm, watched)
+                curves.gradients.append((first, last))
             optimizer.step()
         curves.losses.append(total.item() / steps)
         if not math.isfinite(curves.losses[-1]):
@@ -253,11 +256,10 @@ def _optimizer(network: nn.Module, proxy: Proxy) -> torch.optim.Optimizer:
     )
 
 
-def _watched(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    layers = list(network.layers.values())
-    first, last = layers[0].branch, layers[-1].branch
-    weights = [[p for p in branch.parameters() if p.ndim > 1] for branch in (first, last)]
-    return weights[0], weights[1]
+def _watched(network: Network) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    layers = [cast(Layer, network.layers[name]) for name in ("1", str(len(network.layers)))]
+    first, last = ([p for p in x.branch.parameters() if p.ndim > 1] for x in layers)
+    return first, last
 
 
 def gradient_norm(parameters: list[nn.Parameter]) -> float:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from nas.evaluation import Evaluation, evaluate, failed
 from nas.genome import Genome
@@ -110,7 +110,7 @@ class Workers:
         """Waits up to `timeout` seconds for reports of any worker and yields those that came."""
         busy = {worker.pipe: worker for worker in self._workers if worker.job is not None}
         for pipe in wait(list(busy), timeout):
-            report = busy[pipe].report()
+            report = busy[cast(Connection, pipe)].report()
             if report is not None:
                 yield report
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from nas.errors import InputError, unknown
 from nas.proxy import Proxy
 from nas.settings import check_keys, from_mapping, read_toml
-from nas.skeleton import Skeleton
+from nas.skeleton import Skeleton, Stage
 from nas.space import SearchSpace
 
 
@@ -71,7 +71,7 @@ TABLES: dict[str, type] = {
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
     """Nested dataclasses as mappings."""
     return {
-        key: [asdict(v) if is_dataclass(v) else v for v in value]
+        key: [asdict(v) if isinstance(v, Stage) else v for v in value]
         if isinstance(value, tuple)
         else value
         for key, value in values.items()

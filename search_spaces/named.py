@@ -20,7 +20,8 @@ DIGITS9 = SearchSpace(
     Skeleton((1, 8, 8), 10, _three_stages(3)),
     merges=MERGES,
     data="digits",
-    proxy=Proxy(epochs=2, learning_rate=0.02),
+    proxy=Proxy(epochs=4, images=300, batch=32, learning_rate=0.05),
+    final=Proxy(epochs=12, images=300, batch=32, learning_rate=0.05),
     name="digits9",
 )
 
@@ -28,7 +29,8 @@ FASHION9 = SearchSpace(
     Skeleton((1, 28, 28), 10, _three_stages(3)),
     merges=MERGES,
     data="fashion-mnist",
-    proxy=Proxy(epochs=2, images=6000, validation_images=4000, resolution=14),
+    proxy=Proxy(epochs=2, images=4000, validation_images=3000, resolution=14, learning_rate=0.03),
+    final=Proxy(epochs=6, images=6000, resolution=14, learning_rate=0.03),
     name="fashion9",
 )
 

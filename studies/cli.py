@@ -77,7 +77,7 @@ plugin_option = click.option(
 @click.option(
     "--evaluations",
     type=int,
-    default=120,
+    default=100,
     show_default=True,
     help="Trials in the study, the three hand-made patterns among them.",
 )
@@ -129,7 +129,7 @@ plugin_option = click.option(
     help="Best candidates to train longer and test; 0 leaves it out.",
 )
 @click.option(
-    "--finalist-seeds", type=int, default=5, show_default=True, help="Fresh seeds for each of them."
+    "--finalist-seeds", type=int, default=8, show_default=True, help="Fresh seeds for each of them."
 )
 @click.option(
     "--split-seed",

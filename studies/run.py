@@ -34,7 +34,7 @@ class Request:
     data_dir: Path | None = None
     split_seed: int = 0
     strategy: str = "regularized"
-    evaluations: int = 120
+    evaluations: int = 100
     max_seconds: float | None = None
     seed: int = 0
     objectives: str | None = None
@@ -49,7 +49,7 @@ class Request:
     storage: str = "sqlite:///nas.db"
     lag: int = 8
     finalists: int = 3
-    finalist_seeds: int = 5
+    finalist_seeds: int = 8
     plugins: tuple[Path, ...] = ()
 
 
@@ -123,9 +123,11 @@ def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]
     device = find_device(request.device)
     side = min(space.skeleton.input_shape[1:])
     data = load_data(request.data or space.data, request.data_dir, request.split_seed, side)
-    proxies = {"proxy": space.proxy.resolved(device.type)}
-    proxies["final"] = space.final_proxy.resolved(device.type)
-    space = replace(space.for_data(data.shape, len(data.classes)), **proxies)
+    space = replace(
+        space.for_data(data.shape, len(data.classes)),
+        proxy=space.proxy.resolved(device.type),
+        final=space.final_proxy.resolved(device.type),
+    )
     check_resolution(space)
     limits = Limits(request.max_params, request.max_macs)
     limits.check(space)

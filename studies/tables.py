@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -67,7 +68,7 @@ def drawing(genome: Genome, skeleton: Skeleton, costs: bool = False) -> Table:
         table.add_column("MACs", justify="right")
     for node, token, marks, shape, params, macs in text_rows(genome, skeleton):
         style = COLOURS.get(token.split("(")[0], "default") if "(" in token else "default"
-        cells = [node, Text(token, style), Text(marks), shape]
+        cells: list[RenderableType] = [node, Text(token, style), Text(marks), shape]
         table.add_row(*cells, *([count(params), count(macs)] if costs else []))
     return table
 

@@ -1,6 +1,7 @@
 """Drawings: lanes do not overlap, pictures have every arc."""
 
 import random
+from itertools import pairwise
 
 import pytest
 from matplotlib.patches import Arc
@@ -38,7 +39,7 @@ def test_every_skip_has_its_place(seed):
     assert sorted(edges) == sorted(expected)
     for lane in found:
         ordered = sorted(lane)
-        assert all(a[1] <= b[0] for a, b in zip(ordered, ordered[1:], strict=False))
+        assert all(a[1] <= b[0] for a, b in pairwise(ordered))
     figure = draw(genome, skeleton(len(genome)))
     arcs = [p for p in figure.axes[0].patches if isinstance(p, Arc)]
     assert len(arcs) == len(expected)
