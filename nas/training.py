@@ -39,7 +39,6 @@ class Part:
 
     def batch(self, indices: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
         """Normalised images (n, C, H, W) in channels_last, and labels."""
-        indices = indices.to(self.images.device)
         images = self.images[indices].to(device, torch.float32)
         images = images.sub_(self.mean).div_(self.std)
         return images.contiguous(memory_format=torch.channels_last), self.labels[indices].to(device)
@@ -66,6 +65,7 @@ def train(
     part: str = "validation",
     every_epoch: bool = True,
     on_epoch: Callable[[int, float], None] | None = None,
+    on_step: Callable[[int, Tensor], None] | None = None,
 ) -> Curves:
     """Trains the network in place and scores it on a part of the data.
 
@@ -75,6 +75,7 @@ def train(
         part: "validation" or "test".
         every_epoch: score after each epoch; False scores once, after the last.
         on_epoch: called with (epoch from 1, accuracy) whenever a score is there.
+        on_step: called with (step from 0, loss) when its gradients are there, before the update.
     """
     training, scoring = prepare(data, proxy, "train", device), prepare(data, proxy, part, device)
     batch = min(proxy.batch, len(training.labels))
@@ -95,6 +96,8 @@ def train(
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             total += loss.detach()
+            if on_step:
+                on_step(epoch * steps + step, loss.detach())
             if (step + 1) % CHECK_STEPS == 0 and not math.isfinite(total.item()):
                 break
             if step == steps - 1:
@@ -128,7 +131,7 @@ def recalibrate(network: nn.Module, training: Part, proxy: Proxy, device: torch.
         norm.momentum = None  # a plain average over the batches to come
     network.train()
     every = torch.linspace(0, len(training.labels) - 1, count).round().long()
-    for indices in every.split(4 * proxy.batch):
+    for indices in every.to(training.images.device).split(4 * proxy.batch):
         with autocast(proxy, device):
             network(training.batch(indices, device)[0])
     for norm in norms:
@@ -140,7 +143,8 @@ def accuracy(network: nn.Module, part: Part, proxy: Proxy, device: torch.device)
     """Share of images whose largest logit is the label's, in evaluation mode."""
     network.eval()
     right = torch.zeros((), dtype=torch.int64, device=device)
-    for indices in torch.arange(len(part.labels)).split(4 * proxy.batch):
+    every = torch.arange(len(part.labels), device=part.images.device)
+    for indices in every.split(4 * proxy.batch):
         images, labels = part.batch(indices, device)
         with autocast(proxy, device):
             right += (network(images).argmax(1) == labels).sum()
@@ -217,7 +221,7 @@ def _batches(
     rng = np.random.default_rng([seed, epoch])
     count = len(part.labels)
     batch = min(proxy.batch, count)
-    order = torch.from_numpy(rng.permutation(count))
+    order = torch.from_numpy(rng.permutation(count)).to(part.images.device)
     for indices in order[: count // batch * batch].split(batch):
         images, labels = part.batch(indices, device)
         if proxy.augment != "none":

@@ -1,8 +1,7 @@
-"""Persistent worker processes that evaluate genomes, one at a time each.
+"""Persistent worker processes that run jobs, one at a time each.
 
 A worker is spawned, so it shares nothing with its parent but a pipe, and it ends itself as soon as
-its parent is gone. A worker that dies is replaced; its candidate gets a second try, then it is
-recorded as failed.
+its parent is gone. A worker that dies is replaced; its job gets a second try, then it has failed.
 """
 
 from __future__ import annotations
@@ -12,21 +11,14 @@ import multiprocessing as mp
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import Any, Protocol, cast
 
-from nas.evaluation import Evaluation, evaluate, failed
-from nas.genome import Genome
 from nas.plugins import load_plugin
-from nas.proxy import Proxy
-from nas.skeleton import Skeleton
-
-if TYPE_CHECKING:
-    from nas.data import Data
 
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -39,56 +31,46 @@ ENVIRONMENT = {
 }
 
 
-@dataclass(frozen=True)
-class Bench:
-    """What all jobs of a pool share."""
+class Job(Protocol):
+    """Anything with a number, by which its reports are known."""
 
-    skeleton: Skeleton
-    data: Data
-    devices: tuple[str, ...]
-    """Worker i uses devices[i % len(devices)]."""
-    fast: bool = False
-    plugins: tuple[Path, ...] = ()
+    @property
+    def number(self) -> int: ...
 
 
-@dataclass(frozen=True)
-class Job:
-    """One evaluation; `number` names it in the reports."""
+class Bench(Protocol):
+    """What all jobs of a pool share; it is sent to each worker once."""
 
-    number: int
-    genome: Genome
-    proxy: Proxy
-    seed: int
-    part: str = "validation"
+    @property
+    def devices(self) -> Sequence[str]:
+        """Worker i uses devices[i % len(devices)]."""
+
+    @property
+    def plugins(self) -> Sequence[Path]: ...
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """A job's score after an epoch (from 1)."""
-
-    number: int
-    epoch: int
-    accuracy: float
+Task = Callable[[Any, Any, str, Callable[[Any], None]], Any]
+"""(job, bench, device, send) -> result; what it sends arrives as a report before the result."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A job's result."""
+    """A job's result; None, with the reason, where the task raised or its process died."""
 
     number: int
-    evaluation: Evaluation
+    result: Any
+    why: str = ""
 
 
 class Workers:
-    """A pool of up to `count` worker processes, each started with its first job; use it in a `with`.
+    """Up to `count` worker processes, each started with its first job; use it in a `with`.
 
-    `submit` gives a job to an idle worker, `reports` waits for epochs and results. Results do not
-    depend on `count` or on which worker has a job.
+    `submit` gives a job to an idle worker, `reports` waits for what tasks send and for results.
+    Results do not depend on `count` or on which worker has a job.
     """
 
-    def __init__(self, bench: Bench, count: int) -> None:
-        self.bench = bench
-        self._workers = [_Worker(bench, index) for index in range(count)]
+    def __init__(self, task: Task, bench: Bench, count: int) -> None:
+        self._workers = [_Worker(task, bench, index) for index in range(count)]
 
     def __enter__(self) -> Workers:
         return self
@@ -102,11 +84,16 @@ class Workers:
         """Number of workers without a job."""
         return sum(worker.job is None for worker in self._workers)
 
+    @property
+    def pids(self) -> list[int]:
+        """Process numbers of the workers that have been started."""
+        return [w.process.pid for w in self._workers if w.process and w.process.pid]
+
     def submit(self, job: Job) -> None:
         """Starts a job on an idle worker; there must be one (`idle`)."""
         next(worker for worker in self._workers if worker.job is None).start(job)
 
-    def reports(self, timeout: float | None = None) -> Iterator[Epoch | Finished]:
+    def reports(self, timeout: float | None = None) -> Iterator[Any]:
         """Waits up to `timeout` seconds for reports of any worker and yields those that came."""
         busy = {worker.pipe: worker for worker in self._workers if worker.job is not None}
         for pipe in wait(list(busy), timeout):
@@ -114,12 +101,22 @@ class Workers:
             if report is not None:
                 yield report
 
+    def run(self, jobs: Sequence[Job]) -> Iterator[Any]:
+        """Runs all jobs and yields every report as it comes."""
+        waiting, left = list(jobs), len(jobs)
+        while left:
+            while waiting and self.idle:
+                self.submit(waiting.pop(0))
+            for report in self.reports(timeout=5):
+                left -= isinstance(report, Finished)
+                yield report
+
 
 class _Worker:
     """One process, the pipe to it, and the job that it has."""
 
-    def __init__(self, bench: Bench, index: int) -> None:
-        self.bench, self.index = bench, index
+    def __init__(self, task: Task, bench: Bench, index: int) -> None:
+        self.task, self.bench, self.index = task, bench, index
         self.job: Job | None = None
         self.tries = 0
         self.process: SpawnProcess | None = None
@@ -129,7 +126,10 @@ class _Worker:
         self.pipe, theirs = context.Pipe()
         device = self.bench.devices[self.index % len(self.bench.devices)]
         self.process = context.Process(
-            target=_serve, args=(theirs, self.bench, device), daemon=True, name=f"nas-{self.index}"
+            target=_serve,
+            args=(theirs, self.task, self.bench, device),
+            daemon=True,
+            name=f"nas-{self.index}",
         )
         with _environment(ENVIRONMENT):
             self.process.start()
@@ -145,7 +145,7 @@ class _Worker:
         with contextlib.suppress(OSError):  # a dead worker is noticed in report()
             self.pipe.send(self.job)
 
-    def report(self) -> Epoch | Finished | None:
+    def report(self) -> Any:
         job = self.job
         assert job is not None
         try:
@@ -168,8 +168,7 @@ class _Worker:
             self._send()
             return None
         self.job = None
-        text = f"its process ended twice, the second time with {why}"
-        return Finished(job.number, failed(job.genome, self.bench.skeleton, job.seed, text))
+        return Finished(job.number, None, f"its process ended twice, the second time with {why}")
 
     def stop(self) -> None:
         if self.process is None:
@@ -179,7 +178,7 @@ class _Worker:
         self.pipe.close()
 
 
-def _serve(pipe: Connection, bench: Bench, device: str) -> None:
+def _serve(pipe: Connection, task: Task, bench: Bench, device: str) -> None:
     """A worker's life: jobs in, reports out, until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
@@ -188,21 +187,11 @@ def _serve(pipe: Connection, bench: Bench, device: str) -> None:
     with contextlib.suppress(EOFError, OSError):
         while True:
             job: Job = pipe.recv()
-            pipe.send(Finished(job.number, _run(job, bench, device, pipe)))
-
-
-def _run(job: Job, bench: Bench, device: str, pipe: Connection) -> Evaluation:
-    def on_epoch(epoch: int, accuracy: float) -> None:
-        pipe.send(Epoch(job.number, epoch, accuracy))
-
-    try:
-        return evaluate(
-            job.genome, bench.skeleton, job.proxy, job.seed, bench.data, device,
-            part=job.part, fast=bench.fast, on_epoch=on_epoch,
-        )  # fmt: skip
-    except Exception as error:  # one candidate's bug must not end the search
-        why = f"{type(error).__name__}: {error}"
-        return failed(job.genome, bench.skeleton, job.seed, why)
+            try:
+                finished = Finished(job.number, task(job, bench, device, pipe.send))
+            except Exception as error:  # one job's bug must not end the others
+                finished = Finished(job.number, None, f"{type(error).__name__}: {error}")
+            pipe.send(finished)
 
 
 def _die_with_parent() -> None:
@@ -224,7 +213,7 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
             del os.environ[name]
 
 
-def default_devices(device: str) -> Sequence[str]:
+def default_devices(device: str) -> tuple[str, ...]:
     """The devices of a pool: all GPUs for "auto" or "cuda", else the one that is named."""
     import torch
 
@@ -234,3 +223,12 @@ def default_devices(device: str) -> Sequence[str]:
     if found.type == "cuda" and found.index is None:
         return tuple(f"cuda:{index}" for index in range(torch.cuda.device_count()))
     return (str(found),)
+
+
+def default_count(devices: Sequence[str]) -> int:
+    """Workers for these devices: one a core on a CPU, else one a device."""
+    if devices[0] != "cpu":
+        return len(devices)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -208,6 +208,11 @@ def show(notation: str, space: str | None, out: Path | None, plugins: tuple[Path
     )
     planned = plan(genome, skeleton)
     console = Console()
+    if space:
+        try:
+            find_space(space).check(genome)
+        except InputError as error:
+            console.print(f"[dim]Not a genome of the space {space}: {error}[/]", soft_wrap=True)
     console.print(drawing(genome, skeleton, costs=True))
     console.print(f"{genome}", soft_wrap=True, highlight=False)
     console.print(f"{planned.params:,} parameters, {planned.macs:,} MACs ({count(planned.macs)})")

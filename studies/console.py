@@ -89,6 +89,8 @@ class ConsoleView(View):
                 self.console.print(f"Training finalists ({total} trainings) …")
         if self.progress:
             self.progress.update(self.task, completed=done)
+        elif done and done % max(1, total // 4) == 0:
+            self.console.print(f"finalists {done}/{total}")
 
     def stop(self) -> None:
         if self.progress:

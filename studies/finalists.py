@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from scipy import stats
 
-from nas.evaluation import Evaluation
+from nas.evaluation import Evaluation, failed
 from nas.genome import Genome
+from nas.jobs import EvaluationJob
 from nas.plan import plan
 from nas.proxy import Proxy
-from nas.workers import Finished, Job, Workers
+from nas.workers import Finished, Workers
 from studies.settings import SearchSettings
 from studies.store import Store
 
@@ -94,7 +95,7 @@ def run_finalists(
             queue.append((trial.number, genome, seed))
     results = {k: float(t.attrs["accuracy"]) for k, t in scores.items() if t.state.is_finished()}
     on_result(len(wanted) - len(queue), len(wanted))
-    for evaluation in _train(queue, proxy, store, workers):
+    for evaluation in _train(queue, settings, proxy, store, workers):
         results[evaluation.genome.key, evaluation.seed] = evaluation.accuracy
         done = sum((genome.key, seed) in results for genome, seed in wanted)
         on_result(done, len(wanted))
@@ -112,19 +113,21 @@ def run_finalists(
 
 
 def _train(
-    queue: Sequence[tuple[int, Genome, int]], proxy: Proxy, store: Store, workers: Workers
+    queue: Sequence[tuple[int, Genome, int]],
+    settings: SearchSettings,
+    proxy: Proxy,
+    store: Store,
+    workers: Workers,
 ) -> Iterator[Evaluation]:
-    jobs = [Job(number, genome, proxy, seed, "test") for number, genome, seed in queue]
-    running = 0
-    while jobs or running:
-        while jobs and workers.idle:
-            workers.submit(jobs.pop(0))
-            running += 1
-        for report in workers.reports(timeout=5):
-            if isinstance(report, Finished):
-                store.finish(report.number, report.evaluation, [report.evaluation.accuracy])
-                running -= 1
-                yield report.evaluation
+    jobs = {n: EvaluationJob(n, genome, proxy, seed, "test") for n, genome, seed in queue}
+    for report in workers.run(list(jobs.values())):
+        if isinstance(report, Finished):
+            job = jobs[report.number]
+            evaluation = report.result or failed(
+                job.genome, settings.space.skeleton, job.seed, report.why
+            )
+            store.finish(report.number, evaluation, [evaluation.accuracy])
+            yield evaluation
 
 
 def compare(rows: Sequence[Finalist]) -> list[Finalist]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nas.data import load_data
+from nas.data import SOURCES, load_data
 from nas.device import device_kind, find_device
 from nas.errors import InputError, unknown
 from nas.evolution import STRATEGIES, Limits
+from nas.jobs import EvaluationBench, evaluate_job
 from nas.plugins import load_plugin
-from nas.workers import Bench, Workers, default_devices
+from nas.workers import Workers, default_count, default_devices
 from search_spaces import SPACES
 from studies.finalists import Finalist, final_settings, fresh_seeds, run_finalists
 from studies.objectives import check_objectives
@@ -88,17 +88,19 @@ def run_search(request: Request, view: View | None = None) -> Result:
     view = view or View()
     _check(request)
     settings, devices = prepare_settings(request)
-    count = request.workers or _default_workers(devices, request.lag)
+    count = request.workers or min(default_count(devices), request.lag)
     storage = open_storage(request.storage)
     store = Store.open(
         storage, request.study or settings.default_name, settings.record(),
         settings.maximise, settings.objectives,
     )  # fmt: skip
-    bench = Bench(settings.space.skeleton, settings.data, devices, request.fast, request.plugins)
+    bench = EvaluationBench(
+        settings.space.skeleton, settings.data, devices, request.fast, request.plugins
+    )
     with store.owned(request.storage):
         store.note("nas:versions", _versions())
         done = sum(trial.state.is_finished() for trial in store.trials())
-        with Workers(bench, count) as workers:
+        with Workers(evaluate_job, bench, count) as workers:
             view.started(settings, store, done, count)
             search = Search(settings, store, workers, view.evaluated)
             outcome = search.run(request.evaluations, request.max_seconds)
@@ -122,6 +124,11 @@ def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]
     objectives = check_objectives((request.objectives or default).split(","), request.strategy)
     device = find_device(request.device)
     side = min(space.skeleton.input_shape[1:])
+    if request.data is None and space.data not in SOURCES:
+        raise InputError(
+            f"space {space.name} is usually searched on {space.data}, which this program does not "
+            "have; name a folder of images by class with --data"
+        )
     data = load_data(request.data or space.data, request.data_dir, request.split_seed, side)
     space = replace(
         space.for_data(data.shape, len(data.classes)),
@@ -135,7 +142,7 @@ def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]
         space, data, request.strategy, objectives, request.seed, request.lag, limits,
         device_kind(device), request.fast, request.population, plugins,
     )  # fmt: skip
-    return settings, tuple(default_devices(request.device))
+    return settings, default_devices(request.device)
 
 
 def _check(request: Request) -> None:
@@ -151,14 +158,6 @@ def _check(request: Request) -> None:
             f"--workers {request.workers} is more than --lag {request.lag}: proposals wait for "
             "results, so further workers would stand idle; a larger --lag is another study"
         )
-
-
-def _default_workers(devices: Sequence[str], lag: int) -> int:
-    """One a core on a CPU, one a device on GPUs."""
-    if devices[0] != "cpu":
-        return min(len(devices), lag)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(cores or 1, lag)
 
 
 def _finals(

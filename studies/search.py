@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nas.evaluation import Evaluation
+from nas.evaluation import Evaluation, failed
 from nas.evolution import Exhausted, Proposal, Record, propose
 from nas.genome import Genome
+from nas.jobs import Epoch, EvaluationJob
 from nas.plan import plan
 from nas.space import SearchSpace
-from nas.workers import Epoch, Job, Workers
+from nas.workers import Finished, Workers
 from studies.objectives import OBJECTIVES
 from studies.settings import SearchSettings
 from studies.store import Store, Trial
@@ -101,7 +102,7 @@ class Search:
                     if len(self.settings.objectives) == 1:
                         self.store.report(report.number, report.epoch, report.accuracy)
                 else:
-                    self._finish(report.number, report.evaluation)
+                    self._finish(report.number, report.result or self._failed(report))
         if ended:
             return ended
         done = len(self.records) >= evaluations and not waiting
@@ -152,7 +153,12 @@ class Search:
 
     def _submit(self, number: int, genome: Genome) -> None:
         self.running[number] = genome
-        self.workers.submit(Job(number, genome, self.settings.space.proxy, self.settings.seed))
+        proxy, seed = self.settings.space.proxy, self.settings.seed
+        self.workers.submit(EvaluationJob(number, genome, proxy, seed))
+
+    def _failed(self, report: Finished) -> Evaluation:
+        skeleton, seed = self.settings.space.skeleton, self.settings.seed
+        return failed(self.running[report.number], skeleton, seed, report.why)
 
     def _finish(self, number: int, evaluation: Evaluation) -> None:
         genome = self.running.pop(number)

@@ -81,12 +81,16 @@ batch = 32
 """
 
 
-@pytest.fixture
-def small_toml(tmp_path) -> Path:
+def write_small_space(folder: Path) -> Path:
     """The small space as a file, with a proxy of two epochs."""
-    path = tmp_path / "small.toml"
+    path = folder / "small.toml"
     path.write_text(SMALL_TOML)
     return path
+
+
+@pytest.fixture
+def small_toml(tmp_path) -> Path:
+    return write_small_space(tmp_path)
 
 
 def random_genome(layers: int, rng: random.Random, merges: list[str]) -> Genome:

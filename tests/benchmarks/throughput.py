@@ -18,27 +18,20 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from nas import compile_network
 from nas.data import subset
-from nas.workers import Bench, Finished, Job, Workers
+from nas.jobs import EvaluationBench, EvaluationJob, evaluate_job
+from nas.workers import Workers, default_count
 from search_spaces import SPACES
-from studies.run import Request, _default_workers, prepare_settings
+from studies.run import Request, prepare_settings
 
 
 def ours(settings, devices, genomes, count):
-    bench = Bench(settings.space.skeleton, settings.data, devices)
-    with Workers(bench, count) as workers:
-        run(workers, genomes[:count], settings)  # starts the processes
+    bench = EvaluationBench(settings.space.skeleton, settings.data, devices)
+    jobs = [EvaluationJob(i, g, settings.space.proxy, 0) for i, g in enumerate(genomes)]
+    with Workers(evaluate_job, bench, count) as workers:
+        list(workers.run(jobs[:count]))  # starts the processes
         started = time.perf_counter()
-        run(workers, genomes[count:], settings)
+        list(workers.run(jobs[count:]))
         return time.perf_counter() - started
-
-
-def run(workers, genomes, settings):
-    jobs = [Job(i, genome, settings.space.proxy, 0) for i, genome in enumerate(genomes)]
-    left = len(jobs)
-    while left:
-        while jobs and workers.idle:
-            workers.submit(jobs.pop())
-        left -= sum(isinstance(report, Finished) for report in workers.reports(60))
 
 
 def usual(settings, device, genomes):
@@ -95,7 +88,7 @@ def main():
     settings, devices = prepare_settings(
         Request(space=arguments.space, data=arguments.data, device=arguments.device)
     )
-    count = arguments.workers or _default_workers(devices, 8)
+    count = arguments.workers or default_count(devices)
     rng = random.Random(0)
     genomes = [settings.space.sample(rng) for _ in range(arguments.candidates + count)]
     seconds = ours(settings, devices, genomes, count)

@@ -11,33 +11,30 @@ from pathlib import Path
 import pytest
 
 from nas import Genome, evaluate
-from nas.workers import Bench, Epoch, Finished, Job, Workers
+from nas.jobs import Epoch, EvaluationBench, EvaluationJob, evaluate_job
+from nas.workers import Finished, Workers
 
 
 def run_jobs(bench, count, jobs):
     found, epochs = {}, {}
-    with Workers(bench, count) as workers:
-        waiting = list(jobs)
-        while len(found) < len(jobs):
-            while waiting and workers.idle:
-                workers.submit(waiting.pop(0))
-            for report in workers.reports(timeout=60):
-                if isinstance(report, Finished):
-                    found[report.number] = report.evaluation
-                else:
-                    epochs.setdefault(report.number, []).append(report)
+    with Workers(evaluate_job, bench, count) as workers:
+        for report in workers.run(jobs):
+            if isinstance(report, Finished):
+                found[report.number] = report
+            else:
+                epochs.setdefault(report.number, []).append(report)
     return found, epochs
 
 
 def test_results_are_those_of_a_single_process(digits, small_space):
     proxy = replace(small_space.proxy, epochs=2)
     patterns = ["-*4", "add(1)*4", "add(1) concat(1,2@0.5) - add(3)"]
-    jobs = [Job(i, Genome.parse(p), proxy, 5) for i, p in enumerate(patterns)]
-    found, epochs = run_jobs(Bench(small_space.skeleton, digits, ("cpu",)), 2, jobs)
+    jobs = [EvaluationJob(i, Genome.parse(p), proxy, 5) for i, p in enumerate(patterns)]
+    found, epochs = run_jobs(EvaluationBench(small_space.skeleton, digits, ("cpu",)), 2, jobs)
     for job in jobs:
         alone = evaluate(job.genome, small_space.skeleton, proxy, 5, digits, "cpu")
         same = {"seconds": 0.0, "peak_bytes": None}
-        assert replace(found[job.number], **same) == replace(alone, **same)
+        assert replace(found[job.number].result, **same) == replace(alone, **same)
         assert epochs[job.number] == [
             Epoch(job.number, e, a) for e, a in enumerate(alone.accuracies, 1)
         ]
@@ -64,28 +61,29 @@ def test_a_dying_or_failing_candidate_costs_only_itself(digits, small_space, tmp
     plugin = tmp_path / "merges.py"
     plugin.write_text(PLUGIN)
     patterns = ["die(1)*4", "raise(1)*4", "add(1)*4"]
-    jobs = [Job(i, Genome.parse(p), small_space.proxy, 0) for i, p in enumerate(patterns)]
-    bench = Bench(small_space.skeleton, digits, ("cpu",), plugins=(plugin,))
+    jobs = [EvaluationJob(i, Genome.parse(p), small_space.proxy, 0) for i, p in enumerate(patterns)]
+    bench = EvaluationBench(small_space.skeleton, digits, ("cpu",), plugins=(plugin,))
     found, _ = run_jobs(bench, 1, jobs)
-    assert [found[i].status for i in range(3)] == ["failed", "failed", "ok"]
+    assert [found[i].result is None for i in range(3)] == [True, True, False]
     assert "ended twice, the second time with signal SIGKILL" in found[0].why
     assert found[1].why == "RuntimeError: not today"
-    assert found[0].params > 0
+    assert found[2].result.status == "ok"
 
 
 PARENT = """
 import sys, time
 from nas.data import load_data
+from nas.jobs import *
 from nas.workers import *
 from nas import Genome, Proxy, Skeleton, Stage
 if __name__ == "__main__":
-    bench = Bench(Skeleton((1, 8, 8), 10, (Stage(4, 16),)), load_data("digits"), ("cpu",))
-    with Workers(bench, 2) as workers:
+    bench = EvaluationBench(Skeleton((1, 8, 8), 10, (Stage(4, 16),)), load_data("digits"), ("cpu",))
+    with Workers(evaluate_job, bench, 2) as workers:
         for i in range(2):
-            workers.submit(Job(i, Genome.residual(4), Proxy(epochs=1000), 0))
+            workers.submit(EvaluationJob(i, Genome.residual(4), Proxy(epochs=1000), 0))
         for report in workers.reports(60):
             break
-        print(*(w.process.pid for w in workers._workers), flush=True)
+        print(*workers.pids, flush=True)
         time.sleep(600)
 """
 

@@ -109,6 +109,7 @@ def bad_inputs(tmp_path):
         "words for numbers": (["--evaluations", "many"], "'many' is not a valid integer"),
         "workers": (["--workers", "9"], "--workers 9 is more than --lag 8"),
         "negative time": (["--max-seconds", "-1"], "--max-seconds -1.0"),
+        "no data": (["--space", "resnet50"], "name a folder of images by class with --data"),
         "few params": (["--max-params", "10"], "--max-params 10 is below the plain pattern's"),
         "unknown option": (["--evalutions", "3"], "--evaluations"),
         "config keys": (["--config", tmp_path / "keys.toml"], "did you mean evaluations"),

@@ -3,10 +3,14 @@
 import json
 import os
 import random
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import optuna
 import pytest
@@ -15,6 +19,7 @@ from nas import Genome, InputError
 from studies.run import Request, run_search
 from studies.search import hand_made
 from studies.store import Store, open_storage
+from tests.conftest import write_small_space
 
 MEASURED = {"seconds", "peak_bytes"}
 
@@ -38,11 +43,17 @@ def request(small_toml, storage, **more):
     return Request(space=str(small_toml), storage=storage, **{**values, **more})
 
 
-@pytest.fixture
-def undisturbed(small_toml, tmp_path):
-    storage = f"sqlite:///{tmp_path}/undisturbed.db"
-    run_search(request(small_toml, storage))
-    return trials_of(storage)
+@pytest.fixture(scope="session")
+def undisturbed_storage(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    storage = f"sqlite:///{folder}/undisturbed.db"
+    run_search(request(write_small_space(folder), storage))
+    return storage
+
+
+@pytest.fixture(scope="session")
+def undisturbed(undisturbed_storage):
+    return trials_of(undisturbed_storage)
 
 
 def test_the_same_trials_with_one_and_two_workers_and_any_budget(undisturbed, small_toml, tmp_path):
@@ -144,9 +155,8 @@ def test_a_device_of_another_kind_is_refused(small_toml, tmp_path, monkeypatch):
         run_search(request(small_toml, storage))
 
 
-def test_the_record_is_complete_and_optuna_reads_it(undisturbed, small_toml, tmp_path):
-    storage = f"sqlite:///{tmp_path}/undisturbed.db"
-    study = optuna.load_study(study_name=None, storage=storage)
+def test_the_record_is_complete_and_optuna_reads_it(undisturbed_storage):
+    study = optuna.load_study(study_name=None, storage=undisturbed_storage)
     assert study.direction == optuna.study.StudyDirection.MAXIMIZE
     assert study.metric_names == ["accuracy"]
     settings = study.user_attrs["nas:settings"]
@@ -250,3 +260,39 @@ def test_a_user_merge_from_a_plugin(small_toml, tmp_path):
 def test_genomes_in_the_store_are_the_notation(undisturbed):
     for _, notation, *_, attrs in undisturbed:
         assert attrs["notation"] == attrs["key"] == str(Genome.parse(notation))
+
+
+@pytest.fixture
+def postgresql(tmp_path_factory):
+    """A server of its own on a free port, gone after the test."""
+    tools = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not tools:
+        pytest.skip("PostgreSQL's server is not installed (Debian's package postgresql)")
+    root = os.getuid() == 0
+    if root and not shutil.which("runuser"):
+        pytest.skip("PostgreSQL does not run as root, and runuser is missing")
+    with tempfile.TemporaryDirectory(prefix="skipnas-pg-") as folder, socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        probe.close()
+        as_user = ["runuser", "-u", "postgres", "--"] if root else []
+        if root:
+            shutil.chown(folder, "postgres")
+
+        def run(tool, *arguments):
+            command = [*as_user, str(tools[-1].parent / tool), "-D", f"{folder}/data", *arguments]
+            subprocess.run(command, check=True, capture_output=True, cwd="/")
+
+        run("initdb", "-U", "nas", "--auth=trust")
+        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        run("pg_ctl", "-w", "-o", options, "-l", f"{folder}/log", "start")
+        try:
+            yield f"postgresql+psycopg://nas@127.0.0.1:{port}/postgres"
+        finally:
+            run("pg_ctl", "-m", "immediate", "stop")
+
+
+def test_postgresql_gives_the_same_trials(undisturbed, small_toml, postgresql):
+    run_search(request(small_toml, postgresql, evaluations=10))
+    run_search(request(small_toml, postgresql))
+    assert trials_of(postgresql) == undisturbed

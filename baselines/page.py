@@ -1,0 +1,135 @@
+"""What an exercise says in the end: verdicts on the sheet's expectations, tables, figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+HOLDS, FAILS, OPEN = "holds", "does not hold", "not decided at this budget"
+ABSOLUTE_TOLERANCE = 0.03
+
+
+@dataclass(frozen=True)
+class Point:
+    """One expectation of the sheet beside what was measured."""
+
+    expected: str
+    measured: str
+    n: int
+    verdict: str
+
+
+@dataclass
+class Page:
+    """An exercise's results."""
+
+    exercise: str
+    title: str
+    points: list[Point]
+    tables: dict[str, pd.DataFrame]
+    figures: dict[str, Figure]
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What decides which statements a run can make."""
+
+    data: str
+    profile: str
+
+    @property
+    def as_sheet(self) -> bool:
+        """Whether absolute accuracies can be held against the sheet's (CIFAR-10, full profile)."""
+        return self.data == "cifar10" and self.profile == "full"
+
+
+def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """Student's t confidence interval of the mean; infinite for fewer than two values."""
+    from scipy import stats
+
+    array = np.asarray(values, dtype=float)
+    if len(array) < 2:
+        return -np.inf, np.inf
+    half = stats.t.ppf(0.5 + level / 2, len(array) - 1) * array.std(ddof=1) / np.sqrt(len(array))
+    return float(array.mean() - half), float(array.mean() + half)
+
+
+def more(expected: str, better: Sequence[float], worse: Sequence[float], unit: str = "%") -> Point:
+    """The claim that one quantity is larger than another, paired over seeds."""
+    deltas = np.subtract(better, worse)
+    low, high = interval(deltas)
+    verdict = HOLDS if low > 0 else FAILS if high < 0 else OPEN
+    scale = 100 if unit == "%" else 1
+    measured = (
+        f"{mean_std(better, unit)} against {mean_std(worse, unit)}; difference "
+        f"{scale * deltas.mean():+.2f}, 95 % interval [{scale * low:.2f}, {scale * high:.2f}]"
+    )
+    return Point(expected, measured, len(deltas), verdict)
+
+
+def absolute(expected: str, target: float, scores: Sequence[float], context: Context) -> Point:
+    """A claim about an accuracy, which only the sheet's own setting can decide."""
+    low, high = interval(scores)
+    if not context.as_sheet:
+        verdict = OPEN
+    elif low - ABSOLUTE_TOLERANCE <= target <= high + ABSOLUTE_TOLERANCE:
+        verdict = HOLDS
+    else:
+        verdict = FAILS
+    setting = "" if context.as_sheet else f" ({context.data}, {context.profile} profile)"
+    return Point(expected, f"{mean_std(scores)}{setting}", len(scores), verdict)
+
+
+def share(expected: str, fits: Sequence[bool], what: str, threshold: float = 0.9) -> Point:
+    """A claim about most of many things: holds from `threshold` on, fails below a half."""
+    part = float(np.mean(fits))
+    verdict = HOLDS if part >= threshold else FAILS if part < 0.5 else OPEN
+    return Point(expected, f"{what}: {sum(fits)} of {len(fits)}", len(fits), verdict)
+
+
+def mean_std(values: Sequence[float], unit: str = "%") -> str:
+    """`85.31 ± 0.42 %`; sample standard deviation."""
+    array = np.asarray(values, dtype=float) * (100 if unit == "%" else 1)
+    spread = f" ± {array.std(ddof=1):.3g}" if len(array) > 1 else ""
+    text = f"{array.mean():.2f}" if unit == "%" else f"{array.mean():.3g}"
+    return f"{text}{spread}{' ' + unit if unit else ''}"
+
+
+def markdown(page: Page, context: Context, settings: str) -> str:
+    """The page as Markdown, with tables of the points and links to figures and CSV files."""
+    lines = [
+        f"# {page.title}",
+        "",
+        f"Data: {context.data}; profile: {context.profile}. {settings}",
+        "",
+    ]
+    lines += ["| the sheet expects | measured | n | verdict |", "|---|---|---|---|"]
+    lines += [f"| {p.expected} | {p.measured} | {p.n} | **{p.verdict}** |" for p in page.points]
+    lines += ["", *[f"{note}\n" for note in page.notes]]
+    for name in page.figures:
+        lines += [f"![{name}]({page.exercise}-{name}.png)", ""]
+    for name, table in page.tables.items():
+        lines += [f"## {name} ([CSV]({page.exercise}-{name}.csv))", ""]
+        lines += (
+            [_table(table), ""]
+            if len(table) <= 60
+            else [f"{len(table)} rows, in the CSV file.", ""]
+        )
+    return "\n".join(lines)
+
+
+def _table(table: pd.DataFrame) -> str:
+    def cell(value: Any) -> str:
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+    rows = [list(table.columns), ["---"] * len(table.columns)]
+    rows += [[cell(value) for value in row] for row in table.itertuples(index=False)]
+    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)

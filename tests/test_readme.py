@@ -1,0 +1,59 @@
+"""What the README shows works."""
+
+import re
+from pathlib import Path
+
+from nas import Genome, compile_network, plan
+from nas.merges import MERGES
+from nas.plugins import load_plugin
+from search_spaces import SPACES, load_space
+from studies import cli
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README.read_text(), re.DOTALL)
+
+
+def test_the_python_example_runs():
+    example = next(block for block in blocks("python") if "from nas import Genome" in block)
+    names = {}
+    exec(example, names)
+    assert names["genome"] in names["space"] or names["net"] is not None
+    assert names["candidate"] in names["space"]
+
+
+def test_the_example_space_loads(tmp_path):
+    path = tmp_path / "my.toml"
+    path.write_text(blocks("toml")[0])
+    space = load_space(path, SPACES)
+    assert space.skeleton.layers == 8
+    assert space.proxy.resolution == 14
+
+
+def test_the_example_merge_is_a_plugin(tmp_path, monkeypatch):
+    monkeypatch.setattr("nas.merges.MERGES", dict(MERGES))
+    path = tmp_path / "my_merges.py"
+    path.write_text(next(block for block in blocks("python") if "MERGES =" in block))
+    for module in ("genome", "plan", "network", "space"):
+        monkeypatch.setattr(f"nas.{module}.MERGES", __import__("nas.merges").merges.MERGES)
+    load_plugin(path)
+    skeleton = SPACES["digits9"].skeleton
+    genome = Genome.parse("blend(1)*9")
+    network = compile_network(genome, skeleton)
+    assert plan(genome, skeleton).params == sum(p.numel() for p in network.parameters())
+
+
+def test_options_in_the_tour_exist():
+    search = cli.app.commands["search"]
+    known = {option for parameter in search.params for option in parameter.opts}
+    for line in "\n".join(blocks("bash")).splitlines():
+        if line.startswith("nas search"):
+            used = set(re.findall(r"--[a-z-]+", line.split("#")[0].split("|")[0]))
+            assert used <= known, line
+
+
+def test_pictures_exist():
+    for path in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README.read_text()):
+        assert (README.parent / path).exists(), path
