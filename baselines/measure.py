@@ -131,16 +131,16 @@ def full_training(job: TrainingJob, data: Data, device: torch.device) -> dict[st
 
 def few_steps(job: TrainingJob, data: Data, device: torch.device) -> dict[str, Any]:
     """The losses of the first steps of a training that ends there."""
-    assert job.steps is not None
+    steps = job.steps or 1
     network = _network(job, data, device)
-    images = job.steps * job.proxy.batch
+    images = steps * job.proxy.batch
     proxy = replace(job.proxy, epochs=1, images=images, validation_images=64, calibration_images=0)
     losses: list[float] = []
     gradients: dict[int, list[float]] = {}
 
     def on_step(step: int, loss: Tensor) -> None:
         losses.append(float(loss))
-        if step in (0, job.steps - 1):
+        if step in (0, steps - 1):
             gradients[step] = layer_gradients(network)
 
     curves = train(network, data, proxy.resolved(device.type), job.seed, device, on_step=on_step)

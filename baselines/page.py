@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+Values = Sequence[float] | np.ndarray
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not decided at this budget"
 ABSOLUTE_TOLERANCE = 0.03
 
@@ -51,7 +52,7 @@ class Context:
         return self.data == "cifar10" and self.profile == "full"
 
 
-def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+def interval(values: Values, level: float = 0.95) -> tuple[float, float]:
     """Student's t confidence interval of the mean; infinite for fewer than two values."""
     from scipy import stats
 
@@ -62,7 +63,7 @@ def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float
     return float(array.mean() - half), float(array.mean() + half)
 
 
-def more(expected: str, better: Sequence[float], worse: Sequence[float], unit: str = "%") -> Point:
+def more(expected: str, better: Values, worse: Values, unit: str = "%") -> Point:
     """The claim that one quantity is larger than another, paired over seeds."""
     deltas = np.subtract(better, worse)
     low, high = interval(deltas)
@@ -95,7 +96,7 @@ def share(expected: str, fits: Sequence[bool], what: str, threshold: float = 0.9
     return Point(expected, f"{what}: {sum(fits)} of {len(fits)}", len(fits), verdict)
 
 
-def mean_std(values: Sequence[float], unit: str = "%") -> str:
+def mean_std(values: Values, unit: str = "%") -> str:
     """`85.31 ± 0.42 %`; sample standard deviation."""
     array = np.asarray(values, dtype=float) * (100 if unit == "%" else 1)
     spread = f" ± {array.std(ddof=1):.3g}" if len(array) > 1 else ""

@@ -15,6 +15,7 @@ from nas.errors import InputError
 from nas.genome import Genome
 from nas.settings import check_keys, read_toml
 from search_spaces import SPACES
+from studies.cli_baseline import baseline
 
 EXIT_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -239,6 +240,9 @@ def spaces(name: str | None, plugins: tuple[Path, ...]) -> None:
         return
     console.print(spaces_table(SPACES))
     console.print("nas spaces NAME tells all about one; a space of your own is a TOML file.")
+
+
+app.add_command(baseline)
 
 
 def main() -> None:

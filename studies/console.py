@@ -146,6 +146,34 @@ class ConsoleView(View):
             )
 
 
+class JobProgress:
+    """A bar on a terminal, a line for every tenth of the jobs elsewhere."""
+
+    def __init__(self, console: Console, quiet: bool) -> None:
+        self.console, self.quiet = console, quiet
+        self.progress = Progress(
+            TextColumn("{task.fields[note]:28.28}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            disable=quiet or not console.is_terminal,
+        )
+        self.task = self.progress.add_task("", total=None, note="")
+
+    def __enter__(self) -> JobProgress:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def update(self, done: int, total: int, key: str) -> None:
+        self.progress.update(self.task, completed=done, total=total, note=key)
+        if self.progress.disable and not self.quiet and done % max(1, total // 10) == 0:
+            self.console.print(f"{done}/{total} trainings {key}", soft_wrap=True, highlight=False)
+
+
 class JsonView(View):
     """One JSON object a line on standard output: started, evaluated, finalist, ended."""
 

@@ -107,7 +107,8 @@ def test_the_sheets_classes_give_the_same_outputs(name):
     ours = baseline.network()
     load_sheet(ours, theirs)
     images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
-    assert_same(ours, theirs, images)
+    # float64: batch norm over four values magnifies the rounding of sums in another order
+    assert_same(ours.double(), theirs.double(), images.double())
 
 
 def test_timms_se_resnet50():
