@@ -29,8 +29,8 @@ FASHION9 = SearchSpace(
     Skeleton((1, 28, 28), 10, _three_stages(3)),
     merges=MERGES,
     data="fashion-mnist",
-    proxy=Proxy(epochs=2, images=4000, validation_images=3000, resolution=14, learning_rate=0.03),
-    final=Proxy(epochs=6, images=6000, resolution=14, learning_rate=0.03),
+    proxy=Proxy(epochs=6, images=1000, validation_images=2000, resolution=14, learning_rate=0.05),
+    final=Proxy(epochs=18, images=1000, resolution=14, learning_rate=0.05),
     name="fashion9",
 )
 
