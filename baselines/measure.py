@@ -133,7 +133,7 @@ def few_steps(job: TrainingJob, data: Data, device: torch.device) -> dict[str, A
     """The losses of the first steps of a training that ends there."""
     steps = job.steps or 1
     network = _network(job, data, device)
-    images = steps * job.proxy.batch
+    images = max(steps * job.proxy.batch, 2 * job.skeleton.classes)
     proxy = replace(job.proxy, epochs=1, images=images, validation_images=64, calibration_images=0)
     losses: list[float] = []
     gradients: dict[int, list[float]] = {}

@@ -98,6 +98,8 @@ class Setting:
     population: int = 16
     """Individuals that can be parents at a time; as many random ones come first."""
     tournament: int = 4
+    start: Genome | None = None
+    """The genome whose mutants are the first population; None for random genomes."""
 
 
 class Individual:
@@ -173,6 +175,12 @@ def propose(
                 proposal.genome, setting.space
             ):
                 return proposal
+    if breed and setting.start and inside < setting.population:
+        for _ in range(DRAWS):
+            mutant = mutate(setting.start, setting.space, rng, rng.randint(1, 4))
+            mutant = setting.limits.repair(mutant, setting.space, rng)
+            if mutant.key not in seen:
+                return Proposal(mutant)
     return Proposal(_fresh(setting, seen, rng))
 
 

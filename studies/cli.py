@@ -70,6 +70,11 @@ plugin_option = click.option(
     help="Where data sets lie or are downloaded to. [default: ~/.cache/skipnas]",
 )
 @click.option(
+    "--from",
+    "start",
+    help="A baseline (nas baseline list), on whose skeleton the search runs, or a notation: its mutants are the first population.",
+)
+@click.option(
     "--strategy",
     default="regularized",
     show_default=True,
@@ -155,6 +160,7 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
     nas search
     nas search --space fashion9 --data fashion-mnist --evaluations 60
     nas search --strategy nsga2 --objectives accuracy,macs
+    nas search --from resnet-56 --space exercise28 --data fashion-mnist
     nas search --space my.toml --storage postgresql://… --workers 8
     """
     import optuna

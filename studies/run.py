@@ -17,9 +17,9 @@ from nas.workers import Workers, default_count, default_devices
 from search_spaces import SPACES
 from studies.finalists import Finalist, final_settings, fresh_seeds, run_finalists
 from studies.objectives import check_objectives
-from studies.search import Event, Outcome, Search, best_trials, hand_made
+from studies.search import Event, Outcome, Search, best_trials, given_patterns
 from studies.settings import SearchSettings
-from studies.spaces import check_resolution, find_space
+from studies.spaces import check_resolution, find_space, starting_point
 from studies.store import Store, Trial, open_storage
 
 
@@ -33,6 +33,8 @@ class Request:
     """A named set, a folder or an .npz file; None is the space's usual data."""
     data_dir: Path | None = None
     split_seed: int = 0
+    start: str | None = None
+    """A baseline, on whose skeleton the search runs, or a notation of the space."""
     strategy: str = "regularized"
     evaluations: int = 100
     max_seconds: float | None = None
@@ -117,7 +119,7 @@ def run_search(request: Request, view: View | None = None) -> Result:
 def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]:
     """The settings of a request and the devices that its workers use."""
     plugins = {path: load_plugin(path, SPACES=SPACES) for path in request.plugins}
-    space = find_space(request.space)
+    space, start = starting_point(find_space(request.space), request.start)
     if request.strategy not in STRATEGIES:
         raise unknown("strategy", request.strategy, STRATEGIES, place="--strategy")
     default = "accuracy,params" if request.strategy == "nsga2" else "accuracy"
@@ -140,7 +142,7 @@ def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]
     limits.check(space)
     settings = SearchSettings(
         space, data, request.strategy, objectives, request.seed, request.lag, limits,
-        device_kind(device), request.fast, request.population, plugins,
+        device_kind(device), request.fast, request.population, start, plugins,
     )  # fmt: skip
     return settings, default_devices(request.device)
 
@@ -172,7 +174,7 @@ def _finals(
     best = [trial for trial in best if settings.limits.admit(trial.genome, settings.space)]
     if not best:
         return []
-    patterns = hand_made(settings.space.skeleton.layers)
+    patterns = given_patterns(settings)
     entries = [(f"trial {trial.number}", trial.genome) for trial in best] + list(patterns.items())
     proxy = settings.space.final_proxy
     finals = Store.open(

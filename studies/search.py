@@ -34,7 +34,7 @@ class Event:
     evaluation: Evaluation
     values: tuple[float, ...]
     role: str
-    """A hand-made pattern's name, or empty."""
+    """A given pattern's name, or empty."""
     best: bool
     """Whether it is the most accurate of the space's so far."""
 
@@ -48,12 +48,19 @@ class Outcome:
     trials: int
 
 
-def hand_made(layers: int) -> dict[str, Genome]:
-    """The three hand-made patterns by name; for very few layers some coincide and are left out."""
+def given_patterns(settings: SearchSettings) -> dict[str, Genome]:
+    """The patterns that no search found: the hand-made ones, and what the search starts from.
+
+    For very few layers some coincide; then the first name stays.
+    """
+    layers = settings.space.skeleton.layers
+    wanted = {name: make(layers) for name, make in HAND_MADE.items()}
+    if settings.start:
+        wanted["start"] = settings.start
     patterns: dict[str, Genome] = {}
-    for name, make in HAND_MADE.items():
-        if make(layers) not in patterns.values():
-            patterns[name] = make(layers)
+    for name, genome in wanted.items():
+        if genome not in patterns.values():
+            patterns[name] = genome
     return patterns
 
 
@@ -68,7 +75,7 @@ class Search:
         on_event: Callable[[Event], None] = lambda event: None,
     ) -> None:
         self.settings, self.store, self.workers, self.on_event = settings, store, workers, on_event
-        self.patterns = hand_made(settings.space.skeleton.layers)
+        self.patterns = given_patterns(settings)
         self.records: list[Record] = []
         self.running: dict[int, Genome] = {}
         self._complete = 0
@@ -148,7 +155,7 @@ class Search:
         return propose(settings.strategy, settings.setting(), seen, k, settings.seed)
 
     def role(self, genome: Genome) -> str:
-        """The name of a hand-made pattern, or nothing."""
+        """The name of a given pattern, or nothing."""
         return next((name for name, made in self.patterns.items() if made == genome), "")
 
     def _submit(self, number: int, genome: Genome) -> None:
@@ -189,7 +196,7 @@ class Search:
 
 
 def best_trials(trials: Sequence[Trial], space: SearchSpace, count: int) -> list[Trial]:
-    """The most accurate trials that no hand made; fewer parameters, then the elder, break ties."""
+    """The most accurate trials that the search found; fewer parameters, then the elder, break ties."""
     found = [t for t in trials if t.ok and not t.attrs["role"] and t.genome in space]
     ranked = sorted(found, key=lambda t: (-t.attrs["accuracy"], t.attrs["params"], t.number))
     return ranked[:count]

@@ -11,6 +11,7 @@ from typing import Any
 
 from nas.data import Data
 from nas.evolution import Limits, Setting
+from nas.genome import Genome
 from nas.space import SearchSpace
 from nas.training import TRAINER_VERSION
 from studies.objectives import OBJECTIVES
@@ -32,6 +33,8 @@ class SearchSettings:
     """Kind of device."""
     fast: bool = False
     population: int = 16
+    start: Genome | None = None
+    """Evaluated after the hand-made patterns; its mutants are the first population."""
     plugins: Mapping[Path, str] = field(default_factory=dict)
     """Hash of every plugin by its path."""
 
@@ -55,6 +58,7 @@ class SearchSettings:
                     "seed": self.seed,
                     "lag": self.lag,
                     "population": self.population,
+                    "start": str(self.start) if self.start else None,
                     "limits": asdict(self.limits),
                     "fast": self.fast,
                     "plugins": {path.name: digest for path, digest in self.plugins.items()},
@@ -78,4 +82,4 @@ class SearchSettings:
     def setting(self) -> Setting:
         """What the strategy needs to know."""
         weights = tuple(1.0 if up else -1.0 for up in self.maximise)
-        return Setting(self.space, weights, self.limits, self.population)
+        return Setting(self.space, weights, self.limits, self.population, start=self.start)

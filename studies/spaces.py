@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from baselines import find_baseline
 from nas.errors import InputError, unknown
+from nas.genome import Genome
 from nas.space import SearchSpace
 from search_spaces import SPACES, load_space
 
@@ -18,6 +22,37 @@ def find_space(name: str) -> SearchSpace:
     if name.endswith(".toml"):
         return load_space(name, SPACES)
     raise unknown("space", name, SPACES, place="--space (or a .toml file)")
+
+
+def starting_point(space: SearchSpace, start: str | None) -> tuple[SearchSpace, Genome | None]:
+    """The space to search and the genome to start from.
+
+    A baseline brings its skeleton; the space then has that, and allows what the baseline uses
+    besides its own distances, merges and strengths. A notation must lie in the space.
+
+    Raises:
+        InputError: an unknown baseline, a malformed notation, or a genome outside the space.
+    """
+    if start is None:
+        return space, None
+    if "(" in start or not start.strip(" -*0123456789"):
+        genome = Genome.parse(start)
+        space.check(genome)
+        return space, genome
+    baseline = find_baseline(start)
+    genome, skeleton = baseline.genome, baseline.skeleton
+    skips = [skip for layer in genome.layers for skip in layer.skips]
+    merges = [layer.merge for layer in genome.layers if layer.merge]
+    distances = {*space.distances, *(skip.distance for skip in skips)}
+    space = replace(
+        space,
+        skeleton=skeleton,
+        distances=tuple(sorted(d for d in distances if d <= skeleton.layers)),
+        merges=tuple(dict.fromkeys([*space.merges, *merges])),
+        strengths=tuple(sorted({*space.strengths, *(skip.strength for skip in skips)})),
+        name=f"{space.name}-on-{start.replace('/', '-')}",
+    )
+    return space, genome
 
 
 def check_resolution(space: SearchSpace) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from nas import Genome, InputError
 from studies.run import Request, run_search
-from studies.search import hand_made
+from studies.search import HAND_MADE
 from studies.store import Store, open_storage
 from tests.conftest import write_small_space
 
@@ -68,7 +68,7 @@ def test_the_same_trials_with_one_and_two_workers_and_any_budget(undisturbed, sm
     )
     keys = [t[5]["key"] for t in undisturbed]
     assert len(set(keys)) == 24
-    patterns = [str(g) for g in hand_made(4).values()]
+    patterns = [str(make(4)) for make in HAND_MADE.values()]
     assert [t[1] for t in undisturbed[:3]] == patterns
     assert [t[5]["role"] for t in undisturbed[:4]] == ["plain", "residual", "dense", ""]
     assert any(t[5]["parents"] for t in undisturbed)
@@ -182,6 +182,33 @@ def test_hand_made_patterns_outside_the_space_have_no_parameters(small_toml, tmp
     study = optuna.load_study(study_name=None, storage=storage)
     assert [t.number for t in study.trials if not t.params] == [1, 2]
     assert not {1, 2} & {p for t in study.trials for p in t.user_attrs["parents"]}
+
+
+def test_a_search_from_a_notation_begins_with_its_mutants(small_toml, tmp_path):
+    storage = f"sqlite:///{tmp_path}/a.db"
+    start = Genome.parse("concat(1) concat(2@0.5) - concat(1,3)")
+    result = run_search(request(small_toml, storage, start=str(start), evaluations=9))
+    assert result.trials[3].genome == start
+    assert result.trials[3].attrs["role"] == "start"
+    for trial in result.trials[4:6]:
+        same = sum(a == b for a, b in zip(trial.genome.layers, start.layers, strict=True))
+        assert same >= 1
+    with pytest.raises(
+        InputError, match=r"layer 1 'add\(1@0\.7\)': strength 0\.7 is not in this space"
+    ):
+        run_search(request(small_toml, storage, start="add(1@0.7) -*3"))
+    with pytest.raises(InputError, match=r"did you mean .*resnet-56"):
+        run_search(request(small_toml, storage, start="resnet-57"))
+
+
+def test_a_search_from_a_baseline_runs_on_its_skeleton(small_toml, tmp_path):
+    storage = f"sqlite:///{tmp_path}/a.db"
+    wanted = request(small_toml, storage, start="cifar/resnet-20", evaluations=5)
+    result = run_search(wanted)
+    assert result.settings.space.skeleton.adapter == "A"
+    assert result.settings.space.skeleton.layers == 9
+    assert result.settings.space.skeleton.input_shape == (1, 8, 8)
+    assert all(trial.ok for trial in result.trials)
 
 
 def test_several_objectives(small_toml, tmp_path):
