@@ -17,7 +17,7 @@ from studies.run import Request, Result, View
 from studies.search import Event
 from studies.settings import SearchSettings
 from studies.store import Store
-from studies.tables import count, drawing, finalists_table, percent
+from studies.tables import count, drawing, finalists_table, front_table, percent
 
 
 class ConsoleView(View):
@@ -118,6 +118,8 @@ class ConsoleView(View):
             f"{percent(trial.attrs['accuracy'])}",
         )
         self.console.print(Text(f"  {trial.genome}", "bold"), soft_wrap=True)
+        if result.front:
+            self.console.print(front_table(result.front))
         if result.finalists:
             self.console.print(finalists_table(result.finalists))
         if not self.quiet:

@@ -79,6 +79,8 @@ class Result:
     best: Trial | None
     """The most accurate by the proxy, None if nothing could be trained."""
     finalists: list[Finalist]
+    front: list[Trial]
+    """The Pareto front where there are several objectives, most accurate first."""
 
 
 def run_search(request: Request, view: View | None = None) -> Result:
@@ -107,11 +109,16 @@ def run_search(request: Request, view: View | None = None) -> Result:
             search = Search(settings, store, workers, view.evaluated)
             outcome = search.run(request.evaluations, request.max_seconds)
             trials = store.trials()
+            numbers = set(store.front()) if len(settings.objectives) > 1 else set()
             finalists = _finals(request, settings, trials, store, workers, view)
     best = best_trials(trials, settings.space, 1)
-    result = Result(
-        store.name, request.storage, settings, outcome, trials, best[0] if best else None, finalists
+    front = sorted(
+        (trial for trial in trials if trial.number in numbers), key=lambda t: -t.attrs["accuracy"]
     )
+    result = Result(
+        store.name, request.storage, settings, outcome, trials,
+        best[0] if best else None, finalists, front,
+    )  # fmt: skip
     view.ended(result)
     return result
 
@@ -124,7 +131,11 @@ def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]
         raise unknown("strategy", request.strategy, STRATEGIES, place="--strategy")
     default = "accuracy,params" if request.strategy == "nsga2" else "accuracy"
     objectives = check_objectives((request.objectives or default).split(","), request.strategy)
-    device = find_device(request.device)
+    device, devices = find_device(request.device), default_devices(request.device)
+    kinds = [device_kind(find_device(name)) for name in devices]
+    if any(kind != kinds[0] for kind in kinds):
+        models = ", ".join(kind.get("model", kind["type"]) for kind in kinds)
+        raise InputError(f"devices of several kinds ({models}): choose with --device, as cuda:0")
     side = min(space.skeleton.input_shape[1:])
     if request.data is None and space.data not in SOURCES:
         raise InputError(
@@ -144,7 +155,7 @@ def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]
         space, data, request.strategy, objectives, request.seed, request.lag, limits,
         device_kind(device), request.fast, request.population, start, plugins,
     )  # fmt: skip
-    return settings, default_devices(request.device)
+    return settings, devices
 
 
 def _check(request: Request) -> None:

@@ -157,6 +157,11 @@ class Store:
                 )
         return [_read(trial) for trial in sorted(frozen, key=lambda t: t.number)]
 
+    def front(self) -> list[int]:
+        """Numbers of the trials that no other dominates in all objectives (Optuna's)."""
+        study = optuna.load_study(storage=self.storage, study_name=self.name)
+        return [trial.number for trial in study.best_trials]
+
     def add(
         self, number: int, genome: Genome, space: SearchSpace | None, attrs: Mapping[str, Any]
     ) -> None:

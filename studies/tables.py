@@ -17,6 +17,7 @@ from nas.space import SearchSpace
 
 if TYPE_CHECKING:
     from studies.finalists import Finalist
+    from studies.store import Trial
 
 
 def count(number: float) -> str:
@@ -50,6 +51,20 @@ def finalists_table(rows: Sequence[Finalist]) -> Table:
         table.add_row(
             row.name, spread, str(n), count(row.params), count(row.macs), difference, p, style=style
         )
+    return table
+
+
+def front_table(trials: Sequence[Trial]) -> Table:
+    """The Pareto front of a search with several objectives."""
+    table = Table(title="Pareto front by the proxy", title_justify="left")
+    for name in ("trial", "validation accuracy", "params", "MACs"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("pattern", overflow="fold")
+    for trial in trials:
+        attrs = trial.attrs
+        name = attrs["role"] or str(trial.number)
+        sizes = percent(attrs["accuracy"]), count(attrs["params"]), count(attrs["macs"])
+        table.add_row(name, *sizes, str(trial.genome))
     return table
 
 

@@ -220,6 +220,11 @@ def test_several_objectives(small_toml, tmp_path):
     assert trial.values == [trial.user_attrs["accuracy"], trial.user_attrs["macs"]]
     assert result.settings.objectives == ("accuracy", "macs")
     assert trial.intermediate_values == {}
+    front = [t.values for t in result.front]
+    for values in front:
+        others = [t.values for t in result.trials if t.values != values]
+        assert not any(o[0] >= values[0] and o[1] <= values[1] for o in others)
+    assert front == sorted(front, key=lambda v: -v[0])
 
 
 def test_limits_and_an_exhausted_space_end_the_search(small_toml, tmp_path):
