@@ -66,6 +66,16 @@ def test_show_starts_without_torch():
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
+def test_baselines_are_listed_and_shown(capsys, tmp_path):
+    _, out, _ = nas(capsys, "baseline", "list")
+    for name in ("plain-56", "resnet-1202", "cifar/resnet-20"):
+        assert name in out
+    code, out, _ = nas(capsys, "baseline", "show", "resnet-56", "--out", tmp_path / "a.png")
+    assert code == 0
+    assert "2,085,386 parameters" in out
+    assert (tmp_path / "a.png").exists()
+
+
 def test_spaces_lists_and_details(capsys):
     _, out, _ = nas(capsys, "spaces")
     for name in ("digits9", "fashion9", "cifar9", "cifar27", "exercise28", "resnet50"):
@@ -162,11 +172,17 @@ def _trials(path: Path) -> list:
         (["show", "add(1)*9", "--out", "no/such/a.png"], "no/such/a.png"),
         (["show", "ad(1)"], "did you mean add"),
         (["spaces", "digits8"], "did you mean digits9"),
+        (["baseline", "show", "resnet-57"], "resnet-56"),
+        (["baseline", "run", "exercise-6"], "did you mean exercise-"),
+        (["baseline", "run", "all", "--profile", "quik"], "did you mean quick"),
+        (["baseline", "run", "exercise-4", "--data", "digits"], "the least side is 17"),
+        (["baseline", "run", "all", "--data", "digits", "--device", "cuda:77"], "cuda:77"),
         (["serch"], "search"),
         (["show"], "NOTATION"),
     ],
 )
-def test_other_commands_refuse_alike(capsys, arguments, message):
+def test_other_commands_refuse_alike(capsys, monkeypatch, tmp_path, arguments, message):
+    monkeypatch.chdir(tmp_path)
     code, _, err = nas(capsys, *arguments)
     assert code == 2
     assert message in err
