@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+DEEP_LEARNING_RATE = 0.005
+"""A thousand layers want small steps at first."""
 Results = Mapping[str, Mapping[str, Any] | None]
 COLOURS = (
     "#4477aa", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee", "#ee8866", "#777777", "#000000",
@@ -43,7 +45,7 @@ def training_jobs(
 def deep_job(name: str, profile: Profile, shape: Shape, classes: int) -> TrainingJob:
     """The first steps of a very deep baseline."""
     baseline = BASELINES[name].narrowed(profile.deep_divisor)
-    proxy = replace(profile.proxy, batch=profile.deep_batch, learning_rate=0.02)
+    proxy = replace(profile.proxy, batch=profile.deep_batch, learning_rate=DEEP_LEARNING_RATE)
     return TrainingJob(
         0, f"{name} few steps", baseline.genome, baseline.skeleton.for_data(shape, classes),
         proxy, 0, steps=profile.deep_steps,
@@ -65,9 +67,9 @@ def final_accuracies(results: Results, name: str, profile: Profile) -> list[floa
 
 
 def first_to_last(run: Mapping[str, Any], when: int) -> float:
-    """First layer's gradient norm over the last's, at the `when`-th watched step."""
+    """First layer's gradient norm over the last's at the `when`-th watched step; nan if one is 0."""
     norms = run["gradients"][when]["norms"]
-    return norms[0] / max(norms[-1], 1e-300)
+    return norms[0] / norms[-1] if norms[0] and norms[-1] else float("nan")
 
 
 def padded(run: Mapping[str, Any], name: str, epochs: int) -> list[float]:
@@ -148,14 +150,23 @@ def gradient_table(results: Results, names: Sequence[str], profile: Profile) -> 
 
 
 def geometric_mean(values: Sequence[float]) -> float:
-    positive = [max(value, 1e-300) for value in values]
-    return float(np.exp(np.mean(np.log(positive))))
+    """Of those that are positive numbers; nan if none is."""
+    positive = [value for value in values if value > 0]
+    return float(np.exp(np.mean(np.log(positive)))) if positive else float("nan")
+
+
+def layer_means(runs: Sequence[Mapping[str, Any]], when: int) -> list[float]:
+    """Geometric mean over seeds of every layer's gradient norm at a watched step; nan where 0."""
+    columns = zip(*(run["gradients"][when]["norms"] for run in runs), strict=True)
+    return [geometric_mean(column) for column in columns]
 
 
 def plot_epochs(
     axes: Axes, results: Results, names: Sequence[str], profile: Profile, quantity: str
 ) -> None:
     """Mean over seeds with a band of one standard deviation."""
+    from matplotlib.ticker import MaxNLocator
+
     scale = 100 if "accuracy" in quantity else 1
     for name, colour in zip(names, COLOURS, strict=False):
         runs = runs_of(results, name, profile)
@@ -165,6 +176,7 @@ def plot_epochs(
         axes.plot(epochs, mean, color=colour, marker=".", label=name)
         axes.fill_between(epochs, mean - std, mean + std, color=colour, alpha=0.15, lw=0)
     axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     unit = " (%)" if scale == 100 else ""
     axes.set_ylabel(quantity.replace("_", " ").replace("train", "training") + unit)
     axes.grid(alpha=0.3)
@@ -176,8 +188,7 @@ def plot_gradients(
     """Every layer's gradient norm at a watched step, geometric mean over seeds."""
     for name, colour in zip(names, COLOURS, strict=False):
         runs = runs_of(results, name, profile)
-        norms = np.array([run["gradients"][when]["norms"] for run in runs])
-        mean = np.exp(np.log(np.maximum(norms, 1e-300)).mean(axis=0))
+        mean = layer_means(runs, when)
         axes.semilogy(np.arange(1, len(mean) + 1), mean, color=colour, label=name)
     axes.set_xlabel("layer (1 is next to the input)")
     axes.set_ylabel("gradient norm")

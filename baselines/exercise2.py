@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,18 @@ from baselines.curves import (
     training_jobs,
 )
 from baselines.measure import TrainingJob
-from baselines.page import FAILS, HOLDS, Context, Page, Point, absolute, more
+from baselines.page import (
+    FAILS,
+    HOLDS,
+    OPEN,
+    Context,
+    Page,
+    Point,
+    absolute,
+    converged,
+    interval,
+    more,
+)
 from baselines.profiles import Profile
 from nas.parts import Shape
 
@@ -56,8 +68,11 @@ def page(results: Results, profile: Profile, context: Context) -> Page:
             residual, scores["resnet-56/plain"],
         ),
         _gradient_flow(results, profile),
-        more("deeper networks get better (resnet-110 over resnet-56)", scores["resnet-110"], residual),
-        *[_deep(results, name) for name in DEEP],
+        converged(
+            more("deeper networks get better (resnet-110 over resnet-56)", scores["resnet-110"], residual),
+            context,
+        ),
+        *[_deep(results, name, context.classes) for name in DEEP],
     ]  # fmt: skip
     notes = [
         "The sheet's plain network of depth 56 has 56 blocks and 4.16 M parameters at full width, its "
@@ -96,20 +111,23 @@ def _gradient_flow(results: Results, profile: Profile) -> Point:
     )  # fmt: skip
 
 
-def _deep(results: Results, name: str) -> Point:
+def _deep(results: Results, name: str, classes: int) -> Point:
     found = results[f"{name} few steps"]
     assert found is not None
     losses = found["step_loss"]
-    tenth = max(5, len(losses) // 5)
-    first, last = float(np.mean(losses[:tenth])), float(np.mean(losses[-tenth:]))
-    trains = found["status"] == "ok" and last < first
+    part = max(1, len(losses) // 5)
+    first, last = float(np.mean(losses[:part])), float(np.mean(losses[-part:]))
+    chance = math.log(classes)
+    diverged = found["status"] != "ok"
+    learnt = interval(losses[-part:])[1] < chance
+    verdict = FAILS if diverged else HOLDS if learnt else OPEN
     return Point(
         f"skips enable 100+ and 1,000+ layers ({name}: {found['layers']} layers, "
         f"{found['convolutions']} convolutions)",
-        f"training loss {first:.3f} over the first {tenth} steps, {last:.3f} over the last {tenth} "
-        f"of {len(losses)}",
+        f"training loss {first:.3f} over the first {part} steps, {last:.3f} over the last {part} of "
+        f"{len(losses)}; guessing gives {chance:.3f}",
         1,
-        HOLDS if trains else FAILS,
+        verdict,
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from baselines.curves import COLOURS, Results, runs_of, training_jobs
 from baselines.measure import NEAR_ZERO, TrainingJob, shown_layers
-from baselines.page import FAILS, HOLDS, OPEN, Context, Page, Point, more, share
+from baselines.page import FAILS, HOLDS, OPEN, Context, Page, Point, more, most
 from baselines.profiles import Profile
 from nas.parts import Shape
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+TITLE = "Exercise 3: residual against identity learning"
 RESIDUAL, PLAIN = "resnet-56", "resnet-56/plain"
 GAUSSIAN_NEAR_ZERO = 0.0399
 """Share of a Gaussian within NEAR_ZERO = 0.05 standard deviations of its mean."""
@@ -28,32 +29,39 @@ def jobs(profile: Profile, shape: Shape, classes: int) -> list[TrainingJob]:
 
 
 def page(results: Results, profile: Profile, context: Context) -> Page:
-    runs = [r for r in runs_of(results, RESIDUAL, profile) if r["status"] == "ok"]
-    plain = [r for r in runs_of(results, PLAIN, profile) if r["status"] == "ok"]
-    after = [row for run in runs for row in run["features_after"]]
+    runs = {r["seed"]: r for r in runs_of(results, RESIDUAL, profile) if r["status"] == "ok"}
+    others = {r["seed"]: r for r in runs_of(results, PLAIN, profile) if r["status"] == "ok"}
+    if not runs:
+        points = [Point("anything about trained residuals", "all trainings diverged", 0, OPEN)]
+        return Page("exercise-3", TITLE, points, {}, {})
+    trained = list(runs.values())
+    ratio = np.median([row["ratio"] for run in trained for row in run["features_after"]])
+    kurtosis = [row["F"]["excess_kurtosis"] for run in trained for row in run["features_after"]]
     points = [
-        *_thirds(runs),
-        share(
+        _thirds(trained),
+        most(
             "residuals are typically much smaller than inputs (‖F‖ < ½ ‖x‖)",
-            [row["ratio"] < 0.5 for row in after],
-            f"layers × seeds; median ‖F‖/‖x‖ {np.median([row['ratio'] for row in after]):.2f}",
+            shares(trained, lambda row: row["ratio"] < 0.5),
+            f"median ‖F‖/‖x‖ {ratio:.2f}; layers for which it holds",
         ),
-        share(
+        most(
             "residuals are zero-centred (|mean| < 0.1 std)",
-            [abs(row["F"]["mean"]) < 0.1 * row["F"]["std"] for row in after],
-            "layers × seeds",
+            shares(trained, lambda row: abs(row["F"]["mean"]) < 0.1 * row["F"]["std"]),
+            "layers for which it holds",
         ),
-        share(
+        most(
             "residuals are roughly Gaussian (|excess kurtosis| < 1)",
-            [abs(row["F"]["excess_kurtosis"]) < 1 for row in after],
-            "layers × seeds; median excess kurtosis "
-            f"{np.median([row['F']['excess_kurtosis'] for row in after]):.2f}",
+            shares(trained, lambda row: abs(row["F"]["excess_kurtosis"]) < 1),
+            f"median excess kurtosis {np.median(kurtosis):.2f}; layers for which it holds",
         ),
-        _sparse(after),
-        _lesions(runs, plain),
+        _sparse(trained),
     ]
+    paired = sorted(set(runs) & set(others))
+    if paired:
+        points.append(_lesions([runs[s] for s in paired], [others[s] for s in paired]))
+    plain = list(others.values())
     notes = [
-        f"Statistics over {len(runs)} trained networks on validation images, evaluation mode. Near "
+        f"Statistics over {len(trained)} trained networks on validation images, evaluation mode. Near "
         f"zero: within {NEAR_ZERO} standard deviations of 0, which holds for 4.0 % of a Gaussian "
         "around 0. Early, middle and late are thirds of the layers. Lesions take one layer out of "
         "the trained network (Veit et al. 2016): of a residual layer the branch, of a plain one the "
@@ -61,12 +69,17 @@ def page(results: Results, profile: Profile, context: Context) -> Page:
     ]
     return Page(
         "exercise-3",
-        "Exercise 3: residual against identity learning",
+        TITLE,
         points,
-        {"features": feature_table(runs), "lesions": lesion_table(runs, plain)},
-        {"histograms": _histograms(runs[0]), "layers": _layers(runs, plain)},
+        {"features": feature_table(trained), "lesions": lesion_table(trained, plain)},
+        {"histograms": _histograms(trained[0]), "layers": _layers(trained, plain)},
         notes,
     )
+
+
+def shares(runs: Sequence[Row], fits: Callable[[Row], bool]) -> list[float]:
+    """For every seed, the share of layers for which something holds after training."""
+    return [float(np.mean([fits(row) for row in run["features_after"]])) for run in runs]
 
 
 def ratios_by_third(run: Row, when: str) -> list[float]:
@@ -75,47 +88,44 @@ def ratios_by_third(run: Row, when: str) -> list[float]:
     return [float(np.mean(part)) for part in np.array_split(np.array(values), 3)]
 
 
-def _thirds(runs: Sequence[Row]) -> list[Point]:
+def _thirds(runs: Sequence[Row]) -> Point:
     thirds = np.array([ratios_by_third(run, "features_after") for run in runs])
-    text = ", ".join(
-        f"{name} {value:.2f}"
-        for name, value in zip(("early", "middle", "late"), thirds.mean(0), strict=True)
-    )
+    names = zip(("early", "middle", "late"), thirds.mean(0), strict=True)
+    text = ", ".join(f"{name} {value:.2f}" for name, value in names)
     first = more("", thirds[:, 1], thirds[:, 0], "")
     second = more("", thirds[:, 1], thirds[:, 2], "")
     verdicts = {first.verdict, second.verdict}
-    verdict = HOLDS if verdicts == {HOLDS} else FAILS if FAILS in verdicts else OPEN
-    return [
-        Point(
-            "early layers: small residuals; middle: medium; late: small again",
-            f"mean ‖F‖/‖x‖: {text}; middle above early: {first.verdict}; middle above late: {second.verdict}",
-            len(runs),
-            verdict,
-        )
-    ]
+    return Point(
+        "early layers: small residuals; middle: medium; late: small again",
+        f"mean ‖F‖/‖x‖: {text}; middle above early: {first.verdict}; middle above late: "
+        f"{second.verdict}",
+        len(runs),
+        HOLDS if verdicts == {HOLDS} else FAILS if FAILS in verdicts else OPEN,
+    )
 
 
-def _sparse(rows: Sequence[Row]) -> Point:
+def _sparse(runs: Sequence[Row]) -> Point:
+    rows = [row for run in runs for row in run["features_after"]]
     before = np.mean([row["F"]["near_zero"] for row in rows])
     after = np.mean([row["output"]["near_zero"] for row in rows])
-    sparse = [row["F"]["near_zero"] > 0.5 for row in rows]
-    point = share(
-        "residuals are sparse (more than half of F(x) near zero)", sparse, "layers × seeds"
+    return most(
+        "residuals are sparse (more than half of F(x) near zero)",
+        shares(runs, lambda row: row["F"]["near_zero"] > 0.5),
+        f"near zero on average: F(x) {100 * before:.1f} % (Gaussian 4.0 %), after the ReLU that "
+        f"follows the sum {100 * after:.1f} %; layers for which it holds",
     )
-    text = (
-        f"{point.measured}; near zero on average: F(x) {100 * before:.1f} % (Gaussian 4.0 %), "
-        f"after the ReLU that follows the sum {100 * after:.1f} %"
-    )
-    return Point(point.expected, text, point.n, point.verdict)
 
 
 def _lesions(runs: Sequence[Row], plain: Sequence[Row]) -> Point:
-    drops = [_mean_drop(run) for run in runs]
-    others = [_mean_drop(run) for run in plain]
-    count = min(len(drops), len(others))
-    point = more("removing a layer hurts a residual network less than a plain one (Veit et al. 2016)", others[:count], drops[:count])  # fmt: skip
-    text = f"mean loss of accuracy, plain against residual: {point.measured}"
-    return Point(point.expected, text, point.n, point.verdict)
+    point = more("", [_mean_drop(run) for run in plain], [_mean_drop(run) for run in runs])
+    wholes = (100 * np.mean([run["lesions"]["whole"] for run in found]) for found in (plain, runs))
+    return Point(
+        "removing a layer hurts a residual network less than a plain one (Veit et al. 2016)",
+        f"mean loss of accuracy, plain against residual: {point.measured}; the whole networks "
+        "have {:.1f} and {:.1f} %".format(*wholes),
+        point.n,
+        point.verdict,
+    )
 
 
 def _mean_drop(run: Row) -> float:
@@ -226,6 +236,8 @@ def _layers(runs: Sequence[Row], plain: Sequence[Row]) -> Figure:
     axes[1, 0].axhline(100 * GAUSSIAN_NEAR_ZERO, color="black", ls=":", label="Gaussian around 0")
     axes[0, 1].axhline(0, color="black", ls=":", label="Gaussian")
     for name, found, colour in ((RESIDUAL, runs, COLOURS[0]), (PLAIN, plain, COLOURS[1])):
+        if not found:
+            continue
         scores = [
             [100 * (s if s is not None else np.nan) for s in run["lesions"]["without"]]
             for run in found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ from baselines.curves import (
     training_jobs,
 )
 from baselines.measure import TrainingJob
-from baselines.page import Context, Page, absolute, more, share
+from baselines.page import Context, Page, absolute, converged, every, more
 from baselines.profiles import Profile
 from nas.parts import Shape
 
@@ -42,7 +43,7 @@ def page(results: Results, profile: Profile, context: Context) -> Page:
     table["epochs to 90 % of the best"] = [
         float(np.mean([epochs_to(run, 0.9 * best) for run in runs[name]])) for name in NAMES
     ]
-    converged = [
+    fell = [
         run["status"] == "ok" and run["train_loss"][-1] < 0.6 * run["train_loss"][0]
         for found in runs.values()
         for run in found
@@ -52,15 +53,17 @@ def page(results: Results, profile: Profile, context: Context) -> Page:
             absolute(f"{name}: about {100 * target:.0f} %", target, scores[name], context)
             for name, target in expected.items()
         ],
-        more("ResNet-101 is more accurate than ResNet-50", scores["resnet-101"], scores["resnet-50"]),
-        more("ResNet-152 is more accurate than ResNet-101", scores["resnet-152"], scores["resnet-101"]),
+        *[
+            converged(more(f"{deep} is more accurate than {less}", scores[deep], scores[less]), context)
+            for less, deep in pairwise(NAMES)
+        ],
         more(
             "deeper is slower (seconds a training, ResNet-152 over ResNet-50)",
             seconds["resnet-152"], seconds["resnet-50"], "s",
         ),
-        share(
+        every(
             "all converge smoothly (training loss falls by 40 % or more, none diverges)",
-            converged, "trainings",
+            fell, "trainings",
         ),
     ]  # fmt: skip
     return Page(

@@ -134,7 +134,13 @@ def few_steps(job: TrainingJob, data: Data, device: torch.device) -> dict[str, A
     steps = job.steps or 1
     network = _network(job, data, device)
     images = max(steps * job.proxy.batch, 2 * job.skeleton.classes)
-    proxy = replace(job.proxy, epochs=1, images=images, validation_images=64, calibration_images=0)
+    proxy = replace(
+        job.proxy,
+        epochs=1,
+        images=images,
+        validation_images=max(64, 2 * job.skeleton.classes),
+        calibration_images=0,
+    )
     losses: list[float] = []
     gradients: dict[int, list[float]] = {}
 

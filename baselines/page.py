@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Values = Sequence[float] | np.ndarray
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not decided at this budget"
 ABSOLUTE_TOLERANCE = 0.03
+INLINE_ROWS = 20
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Context:
 
     data: str
     profile: str
+    classes: int = 10
 
     @property
     def as_sheet(self) -> bool:
@@ -79,21 +81,36 @@ def more(expected: str, better: Values, worse: Values, unit: str = "%") -> Point
 def absolute(expected: str, target: float, scores: Sequence[float], context: Context) -> Point:
     """A claim about an accuracy, which only the sheet's own setting can decide."""
     low, high = interval(scores)
-    if not context.as_sheet:
-        verdict = OPEN
-    elif low - ABSOLUTE_TOLERANCE <= target <= high + ABSOLUTE_TOLERANCE:
+    lowest, highest = target - ABSOLUTE_TOLERANCE, target + ABSOLUTE_TOLERANCE
+    verdict = OPEN
+    if context.as_sheet and low >= lowest and high <= highest:
         verdict = HOLDS
-    else:
+    elif context.as_sheet and (high < lowest or low > highest):
         verdict = FAILS
     setting = "" if context.as_sheet else f" ({context.data}, {context.profile} profile)"
     return Point(expected, f"{mean_std(scores)}{setting}", len(scores), verdict)
 
 
-def share(expected: str, fits: Sequence[bool], what: str, threshold: float = 0.9) -> Point:
-    """A claim about most of many things: holds from `threshold` on, fails below a half."""
-    part = float(np.mean(fits))
-    verdict = HOLDS if part >= threshold else FAILS if part < 0.5 else OPEN
+def most(expected: str, shares: Values, what: str) -> Point:
+    """A claim about most of many things: the mean share over seeds is above a half."""
+    low, high = interval(shares)
+    verdict = HOLDS if low > 0.5 else FAILS if high < 0.5 else OPEN
+    measured = f"{what}: {mean_std(shares)}, 95 % interval [{100 * low:.1f}, {100 * high:.1f}]"
+    return Point(expected, measured, len(shares), verdict)
+
+
+def every(expected: str, fits: Sequence[bool], what: str) -> Point:
+    """A claim about all of many things."""
+    verdict = HOLDS if all(fits) else FAILS
     return Point(expected, f"{what}: {sum(fits)} of {len(fits)}", len(fits), verdict)
+
+
+def converged(point: Point, context: Context) -> Point:
+    """A claim about the end of training: a short training cannot refute it."""
+    if context.profile == "full" or point.verdict != FAILS:
+        return point
+    measured = f"{point.measured} (a short training, which cannot refute this)"
+    return replace(point, measured=measured, verdict=OPEN)
 
 
 def mean_std(values: Values, unit: str = "%") -> str:
@@ -121,7 +138,7 @@ def markdown(page: Page, context: Context, settings: str) -> str:
         lines += [f"## {name} ([CSV]({page.exercise}-{name}.csv))", ""]
         lines += (
             [_table(table), ""]
-            if len(table) <= 60
+            if len(table) <= INLINE_ROWS
             else [f"{len(table)} rows, in the CSV file.", ""]
         )
     return "\n".join(lines)

@@ -39,8 +39,8 @@ PROFILES: dict[str, Profile] = {
         law_blocks=(2, 4, 8, 14, 20, 28),
         law_seeds=3,
         deep_divisor=16,
-        deep_steps=40,
-        deep_batch=16,
+        deep_steps=60,
+        deep_batch=32,
     ),
     "full": Profile(
         name="full",

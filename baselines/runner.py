@@ -60,7 +60,7 @@ def run_exercises(
     runs = _claim(out, settings)
     results = {key: _read(runs, job) for key, job in jobs.items()}
     _train(jobs, results, data, runs, default_devices(device), workers, on_progress)
-    context = Context(data.name, profile.name)
+    context = Context(data.name, profile.name, len(data.classes))
     pages = [module.page(results, profile, context) for module in modules]
     for page in pages:
         _write(page, context, profile, out)
@@ -158,7 +158,7 @@ def _train(
                 continue
             key = keys[report.number]
             if report.result is None:
-                raise RuntimeError(f"{key}: {report.why}")
+                raise InputError(f"{key}: {report.why}; what is finished is kept")
             results[key] = report.result
             _put(_file(runs, key), json.dumps(report.result))
             done += 1

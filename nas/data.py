@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -199,7 +201,7 @@ def _idx(folder: Path, stem: str) -> np.ndarray:
         dims = content[3]
         shape = np.frombuffer(content, ">i4", dims, 4)
         return np.frombuffer(content, np.uint8, offset=4 + 4 * dims).reshape(shape).copy()
-    except (OSError, EOFError, IndexError, ValueError) as error:
+    except (OSError, EOFError, IndexError, ValueError, zlib.error) as error:
         raise InputError(f"{path}: not a readable IDX file ({error})") from None
 
 
@@ -235,7 +237,7 @@ def _npz(path: Path) -> Raw:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, TypeError, BadZipFile) as error:
         raise InputError(f"{path}: not a readable .npz file ({error})") from None
     for names in (
         ("images", "labels", "test_images", "test_labels"),
@@ -247,8 +249,13 @@ def _npz(path: Path) -> Raw:
             break
     else:
         raise InputError(f"{path}: has {sorted(arrays)}; images and labels are needed")
+    if (test_images is None) != (test_labels is None):
+        raise InputError(f"{path}: test images and test labels come together or not at all")
     values, labels = np.unique(labels.reshape(-1), return_inverse=True)
     if test_images is not None and test_labels is not None:
+        strange = np.setdiff1d(test_labels, values)
+        if len(strange):
+            raise InputError(f"{path}: test labels {strange[:5]} are not among the training labels")
         test_labels = np.searchsorted(values, test_labels.reshape(-1))
         test_images = _channels_first(test_images)
     return Raw(_channels_first(images), labels, tuple(map(str, values)), test_images, test_labels)
@@ -296,7 +303,7 @@ def _headers(files: Sequence[str]) -> tuple[set[tuple[int, int]], set[str]]:
             with Image.open(file) as image:
                 sizes.add(image.size)
                 modes.add(image.mode)
-        except (OSError, SyntaxError, ValueError) as error:
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise InputError(f"{file}: not a readable image ({error})") from None
     return sizes, modes
 
@@ -307,7 +314,7 @@ def _picture(file: str | os.PathLike, mode: str, side: int | None) -> np.ndarray
     try:
         with Image.open(file) as opened:
             image = opened.convert(mode)
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{file}: not a readable image ({error})") from None
     if side:
         image = ImageOps.fit(image, (side, side))

@@ -167,15 +167,27 @@ def _legend(axes: Axes, planned: Plan) -> None:
     )  # fmt: skip
 
 
+def check_picture(path: str | Path) -> Path:
+    """The path of a picture to be written; an empty one is allowed and means none.
+
+    Raises:
+        InputError: an unknown ending, or a folder that does not exist.
+    """
+    path = Path(path)
+    if str(path) != "." and path.suffix.lower() not in FORMATS:
+        raise InputError(f"{path}: pictures end in {', '.join(FORMATS)}")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent}")
+    return path
+
+
 def save(figure: Figure, path: str | Path) -> Path:
     """Writes a picture; the ending says the format.
 
     Raises:
         InputError: an unknown ending, or a place that cannot be written.
     """
-    path = Path(path)
-    if path.suffix.lower() not in FORMATS:
-        raise InputError(f"{path}: pictures end in {', '.join(FORMATS)}")
+    path = check_picture(path)
     try:
         figure.savefig(path, dpi=150)
     except OSError as error:

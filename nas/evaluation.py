@@ -127,6 +127,7 @@ class PeakMemory:
         if device.type == "cuda":
             import torch
 
+            torch.cuda.init()  # a device with an index does not initialise CUDA by itself
             torch.cuda.reset_peak_memory_stats(device)
         else:
             self._reset = _write("/proc/self/clear_refs", "5")

@@ -132,6 +132,8 @@ def recalibrate(network: nn.Module, training: Part, proxy: Proxy, device: torch.
     network.train()
     every = torch.linspace(0, len(training.labels) - 1, count).round().long()
     for indices in every.to(training.images.device).split(4 * proxy.batch):
+        if len(indices) == 1 and count > 1:
+            continue  # batch norm needs more than one value a channel
         with autocast(proxy, device):
             network(training.batch(indices, device)[0])
     for norm in norms:

@@ -101,12 +101,13 @@ class Workers:
             if report is not None:
                 yield report
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Any]:
-        """Runs all jobs and yields every report as it comes."""
+    def run(self, jobs: Sequence[Job], idle: Callable[[], None] = lambda: None) -> Iterator[Any]:
+        """Runs all jobs and yields every report as it comes; calls `idle` every few seconds."""
         waiting, left = list(jobs), len(jobs)
         while left:
             while waiting and self.idle:
                 self.submit(waiting.pop(0))
+            idle()
             for report in self.reports(timeout=5):
                 left -= isinstance(report, Finished)
                 yield report
@@ -131,13 +132,15 @@ class _Worker:
             daemon=True,
             name=f"nas-{self.index}",
         )
-        with _environment(ENVIRONMENT):
+        with _environment(ENVIRONMENT), _interrupts_ignored():
             self.process.start()
         theirs.close()
 
     def start(self, job: Job) -> None:
         if self.process is None:
             self._spawn()
+        elif not self.process.is_alive():
+            self._replace()
         self.job, self.tries = job, 1
         self._send()
 
@@ -157,18 +160,23 @@ class _Worker:
         return report
 
     def _died(self, job: Job) -> Finished | None:
-        assert self.process is not None
-        self.process.join()
-        code = self.process.exitcode or 0
+        code = self._replace()
         why = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        self.pipe.close()
-        self._spawn()
         if self.tries == 1:
             self.tries += 1
             self._send()
             return None
         self.job = None
         return Finished(job.number, None, f"its process ended twice, the second time with {why}")
+
+    def _replace(self) -> int:
+        """A new process for one that ended; returns the old one's exit code."""
+        assert self.process is not None
+        self.process.join()
+        code = self.process.exitcode or 0
+        self.pipe.close()
+        self._spawn()
+        return code
 
     def stop(self) -> None:
         if self.process is None:
@@ -192,6 +200,8 @@ def _serve(pipe: Connection, task: Task, bench: Bench, device: str) -> None:
             except Exception as error:  # one job's bug must not end the others
                 finished = Finished(job.number, None, f"{type(error).__name__}: {error}")
             pipe.send(finished)
+            if finished.result is None and device.startswith("cuda"):
+                os._exit(1)  # an error may have spoilt the CUDA context for all jobs to come
 
 
 def _die_with_parent() -> None:
@@ -199,6 +209,19 @@ def _die_with_parent() -> None:
     assert parent is not None
     wait([parent.sentinel])
     os._exit(1)
+
+
+@contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """A child started inside ignores Ctrl-C from its first instruction on; its parent ends it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals can be set in the main thread only
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from nas.drawing import draw, save
+from nas.drawing import check_picture, draw, save
 from nas.errors import InputError
 from nas.genome import Genome
 from nas.settings import check_keys, read_toml
@@ -31,18 +31,37 @@ def _config(context: click.Context, _: click.Parameter, path: Path | None) -> Pa
     """Makes the values of a TOML file the defaults of the command's options."""
     if path is None:
         return None
-    values = read_toml(path)
-    options = [p.name for p in context.command.params if p.name != "config"]
-    check_keys(values, [name for name in options if name], str(path))
-    for key, value in values.items():
-        if isinstance(value, dict):
-            raise InputError(f"{path}: {key} must be a value, not a table")
-        if key == "objectives" and isinstance(value, list):
-            values[key] = ",".join(map(str, value))
-        elif key == "evaluations" and (isinstance(value, bool) or not isinstance(value, int)):
-            raise InputError(f"{path}: evaluations must be a whole number, not {value!r}")
+    given = read_toml(path)
+    options = {_key(p): p for p in context.command.params if p.name != "config"}
+    check_keys(given, list(options), str(path))
+    values = {options[key].name: _checked(path, options[key], v) for key, v in given.items()}
     context.default_map = {**(context.default_map or {}), **values}
     return path
+
+
+def _key(option: click.Parameter) -> str:
+    """An option's name in files: `--max-params` is max_params."""
+    long = next((o for o in option.opts if o.startswith("--")), option.opts[0])
+    return long.removeprefix("--").replace("-", "_")
+
+
+def _checked(path: Path, option: click.Parameter, value: Any) -> Any:
+    """A value from a file, as strictly typed as TOML has it."""
+    kinds: dict[type, tuple[type, ...]] = {
+        click.types.IntParamType: (int,),
+        click.types.FloatParamType: (int, float),
+        click.types.BoolParamType: (bool,),
+    }
+    allowed = kinds.get(type(option.type), (str,))
+    if option.name in ("objectives", "plugins") and isinstance(value, list):
+        return ",".join(map(str, value)) if option.name == "objectives" else value
+    if type(value) not in allowed:
+        names = " or ".join(
+            {int: "whole number", float: "number", bool: "true or false", str: "string"}[k]
+            for k in allowed
+        )
+        raise InputError(f"{path}: {_key(option)} must be a {names}, not {value!r}")
+    return value
 
 
 plugin_option = click.option(
@@ -170,6 +189,7 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     request = Request(**options)
+    check_picture(picture)
     console = Console()
     view = JsonView(request) if as_json else ConsoleView(console, request, quiet, picture or None)
     try:

@@ -131,7 +131,7 @@ class ConsoleView(View):
         if self.picture:
             title = f"{result.study}, trial {result.best.number}"
             path = save(
-                draw(genome, space.skeleton, title), self.picture.format(study=result.study)
+                draw(genome, space.skeleton, title), self.picture.replace("{study}", result.study)
             )
             self.console.print(f"Picture: {path}", soft_wrap=True)
         arguments = sys.argv[1:]

@@ -32,8 +32,8 @@ class Finalist:
     name: str
     """`trial 17`, or a hand-made pattern's name."""
     genome: Genome
-    accuracies: tuple[float, ...]
-    """Test accuracy by seed; 0 where the training diverged."""
+    accuracies: tuple[float | None, ...]
+    """Test accuracy by seed: 0 where the training diverged, None where it could not be done."""
     params: int
     macs: int
     difference: float | None = None
@@ -42,13 +42,18 @@ class Finalist:
     """Two-sided paired t-test against it, corrected for the number of finalists (Holm 1979)."""
 
     @property
+    def scores(self) -> list[float]:
+        """The accuracies that there are."""
+        return [score for score in self.accuracies if score is not None]
+
+    @property
     def mean(self) -> float:
-        return float(np.mean(self.accuracies))
+        return float(np.mean(self.scores)) if self.scores else float("nan")
 
     @property
     def std(self) -> float:
         """Sample standard deviation over seeds; nan for one."""
-        return float(np.std(self.accuracies, ddof=1)) if len(self.accuracies) > 1 else float("nan")
+        return float(np.std(self.scores, ddof=1)) if len(self.scores) > 1 else float("nan")
 
 
 def final_settings(settings: SearchSettings, proxy: Proxy, study: str) -> dict:
@@ -71,6 +76,7 @@ def run_finalists(
     store: Store,
     workers: Workers,
     on_result: Callable[[int, int], None] = lambda done, total: None,
+    on_wait: Callable[[], None] = lambda: None,
 ) -> list[Finalist]:
     """Trains every entry over all seeds (what is recorded is not trained again) and compares.
 
@@ -78,6 +84,7 @@ def run_finalists(
         entries: (name, genome); the one named "residual" is what the others are compared with.
         store: the finalists' study, owned by this process.
         on_result: called with (trainings done, trainings in all).
+        on_wait: called every few seconds.
     """
     scores = {(t.attrs["key"], t.attrs["seed"]): t for t in store.trials()}
     wanted = [(genome, seed) for seed in seeds for _, genome in entries]
@@ -93,10 +100,16 @@ def run_finalists(
             number += 1
         elif not trial.state.is_finished():
             queue.append((trial.number, genome, seed))
-    results = {k: float(t.attrs["accuracy"]) for k, t in scores.items() if t.state.is_finished()}
+    results = {
+        k: _score(t.attrs["status"], t.attrs["accuracy"])
+        for k, t in scores.items()
+        if t.state.is_finished()
+    }
     on_result(len(wanted) - len(queue), len(wanted))
-    for evaluation in _train(queue, settings, proxy, store, workers):
-        results[evaluation.genome.key, evaluation.seed] = evaluation.accuracy
+    for evaluation in _train(queue, settings, proxy, store, workers, on_wait):
+        results[evaluation.genome.key, evaluation.seed] = _score(
+            evaluation.status, evaluation.accuracy
+        )
         done = sum((genome.key, seed) in results for genome, seed in wanted)
         on_result(done, len(wanted))
     rows = [
@@ -112,15 +125,21 @@ def run_finalists(
     return compare(rows)
 
 
+def _score(status: str, accuracy: float) -> float | None:
+    """Divergence is the pattern's own failure; a lost process or full memory says nothing of it."""
+    return accuracy if status in ("ok", "diverged") else None
+
+
 def _train(
     queue: Sequence[tuple[int, Genome, int]],
     settings: SearchSettings,
     proxy: Proxy,
     store: Store,
     workers: Workers,
+    on_wait: Callable[[], None],
 ) -> Iterator[Evaluation]:
     jobs = {n: EvaluationJob(n, genome, proxy, seed, "test") for n, genome, seed in queue}
-    for report in workers.run(list(jobs.values())):
+    for report in workers.run(list(jobs.values()), idle=on_wait):
         if isinstance(report, Finished):
             job = jobs[report.number]
             evaluation = report.result or failed(
@@ -143,7 +162,11 @@ def compare(rows: Sequence[Finalist]) -> list[Finalist]:
         if row is reference:
             compared.append(row)
             continue
-        deltas = np.subtract(row.accuracies, reference.accuracies)
+        pairs = zip(row.accuracies, reference.accuracies, strict=True)
+        deltas = np.array([a - b for a, b in pairs if a is not None and b is not None])
+        if len(deltas) == 0:
+            compared.append(row)
+            continue
         p = None
         if row.name.startswith("trial") and len(deltas) > 1:
             constant = np.ptp(deltas) == 0  # t is not defined; equal scores are no evidence

@@ -20,7 +20,7 @@ from studies.objectives import check_objectives
 from studies.search import Event, Outcome, Search, best_trials, given_patterns
 from studies.settings import SearchSettings
 from studies.spaces import check_resolution, find_space, starting_point
-from studies.store import Store, Trial, open_storage
+from studies.store import Store, Trial, open_storage, storage_errors
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,12 @@ def run_search(request: Request, view: View | None = None) -> Result:
     Raises:
         InputError: something in the request is wrong; nothing is recorded then.
     """
-    view = view or View()
     _check(request)
+    with storage_errors(request.storage):
+        return _run(request, view or View())
+
+
+def _run(request: Request, view: View) -> Result:
     settings, devices = prepare_settings(request)
     count = request.workers or min(default_count(devices), request.lag)
     storage = open_storage(request.storage)
@@ -160,6 +164,7 @@ def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]
 
 def _check(request: Request) -> None:
     least = {"evaluations": 1, "lag": 1, "population": 2, "finalists": 0, "finalist_seeds": 1}
+    least |= {"seed": 0, "split_seed": 0}
     least |= {"workers": 1, "max_params": 1, "max_macs": 1, "max_seconds": 0}
     for name, minimum in least.items():
         value = getattr(request, name)
@@ -193,7 +198,7 @@ def _finals(
         [True], ["test accuracy"],
     )  # fmt: skip
     seeds = fresh_seeds(settings.seed, request.finalist_seeds)
-    return run_finalists(entries, settings, proxy, seeds, finals, workers, view.finals)
+    return run_finalists(entries, settings, proxy, seeds, finals, workers, view.finals, store.renew)
 
 
 def _versions() -> dict[str, str]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from nas.errors import InputError
 from nas.evaluation import Evaluation, failed
 from nas.evolution import Exhausted, Proposal, Record, propose
 from nas.genome import Genome
@@ -51,7 +52,8 @@ class Outcome:
 def given_patterns(settings: SearchSettings) -> dict[str, Genome]:
     """The patterns that no search found: the hand-made ones, and what the search starts from.
 
-    For very few layers some coincide; then the first name stays.
+    For very few layers some coincide, then the first name stays; what the skeleton's adapters
+    cannot do is left out.
     """
     layers = settings.space.skeleton.layers
     wanted = {name: make(layers) for name, make in HAND_MADE.items()}
@@ -59,9 +61,18 @@ def given_patterns(settings: SearchSettings) -> dict[str, Genome]:
         wanted["start"] = settings.start
     patterns: dict[str, Genome] = {}
     for name, genome in wanted.items():
-        if genome not in patterns.values():
+        if genome not in patterns.values() and _exists(genome, settings.space):
             patterns[name] = genome
     return patterns
+
+
+def _exists(genome: Genome, space: SearchSpace) -> bool:
+    """Whether it can be built: option A adapters cannot shrink a width."""
+    try:
+        plan(genome, space.skeleton)
+    except InputError:
+        return False
+    return True
 
 
 class Search:
@@ -104,6 +115,7 @@ class Search:
                     ended = Outcome("exhausted", str(error), k)
             if not self.running:
                 break
+            self.store.renew()
             for report in self.workers.reports(timeout=5):
                 if isinstance(report, Epoch):
                     if len(self.settings.objectives) == 1:

@@ -88,7 +88,7 @@ class Store:
     def __init__(self, storage: BaseStorage, name: str, study_id: int) -> None:
         self.storage, self.name, self.study_id = storage, name, study_id
         self._ids: dict[int, int] = {}
-        self._leased = 0.0
+        self._leased = -float(LEASE_SECONDS)
 
     @classmethod
     def open(
@@ -107,7 +107,9 @@ class Store:
         settings = json.loads(json.dumps(settings))
         directions = [StudyDirection.MAXIMIZE if up else StudyDirection.MINIMIZE for up in maximise]
         if name not in study_names(storage):
-            optuna.create_study(storage=storage, study_name=name, directions=directions)
+            optuna.create_study(
+                storage=storage, study_name=name, directions=directions, load_if_exists=True
+            )
         study = optuna.load_study(storage=storage, study_name=name)
         if not study.user_attrs and not study.get_trials(deepcopy=False):
             study.set_user_attr(SETTINGS, settings)
@@ -191,6 +193,12 @@ class Store:
             self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
             raise InputError(f"study {self.name!r}: another process adds trials to it")
 
+    def renew(self) -> None:
+        """Keeps the study this machine's; to be called at least every LEASE_SECONDS."""
+        if time.monotonic() - self._leased > LEASE_SECONDS / 6:
+            self._leased = time.monotonic()
+            self.note(LEASE, {"host": socket.gethostname(), "time": time.time()})
+
     def report(self, number: int, epoch: int, accuracy: float) -> None:
         """Records the accuracy after an epoch as an intermediate value."""
         self.storage.set_trial_intermediate_value(self._ids[number], epoch, accuracy)
@@ -204,7 +212,6 @@ class Store:
             self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
         else:
             self.storage.set_trial_state_values(trial_id, TrialState.COMPLETE, list(values))
-        self._renew()
 
     @contextmanager
     def owned(self, url: str) -> Iterator[None]:
@@ -245,12 +252,8 @@ class Store:
                     f"study {self.name!r} is being searched on {lease['host']}; if that has "
                     f"ended, try again in {LEASE_SECONDS - age:.0f} seconds"
                 )
-        self._renew(force=True)
-
-    def _renew(self, force: bool = False) -> None:
-        if force or time.monotonic() - self._leased > LEASE_SECONDS / 6:
-            self._leased = time.monotonic()
-            self.note(LEASE, {"host": socket.gethostname(), "time": time.time()})
+        self._leased = -LEASE_SECONDS
+        self.renew()
 
 
 def measured(evaluation: Evaluation) -> dict[str, Any]:
@@ -283,7 +286,19 @@ def differences(recorded: Any, asked: Any, path: str = "") -> Iterator[str]:
         yield f"{path} is {json.dumps(recorded)}, not {json.dumps(asked)}"
 
 
+@contextmanager
+def storage_errors(url: str) -> Iterator[None]:
+    """Turns what a storage raises while it is used into one line; what was recorded stays."""
+    try:
+        yield
+    except optuna.exceptions.OptunaError as error:
+        cause = str(error.__cause__ or error).splitlines()[0]
+        raise InputError(f"--storage {url}: {cause}; what was recorded is kept") from None
+
+
 def _read(trial: FrozenTrial) -> Trial:
+    if "notation" not in trial.user_attrs:
+        raise InputError(f"trial {trial.number} of this study was not made by nas search")
     return Trial(
         trial.number,
         Genome.parse(trial.user_attrs["notation"]),

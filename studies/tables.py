@@ -35,7 +35,7 @@ def percent(share: float) -> str:
 
 def finalists_table(rows: Sequence[Finalist]) -> Table:
     """Test accuracy over fresh seeds, and the paired comparison with the residual pattern."""
-    n = len(rows[0].accuracies)
+    n = max(len(row.accuracies) for row in rows)
     table = Table(
         title=f"Finalists: test accuracy over {n} fresh seed{'s' if n > 1 else ''}",
         title_justify="left",
@@ -49,7 +49,14 @@ def finalists_table(rows: Sequence[Finalist]) -> Table:
         p = "" if row.p is None else f"{row.p:.3f}" if row.p >= 0.001 else "<0.001"
         style = "" if row.name.startswith("trial") else "dim"
         table.add_row(
-            row.name, spread, str(n), count(row.params), count(row.macs), difference, p, style=style
+            row.name,
+            spread,
+            str(len(row.scores)),
+            count(row.params),
+            count(row.macs),
+            difference,
+            p,
+            style=style,
         )
     return table
 

@@ -13,7 +13,18 @@ from scipy import stats
 
 from baselines import BASELINES
 from baselines.measure import LawJob, features, geometric_factor, gradient_law, lesions, statistics
-from baselines.page import FAILS, HOLDS, OPEN, Context, absolute, interval, more, share
+from baselines.page import (
+    FAILS,
+    HOLDS,
+    OPEN,
+    Context,
+    absolute,
+    converged,
+    every,
+    interval,
+    more,
+    most,
+)
 from baselines.profiles import PROFILES
 from baselines.runner import EXERCISES, find_profile, run_exercises
 from nas import InputError, Proxy
@@ -122,8 +133,16 @@ def test_intervals_and_verdicts():
     assert absolute("", 0.75, [0.74, 0.75, 0.76], sheet).verdict == HOLDS
     assert absolute("", 0.75, [0.90, 0.91, 0.90], sheet).verdict == FAILS
     assert absolute("", 0.75, [0.74, 0.75, 0.76], Context("digits", "full")).verdict == OPEN
-    assert share("", [True] * 9 + [False], "x").verdict == HOLDS
-    assert share("", [True] * 4 + [False] * 6, "x").verdict == FAILS
+    assert absolute("", 0.75, [0.75], sheet).verdict == OPEN
+    assert absolute("", 0.75, [0.30, 0.45, 0.90], sheet).verdict == OPEN
+    assert most("", [0.8, 0.9, 0.85], "x").verdict == HOLDS
+    assert most("", [0.1, 0.2, 0.15], "x").verdict == FAILS
+    assert most("", [0.9], "x").verdict == OPEN
+    assert every("", [True, True], "x").verdict == HOLDS
+    assert every("", [True, False], "x").verdict == FAILS
+    refuted = more("", [0.8, 0.81, 0.82], [0.9, 0.91, 0.93])
+    assert converged(refuted, Context("digits", "quick")).verdict == OPEN
+    assert converged(refuted, Context("digits", "full")).verdict == FAILS
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ one seed are compared with scores of the same seed: the difference is paired.
 """
 
 import argparse
-import warnings
 
 import numpy as np
+import optuna
 from scipy import stats
 
 from studies.run import Request, run_search
@@ -23,6 +23,7 @@ def best_so_far(result):
 
 
 def main():
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -82,21 +83,21 @@ def plot(curves, lines, arguments):
         steps, mean, std = steps[3:], mean[3:], std[3:]
         axes.plot(steps, mean, color=colour, label=name)
         axes.fill_between(steps, mean - std, mean + std, color=colour, alpha=0.2, lw=0)
+    low = 100 * min(curve[:, 4].mean() - 2 * curve[:, 4].std() for curve in curves.values())
     for (name, scores), style in zip(lines.items(), (":", "--", "-."), strict=False):
-        axes.axhline(100 * np.mean(scores), color="black", lw=1, ls=style, label=f"{name} pattern")
-    low = 100 * min(curve[:, 4].mean() - 3 * curve[:, 4].std() for curve in curves.values())
-    low = min(low, 100 * min(np.mean(s) for n, s in lines.items() if n != "plain") - 0.3)
+        level = 100 * np.mean(scores)
+        if level > low:
+            axes.axhline(level, color="black", lw=1, ls=style, label=f"{name} pattern")
     axes.set_ylim(bottom=low)
     axes.set_xlabel("evaluations")
     axes.set_ylabel("best validation accuracy so far (%)")
     axes.set_title(
         f"{arguments.space}: mean ± std over {arguments.seeds} search seeds", fontsize=10
     )
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="lower right")
     axes.grid(alpha=0.3)
     figure.savefig(arguments.out, dpi=150)
 
 
 if __name__ == "__main__":
-    warnings.filterwarnings("ignore")
     main()

@@ -46,9 +46,9 @@ def usual(settings, device, genomes):
     waiting = list(genomes)
 
     def objective(trial):
-        genome = waiting.pop()
-        for gene, value in zip(space.genes, space.encode(genome), strict=True):
-            trial.suggest_categorical(gene.name, [gene.choices[value]])
+        for gene in space.genes:  # recorded as a sampler would have it
+            trial.suggest_categorical(gene.name, gene.choices)
+        genome = waiting.pop()  # but the same genomes on both sides
         network = compile_network(genome, space.skeleton).to(device)
         optimizer = torch.optim.SGD(network.parameters(), proxy.learning_rate, 0.9, nesterov=True)
         loss = nn.CrossEntropyLoss()

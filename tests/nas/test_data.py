@@ -183,6 +183,8 @@ def test_npz_with_a_test_part_keeps_it(tmp_path):
     ("content", "message"),
     [
         ({"images": np.zeros((4, 5, 5), np.uint8)}, "images and labels are needed"),
+        ({"images": np.zeros((40, 5, 5), np.uint8), "labels": np.arange(40) % 2, "test_images": np.zeros((4, 5, 5), np.uint8)}, "come together"),
+        ({"images": np.zeros((40, 5, 5), np.uint8), "labels": np.arange(40) % 2, "test_images": np.zeros((4, 5, 5), np.uint8), "test_labels": np.arange(4)}, "not among the training labels"),
         ({"images": np.zeros((4, 5, 5)), "labels": np.arange(4)}, "uint8"),
         ({"images": np.zeros((4, 5, 5), np.uint8), "labels": np.arange(3)}, "4 images, but labels"),
         ({"images": np.zeros((40, 5, 5), np.uint8), "labels": np.zeros(40)}, "data with 1 class"),
@@ -201,6 +203,15 @@ def test_unreadable_npz(tmp_path):
         load_data(str(tmp_path / "bad.npz"))
     with pytest.raises(InputError, match="not a readable"):
         load_data(str(tmp_path / "missing.npz"))
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    (tmp_path / "array.npy").rename(tmp_path / "array.npz")
+    with pytest.raises(InputError, match="not a readable"):
+        load_data(str(tmp_path / "array.npz"))
+    np.savez(tmp_path / "cut.npz", images=np.zeros((99, 9, 9), np.uint8), labels=np.zeros(99))
+    whole = (tmp_path / "cut.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[:-30])
+    with pytest.raises(InputError, match="not a readable"):
+        load_data(str(tmp_path / "cut.npz"))
 
 
 def test_unknown_data_suggests_the_nearest():

@@ -121,6 +121,19 @@ def test_a_small_space_is_searched_to_its_last_genome():
     assert len({r.genome.key for r in history}) == 32
 
 
+def test_a_first_population_of_mutants():
+    setting = Setting(SPACE, (1.0,), start=TARGET)
+    history = []
+    for k in range(16):
+        genome = propose("regularized", setting, history, k, 0).genome
+        history.append(Record(k, genome, None, True, False))
+    kept = [
+        mean(a == b for a, b in zip(r.genome.layers, TARGET.layers, strict=True)) for r in history
+    ]
+    assert mean(kept) > 0.5
+    assert len({r.genome.key for r in history}) == 16
+
+
 def test_aging_forgets_an_old_champion():
     """Regularized evolution's parents are among the youngest, however good an old one was."""
     rng = random.Random(1)

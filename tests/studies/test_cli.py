@@ -97,6 +97,8 @@ def make_pictures(folder, classes=2, broken=False):
 def bad_inputs(tmp_path):
     (tmp_path / "keys.toml").write_text("evalutions = 3")
     (tmp_path / "types.toml").write_text("evaluations = 'many'")
+    (tmp_path / "fraction.toml").write_text("lag = 2.5")
+    (tmp_path / "bool.toml").write_text("seed = true")
     (tmp_path / "syntax.toml").write_text("a = = 1")
     (tmp_path / "space.toml").write_text("base = 'digits9'\n[proxy]\nepoch = 3")
     (tmp_path / "foreign.db").write_bytes(b"SQLite format 3\0 but not really" * 100)
@@ -116,6 +118,11 @@ def bad_inputs(tmp_path):
         "objectives": (["--objectives", "accuracy,params"], "has one objective"),
         "no accuracy": (["--strategy", "nsga2", "--objectives", "params"], "accuracy comes first"),
         "zero evaluations": (["--evaluations", "0"], "--evaluations 0: it must be at least 1"),
+        "negative seed": (["--seed", "-1"], "--seed -1: it must be at least 0"),
+        "picture": (["--picture", "best.gif"], "pictures end in"),
+        "picture folder": (["--picture", "no/best.png"], "there is no folder"),
+        "config fraction": (["--config", tmp_path / "fraction.toml"], "lag must be a whole number"),
+        "config bool": (["--config", tmp_path / "bool.toml"], "seed must be a whole number"),
         "words for numbers": (["--evaluations", "many"], "'many' is not a valid integer"),
         "workers": (["--workers", "9"], "--workers 9 is more than --lag 8"),
         "negative time": (["--max-seconds", "-1"], "--max-seconds -1.0"),
