@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import runpy
 from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 
 from nas.errors import InputError
@@ -40,6 +42,9 @@ def load_plugin(path: str | Path, **more: dict) -> str:
         defined = runpy.run_path(str(path))
     except Exception as error:
         raise InputError(f"--plugin {path}: {type(error).__name__}: {error}") from None
+    digest = hashlib.blake2b(source, digest_size=8).hexdigest()
+    if digest in _loaded:
+        return digest
     names = [name for name in (*TABLES, "SPACES") if name in defined]
     if not names:
         raise InputError(f"--plugin {path}: defines none of the tables {', '.join(TABLES)}, SPACES")
@@ -54,4 +59,14 @@ def load_plugin(path: str | Path, **more: dict) -> str:
             if key in owner:
                 raise InputError(f"--plugin {path}: {name} has an entry {key!r} already")
             owner[key] = value
-    return hashlib.blake2b(source, digest_size=8).hexdigest()
+    _loaded.add(digest)
+    return digest
+
+
+def installed_plugins() -> tuple[Path, ...]:
+    """The files of modules that installed packages name as entry points `skipnas.plugins`."""
+    specs = (find_spec(point.module) for point in entry_points(group="skipnas.plugins"))
+    return tuple(Path(spec.origin) for spec in specs if spec and spec.origin)
+
+
+_loaded: set[str] = set()  # as lasting as the tables that plugins are added to

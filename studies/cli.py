@@ -220,12 +220,12 @@ def show(notation: str, space: str | None, out: Path | None, plugins: tuple[Path
     nas show "- add(1,2@0.5)*8" --space fashion9 --out pattern.png
     """
     from nas.plan import plan
-    from nas.plugins import load_plugin
+    from nas.plugins import installed_plugins, load_plugin
     from nas.skeleton import Skeleton, Stage
     from studies.spaces import find_space
     from studies.tables import count, drawing
 
-    for plugin in plugins:
+    for plugin in (*installed_plugins(), *plugins):
         load_plugin(plugin, SPACES=SPACES)
     genome = Genome.parse(notation)
     skeleton = (
@@ -254,11 +254,11 @@ def show(notation: str, space: str | None, out: Path | None, plugins: tuple[Path
 @plugin_option
 def spaces(name: str | None, plugins: tuple[Path, ...]) -> None:
     """List the search spaces with their sizes, or tell all about one (a name or a .toml file)."""
-    from nas.plugins import load_plugin
+    from nas.plugins import installed_plugins, load_plugin
     from studies.spaces import find_space
     from studies.tables import space_table, spaces_table
 
-    for plugin in plugins:
+    for plugin in (*installed_plugins(), *plugins):
         load_plugin(plugin, SPACES=SPACES)
     console = Console()
     if name:

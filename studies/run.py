@@ -12,7 +12,7 @@ from nas.device import device_kind, find_device
 from nas.errors import InputError, unknown
 from nas.evolution import STRATEGIES, Limits
 from nas.jobs import EvaluationBench, evaluate_job
-from nas.plugins import load_plugin
+from nas.plugins import installed_plugins, load_plugin
 from nas.workers import Workers, default_count, default_devices
 from search_spaces import SPACES
 from studies.finalists import Finalist, final_settings, fresh_seeds, run_finalists
@@ -103,7 +103,7 @@ def _run(request: Request, view: View) -> Result:
         settings.maximise, settings.objectives,
     )  # fmt: skip
     bench = EvaluationBench(
-        settings.space.skeleton, settings.data, devices, request.fast, request.plugins
+        settings.space.skeleton, settings.data, devices, request.fast, tuple(settings.plugins)
     )
     with store.owned(request.storage):
         store.note("nas:versions", _versions())
@@ -129,7 +129,8 @@ def _run(request: Request, view: View) -> Result:
 
 def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]:
     """The settings of a request and the devices that its workers use."""
-    plugins = {path: load_plugin(path, SPACES=SPACES) for path in request.plugins}
+    paths = (*installed_plugins(), *request.plugins)
+    plugins = {path: load_plugin(path, SPACES=SPACES) for path in paths}
     space, start = starting_point(find_space(request.space), request.start)
     if request.strategy not in STRATEGIES:
         raise unknown("strategy", request.strategy, STRATEGIES, place="--strategy")
