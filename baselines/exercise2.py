@@ -89,7 +89,7 @@ def page(results: Results, profile: Profile, context: Context) -> Page:
             "epochs": epoch_table(results, NAMES, profile),
             "gradients": gradient_table(results, NAMES, profile),
         },
-        {"curves": _figure(results, profile)},
+        {"curves": _figure(results, profile, context)},
         notes,
     )
 
@@ -131,7 +131,7 @@ def _deep(results: Results, name: str, classes: int) -> Point:
     )
 
 
-def _figure(results: Results, profile: Profile) -> Figure:
+def _figure(results: Results, profile: Profile, context: Context) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13, 8), layout="constrained")
@@ -158,6 +158,8 @@ def _figure(results: Results, profile: Profile) -> Figure:
         smooth = np.convolve(losses, np.ones(width) / width, mode="valid")
         label = f"{name} ({found['layers']} layers)"
         axes[1, 2].plot(range(width, len(losses) + 1), smooth, color=colour, label=label)
+        chance = math.log(context.classes)
+        axes[1, 2].axhline(chance, color="black", ls=":", lw=1, label="guessing")
     axes[1, 2].set_xlabel("step")
     axes[1, 2].set_ylabel("training loss")
     axes[1, 2].legend(fontsize=8)

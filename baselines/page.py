@@ -130,7 +130,8 @@ def markdown(page: Page, context: Context, settings: str) -> str:
         "",
     ]
     lines += ["| the sheet expects | measured | n | verdict |", "|---|---|---|---|"]
-    lines += [f"| {p.expected} | {p.measured} | {p.n} | **{p.verdict}** |" for p in page.points]
+    rows = ([p.expected, p.measured, str(p.n), f"**{p.verdict}**"] for p in page.points)
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     lines += ["", *[f"{note}\n" for note in page.notes]]
     for name in page.figures:
         lines += [f"![{name}]({page.exercise}-{name}.png)", ""]
