@@ -86,7 +86,7 @@ def command(small_toml, storage, *more):
 def test_kill_nine_in_mid_search_and_resume(undisturbed, small_toml, tmp_path, whom):
     storage = f"sqlite:///{tmp_path}/killed.db"
     rng = random.Random(f"moments {whom}")
-    moments = sorted(rng.sample(range(1, 21), 3))
+    moments = sorted(rng.sample(range(1, 13), 3))
     done = 0
     for moment in moments:
         process = subprocess.Popen(
@@ -97,7 +97,7 @@ def test_kill_nine_in_mid_search_and_resume(undisturbed, small_toml, tmp_path, w
             done += json.loads(line)["event"] == "evaluated"
             if done >= moment:
                 break
-        time.sleep(rng.random() * 0.2)
+        time.sleep(rng.random() * 0.1)
         (os.killpg if whom == "group" else os.kill)(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
