@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.text import Text
 
+from baselines import find_baseline
 from nas.drawing import check_picture, draw, save
 from nas.errors import InputError
 from nas.genome import Genome
@@ -210,9 +212,12 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
 @click.option(
     "--space", help="The space whose skeleton it is shown on. [default: one stage of basic blocks]"
 )
+@click.option("--baseline", "on", help="The baseline whose skeleton it is shown on, instead.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write a picture: .png, .svg or .pdf.")
 @plugin_option
-def show(notation: str, space: str | None, out: Path | None, plugins: tuple[Path, ...]) -> None:
+def show(
+    notation: str, space: str | None, on: str | None, out: Path | None, plugins: tuple[Path, ...]
+) -> None:
     """Draw a pattern, with its layers, parameters and MACs.
 
     \b
@@ -228,18 +233,20 @@ def show(notation: str, space: str | None, out: Path | None, plugins: tuple[Path
     for plugin in (*installed_plugins(), *plugins):
         load_plugin(plugin, SPACES=SPACES)
     genome = Genome.parse(notation)
-    skeleton = (
-        find_space(space).skeleton
-        if space
-        else Skeleton((3, 32, 32), 10, (Stage(len(genome), 16),))
-    )
+    if on:
+        skeleton = find_baseline(on).skeleton
+    elif space:
+        skeleton = find_space(space).skeleton
+    else:
+        skeleton = Skeleton((3, 32, 32), 10, (Stage(len(genome), 16),))
     planned = plan(genome, skeleton)
     console = Console()
-    if space:
+    if space and not on:
         try:
             find_space(space).check(genome)
         except InputError as error:
-            console.print(f"[dim]Not a genome of the space {space}: {error}[/]", soft_wrap=True)
+            note = f"Not a genome of the space {space}: {error}"
+            console.print(Text(note, "dim"), soft_wrap=True)
     console.print(drawing(genome, skeleton, costs=True))
     console.print(f"{genome}", soft_wrap=True, highlight=False)
     console.print(f"{planned.params:,} parameters, {planned.macs:,} MACs ({count(planned.macs)})")

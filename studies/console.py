@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from baselines import BASELINES
 from nas.drawing import draw, save
 from studies.run import Request, Result, View
 from studies.search import Event
@@ -125,6 +126,13 @@ class ConsoleView(View):
         if not self.quiet:
             self._next(result)
 
+    def _skeleton(self) -> list[str]:
+        """The options of nas show for this search's skeleton."""
+        start = self.request.start
+        if start in BASELINES:
+            return ["--baseline", start]
+        return ["--space", self.request.space]
+
     def _next(self, result: Result) -> None:
         assert result.best is not None
         genome, space = result.best.genome, result.settings.space
@@ -138,7 +146,7 @@ class ConsoleView(View):
         more = 2 * max(self.request.evaluations, len(result.trials))
         commands = {
             "the dashboard": ["optuna-dashboard", result.storage],
-            "the pattern's table": ["nas", "show", str(genome), "--space", self.request.space],
+            "the pattern's table": ["nas", "show", str(genome), *self._skeleton()],
             "go on": ["nas", *_without(arguments, "--evaluations"), "--evaluations", str(more)],
         }
         self.console.print("Next:")

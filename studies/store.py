@@ -71,6 +71,8 @@ class Trial:
     attrs: Mapping[str, Any]
     curve: Mapping[int, float]
     """Accuracy by epoch, where the study has one objective."""
+    genes: Mapping[str, Any]
+    """Choices by gene name; empty for a pattern outside the space."""
 
     @property
     def complete(self) -> bool:
@@ -306,4 +308,5 @@ def _read(trial: FrozenTrial) -> Trial:
         tuple(trial.values) if trial.values is not None else None,
         trial.user_attrs,
         trial.intermediate_values,
+        trial.params,
     )

@@ -55,6 +55,14 @@ def test_show_draws_and_counts(capsys, tmp_path):
     assert (tmp_path / "b.svg").read_text().startswith("<?xml")
 
 
+def test_show_on_a_baseline_or_outside_a_space(capsys):
+    _, out, _ = nas(capsys, "show", "add(1)*28", "--baseline", "resnet-56")
+    assert "2,085,386 parameters" in out
+    code, out, _ = nas(capsys, "show", "add(1@0.7)*9", "--space", "digits9")
+    assert code == 0
+    assert "strength 0.7 is not in this space" in out.replace("\n", " ")
+
+
 def test_show_starts_without_torch():
     code = (
         "import sys; sys.argv = ['nas', 'show', 'add(1)*9']\n"

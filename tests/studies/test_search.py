@@ -15,6 +15,7 @@ from pathlib import Path
 import optuna
 import pytest
 
+import studies
 from nas import Genome, InputError
 from studies.run import Request, run_search
 from studies.search import HAND_MADE
@@ -173,6 +174,18 @@ def test_the_record_is_complete_and_optuna_reads_it(undisturbed_storage):
         "gradient_norm_first", "gradient_norm_last", "status", "seed",
     } <= set(trial.user_attrs)  # fmt: skip
     optuna.importance.get_param_importances(study)
+
+
+def test_a_study_as_a_table(undisturbed, undisturbed_storage):
+    name = open_storage(undisturbed_storage).get_all_studies()[0].study_name
+    frame = studies.load(name, undisturbed_storage)
+    assert list(frame.index) == list(range(24))
+    assert list(frame["notation"]) == [t[1] for t in undisturbed]
+    assert frame["accuracy"].max() == max(t[3][0] for t in undisturbed)
+    assert set(frame["l4.d3"]) <= {0.0, 0.5, 1.0}
+    assert (frame["state"] == "complete").all()
+    with pytest.raises(InputError, match=f"unknown study 'none'.*{name}"):
+        studies.load("none", undisturbed_storage)
 
 
 def test_hand_made_patterns_outside_the_space_have_no_parameters(small_toml, tmp_path):
