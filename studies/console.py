@@ -129,9 +129,10 @@ class ConsoleView(View):
     def _skeleton(self) -> list[str]:
         """The options of nas show for this search's skeleton."""
         start = self.request.start
+        plugins = [part for path in self.request.plugins for part in ("--plugin", str(path))]
         if start in BASELINES:
-            return ["--baseline", start]
-        return ["--space", self.request.space]
+            return ["--baseline", start, *plugins]
+        return ["--space", self.request.space, *plugins]
 
     def _next(self, result: Result) -> None:
         assert result.best is not None
