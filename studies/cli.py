@@ -18,6 +18,7 @@ from nas.genome import Genome
 from nas.settings import check_keys, read_toml
 from search_spaces import SPACES
 from studies.cli_baseline import baseline
+from studies.options import data_dir_option, plugin_option, storage_option
 
 EXIT_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -66,12 +67,6 @@ def _checked(path: Path, option: click.Parameter, value: Any) -> Any:
     return value
 
 
-plugin_option = click.option(
-    "--plugin", "plugins", multiple=True, type=click.Path(path_type=Path),
-    help="Python file with merges, blocks, data or strategies of your own; repeatable.",
-)  # fmt: skip
-
-
 @app.command()
 @click.option("--config", type=click.Path(path_type=Path), is_eager=True, callback=_config,
               help="TOML file with values for these options (names with underscores).")  # fmt: skip
@@ -85,11 +80,7 @@ plugin_option = click.option(
     "--data",
     help="digits, fashion-mnist, cifar10, cifar100, a folder of images by class, or an .npz file. [default: the space's usual data]",
 )
-@click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path),
-    help="Where data sets lie or are downloaded to. [default: ~/.cache/skipnas]",
-)
+@data_dir_option
 @click.option(
     "--from",
     "start",
@@ -135,12 +126,7 @@ plugin_option = click.option(
     "--fast", is_flag=True, help="On a GPU: faster algorithms whose results do not repeat exactly."
 )
 @click.option("--study", help="Name of the study. [default: follows from the settings]")
-@click.option(
-    "--storage",
-    default="sqlite:///nas.db",
-    show_default=True,
-    help="Any Optuna storage URL, or a journal file (.log).",
-)
+@storage_option
 @click.option(
     "--lag",
     type=int,

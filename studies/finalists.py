@@ -6,7 +6,7 @@ was interrupted goes on, and a finalist of a larger budget is trained only where
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -17,10 +17,13 @@ from nas.genome import Genome
 from nas.jobs import EvaluationJob
 from nas.plan import plan
 from nas.proxy import Proxy
+from nas.skeleton import Skeleton
 from nas.workers import Finished, Workers
 from studies.settings import SearchSettings
-from studies.store import Store
+from studies.store import Store, study_names
 
+FINALISTS = "nas:finalists"
+"""Key of the note in the search's study: the names, patterns and seeds of the last table."""
 FRESH_SEEDS = 1_000_000
 """Finalists' seeds start here, times one more than the search's seed: never a search's own."""
 
@@ -112,16 +115,48 @@ def run_finalists(
         )
         done = sum((genome.key, seed) in results for genome, seed in wanted)
         on_result(done, len(wanted))
-    rows = [
-        Finalist(
-            name,
-            genome,
-            tuple(results[genome.key, seed] for seed in seeds),
-            plan(genome, settings.space.skeleton).params,
-            plan(genome, settings.space.skeleton).macs,
-        )
-        for name, genome in entries
-    ]
+    return _rows(entries, seeds, results, settings.space.skeleton)
+
+
+def recorded_finalists(store: Store, skeleton: Skeleton) -> list[Finalist]:
+    """The table that a search ended with, from its study and the one of its finalists.
+
+    Empty where there is none yet, or not all of it.
+
+    Args:
+        store: the search's.
+    """
+    note = store.notes().get(FINALISTS)
+    if not note or finalists_name(store.name) not in study_names(store.storage):
+        return []
+    finals = Store.load(store.storage, finalists_name(store.name))
+    results = {
+        (t.attrs["key"], t.attrs["seed"]): _score(t.attrs["status"], t.attrs["accuracy"])
+        for t in finals.trials()
+        if t.state.is_finished()
+    }
+    entries = [(name, Genome.parse(notation)) for name, notation in note["entries"]]
+    if any((genome.key, seed) not in results for _, genome in entries for seed in note["seeds"]):
+        return []
+    return _rows(entries, note["seeds"], results, skeleton)
+
+
+def finalists_name(study: str) -> str:
+    """The name of the study of a study's finalists."""
+    return f"{study}-finalists"
+
+
+def _rows(
+    entries: Sequence[tuple[str, Genome]],
+    seeds: Sequence[int],
+    results: Mapping[tuple[str, int], float | None],
+    skeleton: Skeleton,
+) -> list[Finalist]:
+    rows = []
+    for name, genome in entries:
+        planned = plan(genome, skeleton)
+        scores = tuple(results[genome.key, seed] for seed in seeds)
+        rows.append(Finalist(name, genome, scores, planned.params, planned.macs))
     return compare(rows)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import platform
+import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from nas.data import SOURCES, load_data
@@ -15,12 +16,23 @@ from nas.jobs import EvaluationBench, evaluate_job
 from nas.plugins import installed_plugins, load_plugin
 from nas.workers import Workers, default_count, default_devices
 from search_spaces import SPACES
-from studies.finalists import Finalist, final_settings, fresh_seeds, run_finalists
+from studies.finalists import (
+    FINALISTS,
+    Finalist,
+    final_settings,
+    finalists_name,
+    fresh_seeds,
+    run_finalists,
+)
 from studies.objectives import check_objectives
 from studies.search import Event, Outcome, Search, best_trials, given_patterns
 from studies.settings import SearchSettings
 from studies.spaces import check_resolution, find_space, starting_point
 from studies.store import Store, Trial, open_storage, storage_errors
+
+VERSIONS = "nas:versions"
+COMMAND = "nas:command"
+"""Keys of notes in a study."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,21 @@ class Request:
     finalists: int = 3
     finalist_seeds: int = 8
     plugins: tuple[Path, ...] = ()
+
+    @property
+    def command(self) -> str:
+        """The command that asks for this: all options that are not the defaults."""
+        words = ["nas", "search"]
+        for option in fields(self):
+            value = getattr(self, option.name)
+            name = {"start": "from", "plugins": "plugin"}.get(option.name, option.name)
+            flag = f"--{name.replace('_', '-')}"
+            if value is True:
+                words.append(flag)
+            elif value != option.default:
+                for one in value if isinstance(value, tuple) else (value,):
+                    words += [flag, str(one)]
+        return shlex.join(words)
 
 
 class View:
@@ -106,7 +133,8 @@ def _run(request: Request, view: View) -> Result:
         settings.space.skeleton, settings.data, devices, request.fast, tuple(settings.plugins)
     )
     with store.owned(request.storage):
-        store.note("nas:versions", _versions())
+        store.note(VERSIONS, _versions())
+        store.note(COMMAND, request.command)
         done = sum(trial.state.is_finished() for trial in store.trials())
         with Workers(evaluate_job, bench, count) as workers:
             view.started(settings, store, done, count)
@@ -195,10 +223,12 @@ def _finals(
     entries = [(f"trial {trial.number}", trial.genome) for trial in best] + list(patterns.items())
     proxy = settings.space.final_proxy
     finals = Store.open(
-        store.storage, f"{store.name}-finalists", final_settings(settings, proxy, store.name),
+        store.storage, finalists_name(store.name), final_settings(settings, proxy, store.name),
         [True], ["test accuracy"],
     )  # fmt: skip
     seeds = fresh_seeds(settings.seed, request.finalist_seeds)
+    named = [[name, str(genome)] for name, genome in entries]
+    store.note(FINALISTS, {"entries": named, "seeds": seeds})
     return run_finalists(entries, settings, proxy, seeds, finals, workers, view.finals, store.renew)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from nas.data import Data
 from nas.evolution import Limits, Setting
 from nas.genome import Genome
+from nas.settings import from_mapping
 from nas.space import SearchSpace
 from nas.training import TRAINER_VERSION
 from studies.objectives import OBJECTIVES
@@ -83,3 +84,13 @@ class SearchSettings:
         """What the strategy needs to know."""
         weights = tuple(1.0 if up else -1.0 for up in self.maximise)
         return Setting(self.space, weights, self.limits, self.population, start=self.start)
+
+
+def recorded_space(record: Mapping[str, Any]) -> SearchSpace:
+    """The space of a study from its record: fitted to its data, with its proxy.
+
+    Raises:
+        InputError: the record needs what is not here, such as a plugin's merge.
+    """
+    fields = {**record["space"], "proxy": record["proxy"]}
+    return from_mapping(SearchSpace, fields, "the study's space")

@@ -145,11 +145,15 @@ class Store:
 
     @property
     def settings(self) -> dict[str, Any]:
-        return self.storage.get_study_user_attrs(self.study_id)[SETTINGS]
+        return self.notes()[SETTINGS]
 
     def note(self, key: str, value: Any) -> None:
         """Keeps something beside the settings, such as versions."""
         self.storage.set_study_user_attr(self.study_id, key, value)
+
+    def notes(self) -> dict[str, Any]:
+        """The settings and all that was noted, by key."""
+        return self.storage.get_study_user_attrs(self.study_id)
 
     def trials(self) -> list[Trial]:
         """All trials by number."""
@@ -246,7 +250,7 @@ class Store:
 
     def _take_lease(self) -> None:
         """Keeps other machines away that search in the same storage."""
-        lease = self.storage.get_study_user_attrs(self.study_id).get(LEASE)
+        lease = self.notes().get(LEASE)
         if lease and lease["host"] != socket.gethostname():
             age = time.time() - lease["time"]
             if age < LEASE_SECONDS:
