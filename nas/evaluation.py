@@ -31,10 +31,10 @@ class Evaluation:
     genome: Genome
     seed: int
     status: str
-    """ok, diverged, out of memory, or failed."""
+    """ok, pruned, diverged, out of memory, or failed."""
     why: str
     accuracy: float
-    """Of the last epoch, 0 unless the status is ok."""
+    """Of the last epoch that was trained; 0 unless the status is ok or pruned."""
     accuracies: tuple[float, ...]
     losses: tuple[float, ...]
     """Mean training loss of every epoch."""
@@ -58,7 +58,7 @@ def evaluate(
     *,
     part: str = "validation",
     fast: bool = False,
-    on_epoch: Callable[[int, float], None] | None = None,
+    on_epoch: Callable[[int, float], bool | None] | None = None,
 ) -> Evaluation:
     """Trains a genome by the proxy and scores it.
 
@@ -69,7 +69,7 @@ def evaluate(
         seed: fixes weights, batches and augmentation.
         device: "auto", "cpu", "cuda" or "cuda:N".
         part: "validation" (scored every epoch) or "test" (scored once, at the end).
-        on_epoch: called with (epoch from 1, accuracy) after every score.
+        on_epoch: called with (epoch from 1, accuracy) after every score; True prunes the candidate.
 
     Raises:
         InputError: the arguments do not fit together.
@@ -95,12 +95,14 @@ def evaluate(
         status, why = "out of memory", problem[0]
     elif curves.diverged:
         status, why = "diverged", curves.diverged
+    elif curves.stopped:
+        status, why = "pruned", f"after epoch {len(curves.accuracies)} of {proxy.epochs}"
     return Evaluation(
         genome=genome,
         seed=seed,
         status=status,
         why=why,
-        accuracy=curves.accuracies[-1] if status == "ok" else 0.0,
+        accuracy=curves.accuracies[-1] if status in ("ok", "pruned") else 0.0,
         accuracies=tuple(curves.accuracies),
         losses=tuple(curves.losses),
         gradients=tuple(curves.gradients),

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nas.data import Data
 from nas.evaluation import Evaluation, evaluate
 from nas.genome import Genome
 from nas.proxy import Proxy
 from nas.skeleton import Skeleton
+from nas.workers import Send
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,8 @@ class EvaluationJob:
     proxy: Proxy
     seed: int
     part: str = "validation"
+    ask: bool = False
+    """Whether it waits after every epoch for the answer whether to be pruned."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,11 @@ class Epoch:
 
 
 def evaluate_job(
-    job: EvaluationJob, bench: EvaluationBench, device: str, send: Callable[[Any], None]
+    job: EvaluationJob, bench: EvaluationBench, device: str, send: Send
 ) -> Evaluation:
     """The task of a search's workers."""
     return evaluate(
         job.genome, bench.skeleton, job.proxy, job.seed, bench.data, device,
         part=job.part, fast=bench.fast,
-        on_epoch=lambda epoch, accuracy: send(Epoch(job.number, epoch, accuracy)),
+        on_epoch=lambda epoch, accuracy: send(Epoch(job.number, epoch, accuracy), job.ask),
     )  # fmt: skip

@@ -53,7 +53,9 @@ class Curves:
     gradients: list[tuple[float, float]] = field(default_factory=list)
     """L2 norms of the gradient in the first and last layer's branch weights, at an epoch's last step."""
     diverged: str = ""
-    """Why the training ended early; empty where it did not."""
+    """Why the training could not go on; empty where it could."""
+    stopped: bool = False
+    """Whether `on_epoch` ended it early."""
 
 
 def train(
@@ -64,7 +66,7 @@ def train(
     device: torch.device,
     part: str = "validation",
     every_epoch: bool = True,
-    on_epoch: Callable[[int, float], None] | None = None,
+    on_epoch: Callable[[int, float], bool | None] | None = None,
     on_step: Callable[[int, Tensor], None] | None = None,
 ) -> Curves:
     """Trains the network in place and scores it on a part of the data.
@@ -74,7 +76,8 @@ def train(
         seed: fixes the order of batches and the augmentation, the same for every network.
         part: "validation" or "test".
         every_epoch: score after each epoch; False scores once, after the last.
-        on_epoch: called with (epoch from 1, accuracy) whenever a score is there.
+        on_epoch: called with (epoch from 1, accuracy) whenever a score is there; True ends the
+            training.
         on_step: called with (step from 0, loss) when its gradients are there, before the update.
     """
     training, scoring = prepare(data, proxy, "train", device), prepare(data, proxy, part, device)
@@ -111,8 +114,9 @@ def train(
         if every_epoch or epoch == proxy.epochs - 1:
             recalibrate(network, training, proxy, device)
             curves.accuracies.append(accuracy(network, scoring, proxy, device))
-            if on_epoch:
-                on_epoch(epoch + 1, curves.accuracies[-1])
+            if on_epoch and on_epoch(epoch + 1, curves.accuracies[-1]):
+                curves.stopped = True
+                return curves
     return curves
 
 

@@ -49,8 +49,14 @@ class Bench(Protocol):
     def plugins(self) -> Sequence[Path]: ...
 
 
-Task = Callable[[Any, Any, str, Callable[[Any], None]], Any]
-"""(job, bench, device, send) -> result; what it sends arrives as a report before the result."""
+class Send(Protocol):
+    """How a task reports before its result; it may wait for the answer to a report."""
+
+    def __call__(self, report: Any, wait: bool = False) -> Any: ...
+
+
+Task = Callable[[Any, Any, str, Send], Any]
+"""(job, bench, device, send) -> result."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,8 @@ class Finished:
 class Workers:
     """Up to `count` worker processes, each started with its first job; use it in a `with`.
 
-    `submit` gives a job to an idle worker, `reports` waits for what tasks send and for results.
+    `submit` gives a job to an idle worker, `reports` waits for what tasks send and for results,
+    `answer` replies to a report for which a task waits.
     Results do not depend on `count` or on which worker has a job.
     """
 
@@ -92,6 +99,12 @@ class Workers:
     def submit(self, job: Job) -> None:
         """Starts a job on an idle worker; there must be one (`idle`)."""
         next(worker for worker in self._workers if worker.job is None).start(job)
+
+    def answer(self, number: int, reply: Any) -> None:
+        """Replies to the last report of a job."""
+        for worker in self._workers:
+            if worker.job is not None and worker.job.number == number:
+                worker.answer(reply)
 
     def reports(self, timeout: float | None = None) -> Iterator[Any]:
         """Waits up to `timeout` seconds for reports of any worker and yields those that came."""
@@ -145,8 +158,11 @@ class _Worker:
         self._send()
 
     def _send(self) -> None:
+        self.answer(self.job)
+
+    def answer(self, message: Any) -> None:
         with contextlib.suppress(OSError):  # a dead worker is noticed in report()
-            self.pipe.send(self.job)
+            self.pipe.send(message)
 
     def report(self) -> Any:
         job = self.job
@@ -192,11 +208,16 @@ def _serve(pipe: Connection, task: Task, bench: Bench, device: str) -> None:
     threading.Thread(target=_die_with_parent, daemon=True).start()
     for plugin in bench.plugins:
         load_plugin(plugin)
+
+    def send(report: Any, wait: bool = False) -> Any:
+        pipe.send(report)
+        return pipe.recv() if wait else None
+
     with contextlib.suppress(EOFError, OSError):
         while True:
             job: Job = pipe.recv()
             try:
-                finished = Finished(job.number, task(job, bench, device, pipe.send))
+                finished = Finished(job.number, task(job, bench, device, send))
             except Exception as error:  # one job's bug must not end the others
                 finished = Finished(job.number, None, f"{type(error).__name__}: {error}")
             pipe.send(finished)
