@@ -14,7 +14,6 @@ from nas.evolution import Limits, Setting
 from nas.genome import Genome
 from nas.settings import from_mapping
 from nas.space import SearchSpace
-from nas.training import TRAINER_VERSION
 from studies.objectives import OBJECTIVES
 
 
@@ -41,6 +40,8 @@ class SearchSettings:
 
     def record(self) -> dict[str, Any]:
         """As nested JSON values, compared when a study is opened again."""
+        from nas.training import TRAINER_VERSION  # imports torch; reading a record needs none
+
         space = asdict(self.space)
         proxy, final = space.pop("proxy"), space.pop("final")
         del final  # finalists have a study of their own
