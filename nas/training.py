@@ -6,8 +6,9 @@ Whatever changes what a training computes raises `TRAINER_VERSION`, which studie
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import cast
@@ -58,6 +59,15 @@ class Curves:
     """Whether `on_epoch` ended it early."""
 
 
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands after its last epoch, beside the network's own tensors."""
+
+    curves: Curves
+    momentum: Mapping[str, Tensor]
+    """The optimizer's, by the parameter's name."""
+
+
 def train(
     network: Network,
     data: Data,
@@ -68,6 +78,8 @@ def train(
     every_epoch: bool = True,
     on_epoch: Callable[[int, float], bool | None] | None = None,
     on_step: Callable[[int, Tensor], None] | None = None,
+    start: Progress | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> Curves:
     """Trains the network in place and scores it on a part of the data.
 
@@ -79,6 +91,8 @@ def train(
         on_epoch: called with (epoch from 1, accuracy) whenever a score is there; True ends the
             training.
         on_step: called with (step from 0, loss) when its gradients are there, before the update.
+        start: where an earlier call stood; the network has the tensors that it had then.
+        on_progress: called with what `start` takes whenever a score is there, before `on_epoch`.
     """
     training, scoring = prepare(data, proxy, "train", device), prepare(data, proxy, part, device)
     batch = min(proxy.batch, len(training.labels))
@@ -86,7 +100,10 @@ def train(
     optimizer = _optimizer(network, proxy)
     watched = _watched(network)
     curves = Curves()
-    for epoch in range(proxy.epochs):
+    if start:
+        curves = deepcopy(start.curves)
+        _set_momentum(optimizer, network, start.momentum)
+    for epoch in range(len(curves.losses), proxy.epochs):
         network.train()
         total = torch.zeros((), device=device)
         for step, (images, labels) in enumerate(_batches(training, proxy, seed, epoch, device)):
@@ -114,6 +131,8 @@ def train(
         if every_epoch or epoch == proxy.epochs - 1:
             recalibrate(network, training, proxy, device)
             curves.accuracies.append(accuracy(network, scoring, proxy, device))
+            if on_progress:
+                on_progress(Progress(deepcopy(curves), _momentum(optimizer, network)))
             if on_epoch and on_epoch(epoch + 1, curves.accuracies[-1]):
                 curves.stopped = True
                 return curves
@@ -264,6 +283,23 @@ def _optimizer(network: nn.Module, proxy: Proxy) -> torch.optim.Optimizer:
         nesterov=proxy.momentum > 0,
         fused=True,
     )
+
+
+def _momentum(optimizer: torch.optim.Optimizer, network: nn.Module) -> dict[str, Tensor]:
+    """The optimizer's own tensors by parameter name; the next step changes them in place."""
+    states = ((name, optimizer.state[p]) for name, p in network.named_parameters())
+    buffers = ((name, state.get("momentum_buffer")) for name, state in states)
+    return {name: buffer for name, buffer in buffers if buffer is not None}
+
+
+def _set_momentum(
+    optimizer: torch.optim.Optimizer, network: nn.Module, momentum: Mapping[str, Tensor]
+) -> None:
+    for name, parameter in network.named_parameters():
+        if name in momentum:
+            # strides as the parameter's: the fused step walks both by address
+            buffer = torch.empty_like(parameter, requires_grad=False).copy_(momentum[name])
+            optimizer.state[parameter]["momentum_buffer"] = buffer
 
 
 def _watched(network: Network) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
