@@ -64,6 +64,12 @@ class Plan:
         """Multiply-adds of convolutions and linear layers for one image."""
         return sum(layer.macs for layer in self.layers) + self.stem.macs + self.head.macs
 
+    def _repr_html_(self) -> str:
+        """The pattern drawn, and a table of its layers, for notebooks."""
+        from nas.display import plan_html
+
+        return plan_html(self)
+
 
 @lru_cache(maxsize=4096)
 def plan(genome: Genome, skeleton: Skeleton) -> Plan:
