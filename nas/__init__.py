@@ -20,6 +20,9 @@ _LAZY = {
     "load_data": "nas.data",
     "Evaluation": "nas.evaluation",
     "evaluate": "nas.evaluation",
+    "Classifier": "nas.saved",
+    "load_network": "nas.saved",
+    "save_network": "nas.saved",
 }
 
 __all__ = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -56,3 +56,13 @@ def from_mapping(kind: type[T], values: Mapping[str, Any], place: str) -> T:
             raise InputError(f"{place}: {first['ctx']['error']}") from None
         given = "" if first["type"] == "missing" else f" (given: {first['input']!r})"
         raise InputError(f"{place}: {where}: {first['msg'].lower()}{given}") from None
+
+
+def differences(recorded: Any, asked: Any, path: str = "") -> Iterator[str]:
+    """Where two nested settings differ, as `proxy.epochs is 4, not 3`."""
+    if isinstance(recorded, dict) and isinstance(asked, dict):
+        for key in {*recorded, *asked}:
+            inner = f"{path}.{key}" if path else key
+            yield from differences(recorded.get(key), asked.get(key), inner)
+    elif recorded != asked:
+        yield f"{path} is {json.dumps(recorded)}, not {json.dumps(asked)}"
