@@ -231,18 +231,23 @@ def plan_html(planned: Plan) -> str:
         cells[half:-half] = [["…", f"{left:,} more layers", "", "", ""]]
     total = ["total", "", "", f"{planned.params:,}", f"{planned.macs:,}"]
     table = table_html(
-        ["layer", "pattern", "output C×H×W", "parameters", "MACs"], [*cells, total], left=2
+        ["layer", "pattern", "output C×H×W", "parameters", "MACs"], [*cells, total], "llrrr"
     )
     return scrolling(plan_svg(planned)) + scrolling(table)
 
 
-def table_html(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
-    """A table of text, escaped; the first `left` columns are aligned left, the others right."""
+def table_html(header: Sequence[str], rows: Iterable[Sequence[str]], sides: str = "") -> str:
+    """A table of text, escaped.
+
+    Args:
+        sides: l or r for every column; by default the first is aligned left, the others right.
+    """
+    ends = {"l": "left", "r": "right"}
+    sides = sides or "l" + "r" * (len(header) - 1)
 
     def row(tag: str, cells: Sequence[str]) -> str:
-        sides = ["left" if index < left else "right" for index in range(len(cells))]
         return "".join(
-            f'<{tag} style="text-align:{side}">{escape(cell)}</{tag}>'
+            f'<{tag} style="text-align:{ends[side]}">{escape(cell)}</{tag}>'
             for side, cell in zip(sides, cells, strict=True)
         )
 

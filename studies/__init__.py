@@ -1,9 +1,14 @@
-"""Searches recorded in Optuna storages: `studies.load(name)` is a study as a pandas table."""
+"""Searches recorded in Optuna storages.
+
+`studies.load(name)` is a study as a pandas table, `studies.open_study(name)` one that shows itself.
+"""
+
+from importlib import import_module
+
+_LAZY = {"load": "studies.frame", "Study": "studies.display", "open_study": "studies.display"}
 
 
 def __getattr__(name: str) -> object:
-    if name == "load":
-        from studies.frame import load
-
-        return load
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'studies' has no attribute {name!r}")

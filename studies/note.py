@@ -1,0 +1,108 @@
+"""Notes of studies in Markdown, as the Optuna Dashboard shows them.
+
+A note ends with a hash of itself, in a line that Markdown does not show, so that a note that a
+person has edited is known, and left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optuna.storages import BaseStorage
+from optuna_dashboard._note import get_note_from_system_attrs, save_note_with_version
+
+from studies.display import Study, short
+from studies.tables import percent
+
+SEAL = "\n\n[skipnas]: # "
+KEPT = "*Kept up to date by `nas dashboard`, until you edit it.*"
+
+
+def search_note(study: Study, pictures: Mapping[int, str]) -> str:
+    """Goal, best pattern, tables, and the command that goes on.
+
+    Args:
+        pictures: address of a trial's picture by its number.
+    """
+    parts = [f"## {_plain(study.name)}", _facts(study.facts())]
+    best = study.best
+    if best:
+        score = percent(best.attrs["accuracy"])
+        parts.append(f"### Best pattern: trial {best.number}, validation accuracy {score}")
+        if best.number in pictures:
+            parts.append(f"![The pattern of trial {best.number}]({pictures[best.number]})")
+        parts.append(f"`{short(str(best.genome))}`")
+        parts.append("### Pareto front" if study.front else "### Best five, and the given patterns")
+        parts.append(_table(*study.table()))
+    if study.finalists:
+        parts.append("### Finalists: test accuracy over fresh seeds")
+        parts.append(_table(*study.finalists_table()))
+    if study.going_on:
+        parts.append(f"### Go on\n\n```\n{study.going_on}\n```")
+    return "\n\n".join([*parts, KEPT])
+
+
+def finalists_note(record: Mapping[str, Any], done: int, trials: int, address: str | None) -> str:
+    """What a study of finalists is, and where its table stands.
+
+    Args:
+        record: the settings of the finalists' study.
+        address: of the page with the search's note; None if the search is gone.
+    """
+    search = f"`{_plain(record['finalists_of'])}`"
+    parts = [
+        f"## Finalists of {search}",
+        f"The best patterns of the search and the given ones, trained for "
+        f"{record['proxy']['epochs']} epochs over fresh seeds; a trial is one training, its value "
+        f"the accuracy on the test images. {done} of {trials} trainings are done.",
+    ]
+    if address:
+        parts.append(f"Their table stands in the [note of the search]({address}).")
+    return "\n\n".join([*parts, KEPT])
+
+
+def renew_note(storage: BaseStorage, study_id: int, body: str) -> bool:
+    """Writes a study's note, unless a person has edited the one that is there.
+
+    The note's version stays as it is: a raised one would make the dashboard refuse what a person is
+    typing in the meantime.
+
+    Returns:
+        Whether it was written; False also where it says the same already.
+    """
+    note = get_note_from_system_attrs(storage.get_study_system_attrs(study_id), None)
+    new = sealed(body)
+    if note["body"] == new or (note["version"] and not _ours(note["body"])):
+        return False
+    save_note_with_version(storage, study_id, None, max(1, note["version"]), new)
+    return True
+
+
+def sealed(body: str) -> str:
+    """The body with its hash."""
+    return f"{body}{SEAL}({hashlib.blake2b(body.encode(), digest_size=8).hexdigest()})"
+
+
+def _ours(note: str) -> bool:
+    """Whether it is as this program left it."""
+    body, seal, _ = note.rpartition(SEAL)
+    return bool(seal) and note == sealed(body)
+
+
+def _facts(facts: Sequence[tuple[str, str]]) -> str:
+    return "\n".join(f"- **{word}** {_plain(sentence)}" for word, sentence in facts)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    sides = ["---", *["---:"] * (len(header) - 1)]
+    if header[-1] == "pattern":
+        sides[-1] = "---"
+        rows = [[*row[:-1], f"`{row[-1]}`"] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [header, sides, *rows])
+
+
+def _plain(text: str) -> str:
+    """Without what Markdown would take for more than text."""
+    return "".join(f"\\{c}" if c in "\\`*_[]<>#|" else c for c in str(text).replace("\n", " "))
