@@ -18,6 +18,7 @@ from nas.genome import Genome
 from nas.settings import check_keys, read_toml
 from search_spaces import SPACES
 from studies.cli_baseline import baseline
+from studies.cli_dashboard import dashboard
 from studies.options import data_dir_option, plugin_option, storage_option
 
 EXIT_INPUT = 2
@@ -262,6 +263,7 @@ def spaces(name: str | None, plugins: tuple[Path, ...]) -> None:
 
 
 app.add_command(baseline)
+app.add_command(dashboard)
 
 
 def main() -> None:
