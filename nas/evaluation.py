@@ -25,7 +25,7 @@ class Evaluation:
     """The result of training one genome.
 
     Accuracies, losses, gradient norms and status are a function of genome, skeleton, proxy, seed,
-    data and kind of device; seconds and memory are measurements.
+    data and kind of device; seconds, memory and latency are measurements.
     """
 
     genome: Genome
@@ -46,6 +46,10 @@ class Evaluation:
     seconds: float
     peak_bytes: int | None
     """Peak memory: of the process on a CPU (None where the system cannot say), allocated on a GPU."""
+    latency_1: float | None = None
+    """Seconds of a forward pass of one image, where it was asked for."""
+    latency_full: float | None = None
+    """Seconds of a forward pass of a whole batch of the proxy, where it was asked for."""
 
 
 def evaluate(
@@ -58,6 +62,7 @@ def evaluate(
     *,
     part: str = "validation",
     fast: bool = False,
+    latencies: bool = False,
     on_epoch: Callable[[int, float], bool | None] | None = None,
 ) -> Evaluation:
     """Trains a genome by the proxy and scores it.
@@ -69,12 +74,14 @@ def evaluate(
         seed: fixes weights, batches and augmentation.
         device: "auto", "cpu", "cuda" or "cuda:N".
         part: "validation" (scored every epoch) or "test" (scored once, at the end).
+        latencies: whether to measure latency after the training.
         on_epoch: called with (epoch from 1, accuracy) after every score; True prunes the candidate.
 
     Raises:
         InputError: the arguments do not fit together.
     """
     from nas.device import find_device, one_thread, reproducible
+    from nas.latency import latency
     from nas.network import compile_network
     from nas.training import Curves, train
 
@@ -82,15 +89,17 @@ def evaluate(
     planned = plan(genome, skeleton)
     started, peak = time.perf_counter(), PeakMemory(where)
     curves, status, why = Curves(), "ok", ""
+    single = full = None
+    proxy = proxy.resolved(where.type)
     with one_thread(where), reproducible(where, not fast), _out_of_memory() as problem:
         import torch
 
         network = compile_network(genome, skeleton, seed)
         network = network.to(where).to(memory_format=torch.channels_last)
-        curves = train(
-            network, data, proxy.resolved(where.type), seed, where,
-            part, part != "test", on_epoch,
-        )  # fmt: skip
+        curves = train(network, data, proxy, seed, where, part, part != "test", on_epoch)
+        if latencies:
+            single = latency(network, skeleton.input_shape, 1, proxy, where)
+            full = latency(network, skeleton.input_shape, proxy.batch, proxy, where)
     if problem:
         status, why = "out of memory", problem[0]
     elif curves.diverged:
@@ -110,6 +119,8 @@ def evaluate(
         macs=planned.macs,
         seconds=time.perf_counter() - started,
         peak_bytes=peak.read(),
+        latency_1=single,
+        latency_full=full,
     )
 
 

@@ -7,9 +7,10 @@ one candidate at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 from deap import base, tools
 
@@ -57,7 +58,12 @@ class Limits:
                 )
 
     def repair(self, genome: Genome, space: SearchSpace, rng: Random) -> Genome:
-        """Makes layers plain, in random order, until the genome is within the limits."""
+        """Makes layers plain, in random order, until the genome is within the limits.
+
+        A space whose skips are always there has no plain layers; its genomes stay as they are.
+        """
+        if space.always:
+            return genome
         order = [i for i, layer in enumerate(genome.layers) if layer.skips]
         rng.shuffle(order)
         layers = list(genome.layers)
@@ -78,6 +84,11 @@ class Record:
     """Whether it lies in the space and within the limits."""
     parent: bool
     """Whether it may be a parent: it is inside and completed."""
+    curve: Mapping[int, float] = field(default_factory=dict)
+    """Accuracy by epoch, where there is one objective and it may be seen."""
+    pruned: bool = False
+    memory: Mapping[str, Any] = field(default_factory=dict)
+    """What the strategy kept with it."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +96,8 @@ class Proposal:
     genome: Genome
     parents: tuple[int, ...] = ()
     """Numbers of the trials it was made from."""
+    memory: Mapping[str, Any] = field(default_factory=dict)
+    """What the strategy wants to find in the history, as JSON values."""
 
 
 @dataclass(frozen=True)
@@ -175,21 +188,36 @@ def propose(
                 proposal.genome, setting.space
             ):
                 return proposal
-    if breed and setting.start and inside < setting.population:
+    if breed and inside < setting.population:
+        return Proposal(newcomer(setting, seen, rng))
+    return Proposal(fresh(setting, seen, rng))
+
+
+def newcomer(setting: Setting, seen: set[str], rng: Random) -> Genome:
+    """One of the first population: a mutant of the starting genome, or a random genome.
+
+    Raises:
+        Exhausted: nothing new is left.
+    """
+    if setting.start:
         for _ in range(DRAWS):
             mutant = mutate(setting.start, setting.space, rng, rng.randint(1, 4))
             mutant = setting.limits.repair(mutant, setting.space, rng)
-            if mutant.key not in seen:
-                return Proposal(mutant)
-    return Proposal(_fresh(setting, seen, rng))
+            if mutant.key not in seen and setting.limits.admit(mutant, setting.space):
+                return mutant
+    return fresh(setting, seen, rng)
 
 
-def _fresh(setting: Setting, seen: set[str], rng: Random) -> Genome:
-    """A random genome that is new and within the limits (a uniform vector, repaired if need be)."""
+def fresh(setting: Setting, seen: set[str], rng: Random) -> Genome:
+    """A random genome that is new and within the limits (a uniform vector, repaired if need be).
+
+    Raises:
+        Exhausted: nothing new is left.
+    """
     space = setting.space
     for _ in range(DRAWS):
         genome = setting.limits.repair(space.sample(rng), space, rng)
-        if genome.key not in seen:
+        if genome.key not in seen and setting.limits.admit(genome, space):
             return genome
     if space.size > ENUMERABLE:
         raise Exhausted(f"no new genome within the limits in {DRAWS} draws")

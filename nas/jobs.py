@@ -35,6 +35,7 @@ class EvaluationJob:
     part: str = "validation"
     ask: bool = False
     """Whether it waits after every epoch for the answer whether to be pruned."""
+    latencies: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,10 @@ class Epoch:
     accuracy: float
 
 
-def evaluate_job(
-    job: EvaluationJob, bench: EvaluationBench, device: str, send: Send
-) -> Evaluation:
+def evaluate_job(job: EvaluationJob, bench: EvaluationBench, device: str, send: Send) -> Evaluation:
     """The task of a search's workers."""
     return evaluate(
         job.genome, bench.skeleton, job.proxy, job.seed, bench.data, device,
-        part=job.part, fast=bench.fast,
+        part=job.part, fast=bench.fast, latencies=job.latencies,
         on_epoch=lambda epoch, accuracy: send(Epoch(job.number, epoch, accuracy), job.ask),
     )  # fmt: skip

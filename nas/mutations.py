@@ -99,9 +99,10 @@ MUTATIONS: dict[str, Mutation] = {
 
 
 def mutate(genome: Genome, space: SearchSpace, rng: Random, times: int = 1) -> Genome:
-    """`times` mutations, each drawn evenly from the table."""
+    """`times` mutations, each drawn evenly from the table; one that leaves the space is undone."""
     for _ in range(times):
-        genome = MUTATIONS[rng.choice(list(MUTATIONS))](genome, space, rng)
+        mutant = MUTATIONS[rng.choice(list(MUTATIONS))](genome, space, rng)
+        genome = mutant if mutant in space else genome
     return genome
 
 

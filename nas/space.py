@@ -2,7 +2,8 @@
 
 Layer i has a gene `l{i}.d{d}` for every allowed distance d it can reach (choice 0.0: no skip, else
 the skip's strength) and a gene `l{i}.merge`. A gene with one choice is left out. The merge gene of
-a layer without skips says nothing, so several vectors can decode to one genome.
+a layer without skips says nothing, so several vectors can decode to one genome. In a space whose
+skips are `always` there, no distance has the choice 0.0.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ class SearchSpace:
     """Allowed distances; a layer has those that reach no further than the stem."""
     merges: tuple[str, ...] = ("add", "concat")
     strengths: tuple[float, ...] = (0.5, 1.0)
+    always: bool = False
+    """Whether every allowed skip is always there, so that only merges and strengths are searched."""
     data: str = "digits"
     """The data that this space is usually searched on."""
     proxy: Proxy = field(default_factory=Proxy)
@@ -101,7 +104,9 @@ class SearchSpace:
             if distances and len(self.merges) > 1:
                 genes.append(Gene(f"l{layer}.merge", self.merges, layer, None))
             for d in distances:
-                genes.append(Gene(f"l{layer}.d{d}", (0.0, *self.strengths), layer, d))
+                choices = self.strengths if self.always else (0.0, *self.strengths)
+                if len(choices) > 1:
+                    genes.append(Gene(f"l{layer}.d{d}", choices, layer, d))
         return tuple(genes)
 
     @cached_property
@@ -112,8 +117,11 @@ class SearchSpace:
     @cached_property
     def distinct(self) -> int:
         """Number of different genomes."""
+        rows = [row for row in self.reachable if row]
+        if self.always:
+            return prod(len(self.merges) * len(self.strengths) ** len(row) for row in rows)
         skips = 1 + len(self.strengths)
-        return prod(1 + len(self.merges) * (skips ** len(row) - 1) for row in self.reachable)
+        return prod(1 + len(self.merges) * (skips ** len(row) - 1) for row in rows)
 
     def sample(self, rng: Random) -> Genome:
         """A genome from a gene vector drawn uniformly."""
@@ -131,6 +139,8 @@ class SearchSpace:
             )
         merges = [self.merges[0]] * self.skeleton.layers
         skips: list[list[Skip]] = [[] for _ in merges]
+        if self.always and len(self.strengths) == 1:  # then distances have no genes
+            skips = [[Skip(d, self.strengths[0]) for d in row] for row in self.reachable]
         for gene, value in zip(self.genes, vector, strict=True):
             if not 0 <= value < len(gene.choices):
                 raise InputError(
@@ -169,6 +179,9 @@ class SearchSpace:
             )
         for index, layer in enumerate(genome.layers, 1):
             where = f"layer {index} '{layer}'"
+            if self.always and len(layer.skips) < len(self.reachable[index - 1]):
+                wanted = ", ".join(map(str, self.reachable[index - 1]))
+                raise InputError(f"{where}: space {self.name} always has the distances {wanted}")
             if layer.merge and layer.merge not in self.merges:
                 raise unknown("merge in this space", layer.merge, self.merges, place=where)
             for skip in layer.skips:

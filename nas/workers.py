@@ -18,6 +18,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from nas.errors import InputError
 from nas.plugins import load_plugin
 
 ENVIRONMENT = {
@@ -57,6 +58,11 @@ class Send(Protocol):
 
 Task = Callable[[Any, Any, str, Send], Any]
 """(job, bench, device, send) -> result."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A worker's first message."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +139,7 @@ class _Worker:
         self.task, self.bench, self.index = task, bench, index
         self.job: Job | None = None
         self.tries = 0
+        self.ready = False
         self.process: SpawnProcess | None = None
 
     def _spawn(self) -> None:
@@ -141,13 +148,15 @@ class _Worker:
         device = self.bench.devices[self.index % len(self.bench.devices)]
         self.process = context.Process(
             target=_serve,
-            args=(theirs, self.task, self.bench, device),
+            args=(theirs, self.task, device),
             daemon=True,
             name=f"nas-{self.index}",
         )
         with _environment(ENVIRONMENT), _interrupts_ignored():
             self.process.start()
         theirs.close()
+        self.ready = False
+        self.answer(self.bench)  # not as an argument: starting would wait for ever for a dead child
 
     def start(self, job: Job) -> None:
         if self.process is None:
@@ -171,13 +180,22 @@ class _Worker:
             report = self.pipe.recv()
         except (EOFError, OSError):
             return self._died(job)
+        if isinstance(report, Ready):
+            self.ready = True
+            return None
         if isinstance(report, Finished):
             self.job = None
         return report
 
     def _died(self, job: Job) -> Finished | None:
+        ready = self.ready
         code = self._replace()
         why = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        if not ready and self.tries > 1:
+            raise InputError(
+                f"worker processes cannot start ({why}); a script of your own needs "
+                "its calls under `if __name__ == '__main__':`"
+            )
         if self.tries == 1:
             self.tries += 1
             self._send()
@@ -202,12 +220,14 @@ class _Worker:
         self.pipe.close()
 
 
-def _serve(pipe: Connection, task: Task, bench: Bench, device: str) -> None:
+def _serve(pipe: Connection, task: Task, device: str) -> None:
     """A worker's life: jobs in, reports out, until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    bench: Bench = pipe.recv()
     for plugin in bench.plugins:
         load_plugin(plugin)
+    pipe.send(Ready())
 
     def send(report: Any, wait: bool = False) -> Any:
         pipe.send(report)

@@ -20,12 +20,13 @@ class Choices:
     distances: tuple[int, ...]
     merges: tuple[str, ...]
     strengths: tuple[float, ...]
+    always: bool = False
 
 
 def load_space(path: str | Path, spaces: dict[str, SearchSpace]) -> SearchSpace:
     """The space that a TOML file describes; its name is the file's.
 
-    Tables `[skeleton]`, `[space]` (distances, merges, strengths), `[proxy]`, `[final]`, and the
+    Tables `[skeleton]`, `[space]` (distances, merges, strengths, always), `[proxy]`, `[final]`, and the
     keys `data` and `base`: what is not given comes from the space that `base` names.
 
     Raises:

@@ -3,6 +3,8 @@
 A space carries the input shape and classes of its usual data; a search on other data replaces them.
 """
 
+from dataclasses import replace
+
 from nas.proxy import Proxy
 from nas.skeleton import Skeleton, Stage
 from nas.space import SearchSpace
@@ -33,6 +35,14 @@ FASHION9 = SearchSpace(
     final=Proxy(epochs=18, images=1000, resolution=14, learning_rate=0.05),
     name="fashion9",
 )
+
+DIGITS9_DISTANCES = replace(
+    DIGITS9, merges=("add",), strengths=(1.0,), distances=(1, 2, 3, 4), name="digits9-distances"
+)
+"""Only where skips start is searched."""
+
+DIGITS9_MERGES = replace(DIGITS9, distances=(1,), always=True, name="digits9-merges")
+"""ResNet's skips; how they are combined and how strongly is searched."""
 
 CIFAR9 = SearchSpace(
     Skeleton((3, 32, 32), 10, _three_stages(3)),
@@ -77,5 +87,15 @@ RESNET50 = SearchSpace(
 )
 
 SPACES: dict[str, SearchSpace] = {
-    space.name: space for space in (DIGITS9, FASHION9, CIFAR9, CIFAR27, EXERCISE28, RESNET50)
+    space.name: space
+    for space in (
+        DIGITS9,
+        DIGITS9_DISTANCES,
+        DIGITS9_MERGES,
+        FASHION9,
+        CIFAR9,
+        CIFAR27,
+        EXERCISE28,
+        RESNET50,
+    )
 }

@@ -19,6 +19,8 @@ from nas.settings import check_keys, read_toml
 from search_spaces import SPACES
 from studies.cli_baseline import baseline
 from studies.cli_dashboard import dashboard
+from studies.cli_report import report
+from studies.cli_winner import export, train
 from studies.options import data_dir_option, plugin_option, storage_option
 
 EXIT_INPUT = 2
@@ -91,7 +93,13 @@ def _checked(path: Path, option: click.Parameter, value: Any) -> Any:
     "--strategy",
     default="regularized",
     show_default=True,
-    help="regularized, mu-plus-lambda, nsga2 or random.",
+    help="Evolution: regularized, mu-plus-lambda, nsga2, random. Optuna: tpe, gp, nsga2-optuna, nsga3, random-optuna.",
+)
+@click.option(
+    "--pruner",
+    default="none",
+    show_default=True,
+    help="Stops weak candidates after an epoch: none, median, halving or hyperband.",
 )
 @click.option(
     "--evaluations",
@@ -106,7 +114,7 @@ def _checked(path: Path, option: click.Parameter, value: Any) -> Any:
 )
 @click.option(
     "--objectives",
-    help="accuracy, or accuracy with params and macs, comma-separated. [default: accuracy; nsga2: accuracy,params]",
+    help="accuracy, or accuracy with params, macs, latency-1, latency-full or gradient-ratio, comma-separated. [default: accuracy; nsga2, nsga2-optuna, nsga3: accuracy,params]",
 )
 @click.option("--max-params", type=int, help="No candidate with more parameters.")
 @click.option("--max-macs", type=int, help="No candidate with more multiply-adds an image.")
@@ -264,6 +272,9 @@ def spaces(name: str | None, plugins: tuple[Path, ...]) -> None:
 
 app.add_command(baseline)
 app.add_command(dashboard)
+app.add_command(report)
+app.add_command(train)
+app.add_command(export)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from nas.data import SOURCES, load_data
 from nas.device import device_kind, find_device
 from nas.errors import InputError, unknown
-from nas.evolution import STRATEGIES, Limits
+from nas.evolution import Limits
 from nas.jobs import EvaluationBench, evaluate_job
 from nas.plugins import installed_plugins, load_plugin
 from nas.workers import Workers, default_count, default_devices
@@ -25,6 +25,8 @@ from studies.finalists import (
     run_finalists,
 )
 from studies.objectives import check_objectives
+from studies.pruners import PRUNERS
+from studies.samplers import MULTI_OBJECTIVE, PARETO, strategy_names
 from studies.search import Event, Outcome, Search, best_trials, given_patterns
 from studies.settings import SearchSettings
 from studies.spaces import check_resolution, find_space, starting_point
@@ -51,8 +53,9 @@ class Request:
     evaluations: int = 100
     max_seconds: float | None = None
     seed: int = 0
+    pruner: str = "none"
     objectives: str | None = None
-    """Comma-separated; None is accuracy, and accuracy,params for nsga2."""
+    """Comma-separated; None is accuracy, and accuracy,params for NSGA-II and NSGA-III."""
     max_params: int | None = None
     max_macs: int | None = None
     population: int = 16
@@ -160,10 +163,20 @@ def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]
     paths = (*installed_plugins(), *request.plugins)
     plugins = {path: load_plugin(path, SPACES=SPACES) for path in paths}
     space, start = starting_point(find_space(request.space), request.start)
-    if request.strategy not in STRATEGIES:
-        raise unknown("strategy", request.strategy, STRATEGIES, place="--strategy")
-    default = "accuracy,params" if request.strategy == "nsga2" else "accuracy"
-    objectives = check_objectives((request.objectives or default).split(","), request.strategy)
+    if request.strategy not in strategy_names():
+        raise unknown("strategy", request.strategy, strategy_names(), place="--strategy")
+    default = "accuracy,params" if request.strategy in PARETO else "accuracy"
+    objectives = check_objectives(
+        (request.objectives or default).split(","), request.strategy,
+        several=request.strategy in MULTI_OBJECTIVE,
+    )  # fmt: skip
+    if request.pruner not in PRUNERS:
+        raise unknown("pruner", request.pruner, PRUNERS, place="--pruner")
+    if request.pruner != "none" and len(objectives) > 1:
+        raise InputError(
+            f"--pruner {request.pruner}: it judges by accuracy alone, "
+            f"but the objectives are {','.join(objectives)}"
+        )
     device, devices = find_device(request.device), default_devices(request.device)
     kinds = [device_kind(find_device(name)) for name in devices]
     if any(kind != kinds[0] for kind in kinds):
@@ -186,7 +199,7 @@ def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]
     limits.check(space)
     settings = SearchSettings(
         space, data, request.strategy, objectives, request.seed, request.lag, limits,
-        device_kind(device), request.fast, request.population, start, plugins,
+        device_kind(device), request.fast, request.population, request.pruner, start, plugins,
     )  # fmt: skip
     return settings, devices
 

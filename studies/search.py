@@ -7,8 +7,9 @@ whenever, so the trials do not depend on the number of workers or on interruptio
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from nas.errors import InputError
 from nas.evaluation import Evaluation, failed
@@ -19,6 +20,8 @@ from nas.plan import plan
 from nas.space import SearchSpace
 from nas.workers import Finished, Workers
 from studies.objectives import OBJECTIVES
+from studies.pruners import judge
+from studies.samplers import SAMPLERS, sample
 from studies.settings import SearchSettings
 from studies.store import Store, Trial
 
@@ -89,6 +92,8 @@ class Search:
         self.patterns = given_patterns(settings)
         self.records: list[Record] = []
         self.running: dict[int, Genome] = {}
+        self._curves: dict[int, dict[int, float]] = {}
+        self._kept: dict[int, dict[str, Any]] = {}
         self._complete = 0
         self._best = -1.0
 
@@ -118,8 +123,7 @@ class Search:
             self.store.renew()
             for report in self.workers.reports(timeout=5):
                 if isinstance(report, Epoch):
-                    if len(self.settings.objectives) == 1:
-                        self.store.report(report.number, report.epoch, report.accuracy)
+                    self._epoch(report)
                 else:
                     self._finish(report.number, report.result or self._failed(report))
         if ended:
@@ -130,7 +134,12 @@ class Search:
     def _replay(self, trials: Sequence[Trial]) -> list[tuple[int, Genome]]:
         """Takes up the recorded trials; those left running are to be evaluated again."""
         for trial in trials:
-            self.records.append(self._record(trial.number, trial.genome, trial.values, trial.ok))
+            status = trial.attrs.get("status", "") if trial.state.is_finished() else ""
+            self.records.append(
+                self._record(
+                    trial.number, trial.genome, trial.values, status, trial.curve, trial.memory
+                )
+            )
             self._remember(trial.genome, trial.attrs.get("accuracy"), trial.ok)
         return [(t.number, t.genome) for t in trials if not t.state.is_finished()]
 
@@ -151,20 +160,26 @@ class Search:
             "seed": self.settings.seed,
             "role": self.role(proposal.genome),
         }
-        self.store.add(k, proposal.genome, self.settings.space, attrs)
-        self.records.append(self._record(k, proposal.genome, None, False))
+        self.store.add(k, proposal.genome, self.settings.space, attrs, proposal.memory)
+        self.records.append(self._record(k, proposal.genome, memory=proposal.memory))
         self._submit(k, proposal.genome)
 
     def _proposal(self, k: int) -> Proposal:
-        first = list(self.patterns.values())
-        if k < len(first):
-            return Proposal(first[k])
-        horizon = max(0, k - self.settings.lag)
-        seen = self.records[:horizon] + [
-            Record(r.number, r.genome, None, r.inside, False) for r in self.records[horizon:]
+        settings, first = self.settings, list(self.patterns.values())
+        given = first[k] if k < len(first) else None
+        seen = self._seen(k) + [
+            Record(r.number, r.genome, None, r.inside, False, memory=r.memory)
+            for r in self.records[len(self._seen(k)) :]
         ]
-        settings = self.settings
+        if settings.strategy in SAMPLERS:
+            return sample(settings.strategy, settings.setting(), seen, k, settings.seed, given)
+        if given:
+            return Proposal(given)
         return propose(settings.strategy, settings.setting(), seen, k, settings.seed)
+
+    def _seen(self, k: int) -> list[Record]:
+        """The records whose results proposal k and its pruning may see."""
+        return self.records[: max(0, k - self.settings.lag)]
 
     def role(self, genome: Genome) -> str:
         """The name of a given pattern, or nothing."""
@@ -172,8 +187,32 @@ class Search:
 
     def _submit(self, number: int, genome: Genome) -> None:
         self.running[number] = genome
-        proxy, seed = self.settings.space.proxy, self.settings.seed
-        self.workers.submit(EvaluationJob(number, genome, proxy, seed))
+        self._curves[number], self._kept[number] = {}, {}
+        settings = self.settings
+        job = EvaluationJob(
+            number, genome, settings.space.proxy, settings.seed,
+            ask=settings.pruner != "none", latencies=settings.latencies,
+        )  # fmt: skip
+        self.workers.submit(job)
+
+    def _epoch(self, report: Epoch) -> None:
+        """Records an epoch's accuracy and answers whether the candidate is pruned."""
+        settings, number = self.settings, report.number
+        if len(settings.objectives) > 1:
+            return
+        if report.epoch == 1:  # a training that was lost with its process begins anew
+            self._curves[number], self._kept[number] = {}, {}
+        self._curves[number][report.epoch] = report.accuracy
+        self.store.report(number, report.epoch, report.accuracy)
+        if settings.pruner == "none":
+            return
+        stop, kept = judge(
+            settings.pruner, settings.space.proxy.epochs, self._seen(number), number,
+            self._curves[number], self._kept[number],
+        )  # fmt: skip
+        self.store.remember(number, kept)
+        self._kept[number] = kept
+        self.workers.answer(number, stop and not self.role(self.running[number]))
 
     def _failed(self, report: Finished) -> Evaluation:
         skeleton, seed = self.settings.space.skeleton, self.settings.seed
@@ -185,7 +224,10 @@ class Search:
         ok = evaluation.status == "ok"
         self.store.finish(number, evaluation, values)
         known = None if evaluation.status == "failed" else values
-        self.records[number] = self._record(number, genome, known, ok)
+        memory = {**self.records[number].memory, **self._kept.pop(number)}
+        self.records[number] = self._record(
+            number, genome, known, evaluation.status, self._curves.pop(number), memory
+        )
         best = self._remember(genome, evaluation.accuracy, ok)
         self.on_event(Event(number, genome, evaluation, values, self.role(genome), best))
 
@@ -201,10 +243,17 @@ class Search:
         return genome in space and self.settings.limits.admit(genome, space)
 
     def _record(
-        self, number: int, genome: Genome, values: tuple[float, ...] | None, ok: bool
+        self,
+        number: int,
+        genome: Genome,
+        values: tuple[float, ...] | None = None,
+        status: str = "",
+        curve: Mapping[int, float] | None = None,
+        memory: Mapping[str, Any] | None = None,
     ) -> Record:
         inside = self._inside(genome)
-        return Record(number, genome, values, inside, inside and ok)
+        parent, pruned = inside and status == "ok", status == "pruned"
+        return Record(number, genome, values, inside, parent, curve or {}, pruned, memory or {})
 
 
 def best_trials(trials: Sequence[Trial], space: SearchSpace, count: int) -> list[Trial]:

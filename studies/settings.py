@@ -33,6 +33,7 @@ class SearchSettings:
     """Kind of device."""
     fast: bool = False
     population: int = 16
+    pruner: str = "none"
     start: Genome | None = None
     """Evaluated after the hand-made patterns; its mutants are the first population."""
     plugins: Mapping[Path, str] = field(default_factory=dict)
@@ -45,6 +46,10 @@ class SearchSettings:
         space = asdict(self.space)
         proxy, final = space.pop("proxy"), space.pop("final")
         del final  # finalists have a study of their own
+        # Left out where they say nothing, as in studies from before they were there.
+        if not space["always"]:
+            del space["always"]
+        pruner = {"pruner": self.pruner} if self.pruner != "none" else {}
         return json.loads(
             json.dumps(
                 {
@@ -60,6 +65,7 @@ class SearchSettings:
                     "seed": self.seed,
                     "lag": self.lag,
                     "population": self.population,
+                    **pruner,
                     "start": str(self.start) if self.start else None,
                     "limits": asdict(self.limits),
                     "fast": self.fast,
@@ -80,6 +86,11 @@ class SearchSettings:
     @property
     def maximise(self) -> list[bool]:
         return [OBJECTIVES[name].maximise for name in self.objectives]
+
+    @property
+    def latencies(self) -> bool:
+        """Whether an objective is a latency."""
+        return any(OBJECTIVES[name].measured for name in self.objectives)
 
     def setting(self) -> Setting:
         """What the strategy needs to know."""

@@ -21,7 +21,6 @@ from typing import Any
 
 import optuna
 from filelock import FileLock, Timeout
-from optuna.distributions import CategoricalDistribution
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
@@ -31,6 +30,7 @@ from nas.errors import InputError, unknown
 from nas.evaluation import Evaluation
 from nas.genome import Genome
 from nas.space import SearchSpace
+from studies.view import distributions
 
 SETTINGS = "nas:settings"
 LEASE = "nas:lease"
@@ -73,6 +73,8 @@ class Trial:
     """Accuracy by epoch, where the study has one objective."""
     genes: Mapping[str, Any]
     """Choices by gene name; empty for a pattern outside the space."""
+    memory: Mapping[str, Any]
+    """What strategy and pruner kept with it (Optuna's system attributes)."""
 
     @property
     def complete(self) -> bool:
@@ -80,7 +82,7 @@ class Trial:
 
     @property
     def ok(self) -> bool:
-        """Trained to the end: neither failed, nor diverged, nor out of memory."""
+        """Trained to the end: neither failed, pruned, diverged, nor out of memory."""
         return self.complete and self.attrs.get("status") == "ok"
 
 
@@ -171,15 +173,23 @@ class Store:
         return [trial.number for trial in study.best_trials]
 
     def add(
-        self, number: int, genome: Genome, space: SearchSpace | None, attrs: Mapping[str, Any]
+        self,
+        number: int,
+        genome: Genome,
+        space: SearchSpace | None,
+        attrs: Mapping[str, Any],
+        memory: Mapping[str, Any] | None = None,
     ) -> None:
         """Creates trial `number` RUNNING; its genes are parameters if it lies in the space.
+
+        Args:
+            attrs: kept as user attributes.
+            memory: kept as system attributes.
 
         Raises:
             InputError: another process has added a trial meanwhile.
         """
         inside = space is not None and genome in space
-        genes = {gene.name: gene.choices for gene in space.genes} if space and inside else {}
         template = FrozenTrial(
             number=-1,
             state=TrialState.RUNNING,
@@ -187,9 +197,9 @@ class Store:
             datetime_start=datetime.now(),
             datetime_complete=None,
             params=space.params_of(genome) if space and inside else {},
-            distributions={name: CategoricalDistribution(c) for name, c in genes.items()},
+            distributions=distributions(space) if space and inside else {},
             user_attrs={"notation": str(genome), "key": genome.key, **attrs},
-            system_attrs={},
+            system_attrs=dict(memory or {}),
             intermediate_values={},
             trial_id=-1,
         )
@@ -209,6 +219,11 @@ class Store:
         """Records the accuracy after an epoch as an intermediate value."""
         self.storage.set_trial_intermediate_value(self._ids[number], epoch, accuracy)
 
+    def remember(self, number: int, memory: Mapping[str, Any]) -> None:
+        """Keeps something with a running trial."""
+        for key, value in memory.items():
+            self.storage.set_trial_system_attr(self._ids[number], key, value)
+
     def finish(self, number: int, evaluation: Evaluation, values: Sequence[float]) -> None:
         """Records an evaluation; a failed one ends in state FAIL, without values."""
         trial_id = self._ids[number]
@@ -216,8 +231,9 @@ class Store:
             self.storage.set_trial_user_attr(trial_id, name, value)
         if evaluation.status == "failed":
             self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
-        else:
-            self.storage.set_trial_state_values(trial_id, TrialState.COMPLETE, list(values))
+            return
+        state = TrialState.PRUNED if evaluation.status == "pruned" else TrialState.COMPLETE
+        self.storage.set_trial_state_values(trial_id, state, list(values))
 
     @contextmanager
     def owned(self, url: str) -> Iterator[None]:
@@ -275,7 +291,12 @@ def measured(evaluation: Evaluation) -> dict[str, Any]:
         "seconds": round(evaluation.seconds, 3),
         "peak_bytes": evaluation.peak_bytes,
     }
-    return attrs | ({"why": evaluation.why} if evaluation.why else {})
+    more = {
+        "latency_1": evaluation.latency_1,
+        "latency_full": evaluation.latency_full,
+        "why": evaluation.why or None,
+    }
+    return attrs | {name: value for name, value in more.items() if value is not None}
 
 
 def study_names(storage: BaseStorage) -> list[str]:
@@ -313,4 +334,5 @@ def _read(trial: FrozenTrial) -> Trial:
         trial.user_attrs,
         trial.intermediate_values,
         trial.params,
+        trial.system_attrs,
     )

@@ -109,3 +109,12 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     while any(map(alive, pids)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not any(map(alive, pids))
+
+
+def test_a_script_without_a_main_guard_is_told(tmp_path):
+    script = tmp_path / "bare.py"
+    script.write_text(PARENT.replace('if __name__ == "__main__":', "if True:"))
+    found = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert "a script of your own needs its calls under `if __name__" in found.stderr

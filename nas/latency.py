@@ -1,0 +1,39 @@
+"""Latency of a network: a measurement, so it depends on what else the machine does."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.utils.benchmark import Timer
+
+from nas.parts import Shape
+from nas.proxy import Proxy
+from nas.training import autocast
+
+
+@torch.no_grad()
+def latency(
+    network: nn.Module,
+    shape: Shape,
+    batch: int,
+    proxy: Proxy,
+    device: torch.device,
+    seconds: float = 0.1,
+) -> float:
+    """Median seconds of a forward pass in evaluation mode, with the proxy's precision.
+
+    Args:
+        shape: (C, H, W) of an image.
+        batch: images in a pass.
+        seconds: time spent measuring, at least.
+    """
+    network.eval()
+    images = torch.zeros(batch, *shape, device=device).to(memory_format=torch.channels_last)
+    with autocast(proxy, device):
+        timer = Timer(
+            "network(images)",
+            globals={"network": network, "images": images},
+            num_threads=torch.get_num_threads(),
+        )
+        timer.timeit(3)  # the first passes choose algorithms
+        return timer.blocked_autorange(min_run_time=seconds).median

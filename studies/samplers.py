@@ -1,0 +1,138 @@
+"""Optuna's samplers as strategies: over the same genes, evaluator and store as the DEAP ones.
+
+A sampler is made anew for trial k, seeded with (seed, k), on a view of the trials that k may see;
+what the sampler keeps in a trial (a generation's number) is recorded with it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from random import Random
+
+import optuna
+import torch
+from optuna.samplers import (
+    BaseGASampler,
+    BaseSampler,
+    GPSampler,
+    NSGAIIISampler,
+    NSGAIISampler,
+    RandomSampler,
+    TPESampler,
+)
+
+from nas.device import one_thread
+from nas.evolution import STRATEGIES, Proposal, Record, Setting, fresh, newcomer
+from nas.genome import Genome
+from nas.mutations import mutate
+from nas.space import SearchSpace
+from studies.view import View, distributions, seed_of
+
+DRAWS = 16
+"""Samples taken before a known candidate is mutated into a new one."""
+MUTATIONS = 100
+
+SAMPLERS: dict[str, Callable[[int, Setting], BaseSampler]] = {
+    "tpe": lambda seed, setting: TPESampler(seed=seed),
+    "gp": lambda seed, setting: GPSampler(seed=seed),
+    "nsga2-optuna": lambda seed, setting: NSGAIISampler(
+        seed=seed, population_size=setting.population
+    ),
+    "nsga3": lambda seed, setting: NSGAIIISampler(seed=seed, population_size=setting.population),
+    "random-optuna": lambda seed, setting: RandomSampler(seed=seed),
+}
+"""A sampler by its strategy's name, made from a seed. All of them can have several objectives."""
+
+MULTI_OBJECTIVE = ("nsga2", "random", *SAMPLERS)
+"""Strategies that can have several objectives."""
+PARETO = ("nsga2", "nsga2-optuna", "nsga3")
+"""Strategies that have two objectives unless they are told otherwise."""
+
+
+def strategy_names() -> list[str]:
+    return [*STRATEGIES, *SAMPLERS]
+
+
+def sample(
+    strategy: str,
+    setting: Setting,
+    history: Sequence[Record],
+    k: int,
+    seed: int,
+    given: Genome | None = None,
+) -> Proposal:
+    """Candidate k of a sampler: new, and within the limits.
+
+    The first population is the one of the DEAP strategies; `random-optuna` has none. Where the
+    sampler keeps drawing what is known already, its draw is mutated until it is new.
+
+    Args:
+        history: trials 0 to k-1, with values only where proposal k may see them.
+        given: a candidate that is set, about which the sampler may still keep something.
+
+    Raises:
+        Exhausted: nothing new is left.
+    """
+    view = View(setting.weights)
+    for record in history:
+        if record.inside:
+            view.add(record, setting.space)
+    trial_id = view.begin()
+    with warnings.catch_warnings(), one_thread(torch.device("cpu")):  # the Gaussian process's sums
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler = SAMPLERS[strategy](seed_of(seed, k), setting)
+        sampler.before_trial(view.study, view.trial(trial_id))
+        genome = given or _new(strategy, sampler, view, trial_id, setting, history, k, seed)
+        memory = {}
+        if isinstance(sampler, BaseGASampler) and genome in setting.space:
+            sampler.get_trial_generation(view.study, view.trial(trial_id))
+            attrs = view.trial(trial_id).system_attrs
+            memory = {key: value for key, value in attrs.items() if key.endswith(":generation")}
+    return Proposal(genome, memory=memory)
+
+
+def _new(
+    strategy: str,
+    sampler: BaseSampler,
+    view: View,
+    trial_id: int,
+    setting: Setting,
+    history: Sequence[Record],
+    k: int,
+    seed: int,
+) -> Genome:
+    space, limits, rng = setting.space, setting.limits, Random(f"{seed}/{k}")
+    seen = {record.genome.key for record in history}
+    inside = sum(record.inside for record in history)
+    if (inside < setting.population and strategy != "random-optuna") or not space.genes:
+        return newcomer(setting, seen, rng)
+
+    def is_new(genome: Genome) -> bool:
+        return genome.key not in seen and limits.admit(genome, space)
+
+    for _ in range(DRAWS):
+        genome = limits.repair(_draw(sampler, view, trial_id, space), space, rng)
+        if is_new(genome):
+            return genome
+    for times in range(MUTATIONS):
+        mutant = limits.repair(mutate(genome, space, rng, 1 + times // 20), space, rng)
+        if is_new(mutant):
+            return mutant
+    return fresh(setting, seen, rng)
+
+
+def _draw(sampler: BaseSampler, view: View, trial_id: int, space: SearchSpace) -> Genome:
+    """One sample, taken as `Study.ask` takes it."""
+    study, trial = view.study, view.trial(trial_id)
+    relative = sampler.sample_relative(
+        study, trial, sampler.infer_relative_search_space(study, trial)
+    )
+    choices = [
+        relative[name]
+        if name in relative
+        else sampler.sample_independent(study, trial, name, distribution)
+        for name, distribution in distributions(space).items()
+    ]
+    pairs = zip(space.genes, choices, strict=True)
+    return space.decode([gene.choices.index(choice) for gene, choice in pairs])
