@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 import optuna
-import torch
 from optuna.samplers import (
     BaseGASampler,
     BaseSampler,
@@ -74,6 +73,8 @@ def sample(
     Raises:
         Exhausted: nothing new is left.
     """
+    import torch  # here, so that reading studies needs none
+
     view = View(setting.weights)
     for record in history:
         if record.inside:
