@@ -73,5 +73,3 @@ def dashboard(storage: str, port: int, host: str, show: bool, plugins: tuple[Pat
         served.serve()
     except KeyboardInterrupt:
         print("The dashboard has ended.")
-    finally:
-        served.close()

@@ -225,7 +225,7 @@ class _Handler(WSGIRequestHandler):
 
 
 class Dashboard:
-    """A dashboard that listens, until `close`.
+    """A dashboard that listens at its address; `serve` lets it answer.
 
     Args:
         port: 0 takes any that is free.
@@ -247,7 +247,6 @@ class Dashboard:
             raise InputError(_refused(host, port, error)) from None
         self.host, self.port = host, self._server.server_port
         self._painter = Painter(self.storage, pictures, self.folder, url, warn)
-        self._serving = False
 
     @property
     def address(self) -> str:
@@ -266,17 +265,18 @@ class Dashboard:
         return study.study_name, f"{self.address}/studies/{study._study_id}"
 
     def serve(self) -> None:
-        """Answers until `close` is called from another thread, or Ctrl-C."""
-        self._serving = True
-        self._painter.start()
-        self._server.serve_forever()
+        """Answers until `stop`, or Ctrl-C; the address is free again then."""
+        try:
+            self._painter.start()
+            self._server.serve_forever()
+        finally:
+            self._server.server_close()
+            if self._painter.is_alive():
+                self._painter.end()
 
-    def close(self) -> None:
-        if self._serving:  # else shutdown waits for ever
-            self._server.shutdown()
-        self._server.server_close()
-        if self._painter.is_alive():
-            self._painter.end()
+    def stop(self) -> None:
+        """Ends `serve`, which runs in another thread."""
+        self._server.shutdown()
 
 
 def _refused(host: str, port: int, error: OSError | OverflowError) -> str:
