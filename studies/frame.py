@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from studies.store import Store, open_storage
+from studies.storages import existing_storage
+from studies.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,16 +14,28 @@ if TYPE_CHECKING:
 def load(study: str, storage: str = "sqlite:///nas.db") -> pd.DataFrame:
     """A row a trial by number: state, attributes (accuracy, params, macs, seconds, …), genes.
 
-    Genes are columns of their own names, such as `l4.d1`, and empty for patterns outside the space.
+    Objectives that are no attributes, such as gradient-ratio, have columns too. Genes are columns of
+    their own names, such as `l4.d1`, and empty for patterns outside the space.
 
     Raises:
         InputError: no such study (with the names there are), or a storage that cannot be read.
     """
+    return frame_of(Store.load(existing_storage(storage), study))
+
+
+def frame_of(store: Store) -> pd.DataFrame:
+    """The same for an open study."""
     import pandas as pd
 
-    trials = Store.load(open_storage(storage), study).trials()
-    rows = [
-        {"number": t.number, "state": t.state.name.lower(), **t.attrs, **t.genes} for t in trials
-    ]
+    objectives = store.settings.get("objectives", [])
+    rows = []
+    for trial in store.trials():
+        values = dict(zip(objectives, trial.values or (), strict=False))
+        named = {"number": trial.number, "state": trial.state.name.lower()}
+        rows.append({**values, **named, **trial.attrs, **trial.genes})
     frame = pd.DataFrame(rows)
-    return frame.set_index("number") if rows else frame
+    if not rows:
+        return frame
+    first = ["state", *rows[0].keys() & set(objectives)]
+    frame = frame.set_index("number")
+    return frame[[*first, *(name for name in frame if name not in first)]]

@@ -1,0 +1,260 @@
+"""The report's figures as SVG: progress, trade-off, finalists, knock-outs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nas.genome import Skip
+from studies.report.facts import Facts, Finals, Row
+from studies.report.front import Front, Point
+from studies.report.knockout import Knockout, Loss
+from studies.report.svg import ACCENT, FONT, GRID, INK, MUTED, SURFACE, WARM, Canvas, spread
+from studies.tables import count, percent
+
+DASHES = {"plain": (1, 2), "residual": (5, 3), "dense": (5, 2, 1, 2), "start": (9, 3)}
+MARKERS = {"plain": "s", "residual": "^", "dense": "D", "start": "v"}
+LABELS = {
+    "accuracy": "validation accuracy, %",
+    "params": "parameters",
+    "macs": "multiply-adds an image",
+    "latency-1": "latency of one image, ms",
+    "latency-full": "latency of a batch, ms",
+    "gradient-ratio": "gradient ratio, decades",
+}
+
+
+def progress(facts: Facts, against: str) -> str:
+    """Best accuracy so far against `evaluations` or `seconds`, with the given patterns as lines."""
+    label = f"best validation accuracy so far against {against}"
+    canvas = Canvas(f"progress-{against}", label)
+    axes, steps = canvas.axes, facts.progress
+    xs = list(getattr(steps, against))
+    ys = [100 * a for a in steps.accuracies]
+    end = float(facts.cost.trials if against == "evaluations" else facts.cost.seconds)
+    lines = {row.role: 100 * row.accuracy for row in facts.given if row.accuracy and _ok(row)}
+    own = [r for r in facts.trials if not r.role and _ok(r) and r.accuracy is not None]
+    dots = [100 * (r.accuracy or 0) for r in own]
+    low, high = window([*ys, *lines.values()], dots)
+    if against == "evaluations":
+        for row, y in zip(own, dots, strict=True):
+            tip = f"trial {row.number}: {y:.2f} %"
+            style = {"marker": "o", "alpha": 0.45} if y >= low else {"marker": 7, "alpha": 0.8}
+            canvas.dot(row.number + 1, max(y, low), tip, color=MUTED, markersize=3.2, mew=0,
+                       clip_on=False, **style)  # fmt: skip
+    for role, y in lines.items():
+        if y >= low:
+            axes.axhline(y, color=INK, lw=1, dashes=DASHES.get(role, (2, 2)), zorder=1.5)
+    if xs:
+        axes.plot([*xs, max(end, xs[-1])], [*ys, ys[-1]], color=ACCENT, lw=2.2,
+                  drawstyle="steps-post")  # fmt: skip
+        canvas.dot(xs[-1], ys[-1], f"trial {steps.numbers[-1]}: {ys[-1]:.2f} %", marker="o",
+                   color=ACCENT, markersize=6.5, mec=SURFACE, mew=1.2, zorder=4)  # fmt: skip
+    names = {f"{role} {y:.1f}": (y, INK) for role, y in lines.items()}
+    if ys:
+        names[f"search {ys[-1]:.1f}"] = (ys[-1], ACCENT)
+    axes.set_ylim(low, high)
+    axes.set_xlim(0, max(end, 1) * 1.01)
+    _label_right(canvas, names)
+    unit = "evaluations" if against == "evaluations" else "training seconds, summed over candidates"
+    axes.set_xlabel(unit)
+    axes.set_ylabel("validation accuracy, %")
+    axes.grid(axis="y")
+    return canvas.svg()
+
+
+def _label_right(canvas: Canvas, names: dict[str, tuple[float, str]]) -> None:
+    """Names beside the ends of their lines, none over another; below the picture with an arrow."""
+    low, high = canvas.axes.get_ylim()
+    gap = 1.25 * FONT / (canvas.height - 60) * (high - low)
+    places = spread([max(y, low) for y, _ in names.values()], gap)
+    for (name, (y, colour)), place in zip(names.items(), places, strict=True):
+        text = name if y >= low else f"{name} ↓"
+        canvas.write(
+            1.015, (place - low) / (high - low), text, xycoords="axes fraction", color=colour,
+            va="center", ha="left", fontweight="bold" if colour == ACCENT else "normal",
+        )  # fmt: skip
+
+
+def window(core: Sequence[float], others: Sequence[float]) -> tuple[float, float]:
+    """Limits of an axis of accuracies: where most of it is; what is far below lies outside.
+
+    All of `core` is inside but values that would squeeze the rest into half of the picture; so are
+    nine tenths of `others`, if they stay within that.
+    """
+    values = sorted(core)
+    top = max([*core, *others], default=1.0)
+    while len(values) > 2 and values[1] - values[0] > top - values[1]:
+        values.pop(0)
+    low = values[0] if values else min(others, default=0.0)
+    if others:
+        tenth = sorted(others)[len(others) // 10]
+        low = min(low, max(tenth, top - 2 * (top - low)))
+    margin = max(0.06 * (top - low), 0.05)
+    return low - margin, top + margin
+
+
+def trade_off(front: Front, facts: Facts, second: int) -> str:
+    """Accuracy against another objective; what no other pattern beats is joined or ringed."""
+    name = front.objectives[second]
+    canvas = Canvas(f"front-{name}", f"validation accuracy against {LABELS.get(name, name)}", 300)
+    axes, winner = canvas.axes, facts.winner.number if facts.winner else None
+    notations = {row.number: row.notation for row in facts.trials}
+    points = sorted(front.points, key=lambda p: (p.front, bool(p.role), p.number == winner))
+    scale = 1e3 if name.startswith("latency") else 1.0
+    ys = {p.number: 100 * p.values[0] for p in points}
+    own = [ys[p.number] for p in points if not p.role]
+    core = [y for p, y in zip(points, ys.values(), strict=True) if p.role or p.front]
+    low, high = window(core or own, own)
+    best = sorted((p for p in points if p.front), key=lambda p: p.values[second])
+    if len(front.objectives) == 2 and len(best) > 1:
+        xs = [scale * p.values[second] for p in best]
+        axes.plot(xs, [max(low, ys[p.number]) for p in best], color=ACCENT, lw=1.6,
+                  drawstyle="steps-post", zorder=1.8)  # fmt: skip
+    for p in points:
+        x, y = scale * p.values[second], ys[p.number]
+        value = f"{_number(name, p.values[second])} {LABELS.get(name, name).split(',')[0]}"
+        tip = f"{p.role or f'trial {p.number}'}: {y:.2f} %, {value}\n{notations[p.number]}"
+        canvas.dot(x, max(y, low), tip, **_marker(p, p.number == winner, y < low))
+    _names(canvas, [(scale * p.values[second], max(low, ys[p.number]), p) for p in points], winner)
+    axes.set_ylim(low, high)
+    axes.margins(x=0.08)
+    axes.set_xlabel(LABELS.get(name, name))
+    axes.set_ylabel("validation accuracy, %")
+    if name in ("params", "macs"):
+        axes.xaxis.set_major_formatter(lambda value, _: count(value))
+        axes.locator_params(axis="x", nbins=5)
+    axes.grid(color=GRID)
+    return canvas.svg()
+
+
+def _marker(point: Point, winner: bool, below: bool) -> dict:
+    if point.role:
+        return {
+            "marker": MARKERS.get(point.role, "P"), "color": WARM, "markersize": 7.5,
+            "mec": SURFACE, "mew": 1, "zorder": 4, "clip_on": False,
+        }  # fmt: skip
+    if winner:
+        return {"marker": "*", "color": ACCENT, "markersize": 14, "mec": SURFACE, "mew": 1,
+                "zorder": 5}  # fmt: skip
+    if point.front:
+        return {"marker": "o", "color": ACCENT, "markersize": 6, "mec": SURFACE, "mew": 0.8,
+                "zorder": 3}  # fmt: skip
+    return {"marker": 7 if below else "o", "color": MUTED, "markersize": 4, "mew": 0, "alpha": 0.55,
+            "clip_on": False}  # fmt: skip
+
+
+def _names(
+    canvas: Canvas, points: Sequence[tuple[float, float, Point]], winner: int | None
+) -> None:
+    """Names of the given patterns and the winner, beside them."""
+    middle = sum(x for x, _, _ in points) / max(1, len(points))
+    for x, y, point in points:
+        if not point.role and point.number != winner:
+            continue
+        left = x > middle
+        canvas.write(
+            x, y, point.role or f"trial {point.number}", xytext=(-8 if left else 8, 5),
+            textcoords="offset points", ha="right" if left else "left", va="bottom", zorder=6,
+            color=WARM if point.role else ACCENT, fontweight="bold",
+            bbox={"facecolor": SURFACE, "alpha": 0.7, "edgecolor": "none", "pad": 0.8},
+        )  # fmt: skip
+
+
+def _number(objective: str, value: float) -> str:
+    if objective.startswith("latency"):
+        return f"{1000 * value:.3g} ms"
+    return count(value) if objective in ("params", "macs") else f"{value:.3g}"
+
+
+def hypervolume(front: Front, trials: int) -> str:
+    """Hypervolume of the candidates so far against evaluations."""
+    canvas = Canvas("hypervolume", "hypervolume against evaluations", 300)
+    axes = canvas.axes
+    xs = [x for x, _ in front.history] or [1]
+    ys = [100 * y for _, y in front.history] or [0.0]
+    axes.plot([*xs, trials], [*ys, ys[-1]], color=ACCENT, lw=2.2, drawstyle="steps-post")
+    names = {f"search {ys[-1]:.1f}": (ys[-1], ACCENT)}
+    if front.given is not None:
+        axes.axhline(100 * front.given, color=INK, lw=1, dashes=(5, 3))
+        names[f"hand-made {100 * front.given:.1f}"] = (100 * front.given, INK)
+    low, high = window([*ys, 100 * (front.given or ys[-1])], [])
+    axes.set_ylim(max(0, low), min(high, 103))
+    axes.set_xlim(0, max(trials, 1) * 1.01)
+    _label_right(canvas, names)
+    axes.set_xlabel("evaluations")
+    axes.set_ylabel("hypervolume, % of the box")
+    axes.grid(axis="y")
+    return canvas.svg()
+
+
+def finalists(finals: Finals) -> str:
+    """Every test accuracy, their means and 95 % intervals."""
+    rows = [row for row in finals.rows if row.n]
+    canvas = Canvas("finalists", "test accuracy of every finalist", 56 + 28 * len(rows))
+    axes = canvas.axes
+    for place, row in enumerate(rows):
+        colour = ACCENT if row.name.startswith("trial") else MUTED
+        for seed, score in zip(finals.seeds, row.accuracies, strict=True):
+            if score is not None:
+                canvas.dot(100 * score, place, f"{row.name}, seed {seed}: {percent(score)}",
+                           marker="o", color=colour, alpha=0.35, markersize=5, mew=0)  # fmt: skip
+        if row.interval:
+            ends = [100 * end for end in row.interval]
+            axes.plot(ends, [place, place], color=colour, lw=2.6, solid_capstyle="butt")
+        canvas.dot(100 * row.mean, place, f"{row.name}: mean {percent(row.mean)}", marker="D",
+                   color=colour, markersize=7.5, mec=SURFACE, mew=1.2, zorder=4)  # fmt: skip
+    reference = next((row for row in rows if row.name == "residual"), None)
+    if reference:
+        axes.axvline(100 * reference.mean, color=INK, lw=1, dashes=(5, 3), zorder=1)
+    axes.set_yticks(range(len(rows)), [row.name for row in rows])
+    axes.tick_params(axis="y", labelcolor=INK)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlabel("test accuracy, %")
+    axes.grid(axis="x")
+    return canvas.svg()
+
+
+def knockout(found: Knockout, base: float) -> str:
+    """What accuracy changes by without each skip, in points."""
+    height = 78 + 20 * len(found.losses)
+    canvas = Canvas("knockout", "change of accuracy without each skip", height)
+    axes = canvas.axes
+    for place, loss in enumerate(found.losses):
+        ends = []
+        for score, reference, name, style in (
+            (loss.cut, found.whole, "cut from the trained network", {"marker": "o", "mfc": SURFACE,
+             "mec": WARM, "mew": 1.8}),
+            (loss.retrained, base, "trained without it", {"marker": "o", "color": ACCENT}),
+        ):  # fmt: skip
+            if score is None or reference is None:
+                continue
+            change = 100 * (score - reference)
+            tip = f"layer {loss.layer}, skip {loss.distance}, {name}: {change:+.2f} points"
+            canvas.dot(change, place, tip, markersize=7, zorder=3, **style)
+            ends.append(change)
+        if ends:
+            axes.plot([min(0, *ends), max(0, *ends)], [place, place], color=GRID, lw=2, zorder=1)
+    axes.axvline(0, color=INK, lw=1, zorder=2)
+    labels = [f"{x.layer}: {skip_text(x)}" for x in found.losses]
+    axes.set_yticks(range(len(labels)), labels)
+    axes.tick_params(axis="y", labelcolor=INK)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.set_xlabel("change of validation accuracy, points")
+    axes.set_ylabel("layer: skip")
+    axes.grid(axis="x")
+    axes.plot([], [], ls="none", marker="o", mfc=SURFACE, mec=WARM, mew=1.8, label="cut out")
+    axes.plot([], [], ls="none", marker="o", color=ACCENT, label="trained without")
+    canvas.figure.legend(
+        loc="outside upper right", ncols=2, frameon=False, labelcolor=INK, fontsize=FONT,
+        handletextpad=0.2,
+    )  # fmt: skip
+    return canvas.svg()
+
+
+def skip_text(loss: Loss) -> str:
+    """`gate 2@0.5`."""
+    return f"{loss.merge} {Skip(loss.distance, loss.strength)}"
+
+
+def _ok(row: Row) -> bool:
+    return row.status == "ok"

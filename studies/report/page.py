@@ -1,0 +1,250 @@
+"""The report as one HTML page: styles, script and figures inside, nothing to be fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from nas.display import plan_svg
+from nas.genome import Genome
+from nas.plan import plan
+from nas.space import SearchSpace
+from studies.objectives import OBJECTIVES
+from studies.report import figures, words
+from studies.report.facts import Facts, Row
+from studies.report.glyph import glyph
+from studies.report.habits import Grid, Share
+from studies.settings import recorded_space
+from studies.tables import count, percent
+
+STUDY, IDENTITY = "skipnas-study", "skipnas-settings"
+"""Names of the page's meta tags that say whose report it is."""
+SHOWN = 500
+"""Trials in the table; of more, the best."""
+GENES = 12
+"""Genes with a bar of their own."""
+WIDE = 32
+"""Columns from which the cells of a heat map have no numbers."""
+DIFFERENCE_SCALE = 0.5
+"""A difference of shares that has the full colour."""
+
+
+def render(facts: Facts) -> str:
+    """The page. The same facts give the same bytes."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("studies.report", "."), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {
+        "percent": percent, "points": words.points, "count": count, "duration": words.duration,
+        "p_value": words.p_value, "zip": lambda first, second: list(zip(first, second, strict=True)),
+    }  # fmt: skip
+    here = files("studies.report")
+    return environment.get_template("page.html").render(
+        **_context(facts, Markup),
+        style=Markup(here.joinpath("page.css").read_text(encoding="utf-8")),
+        script=Markup(here.joinpath("page.js").read_text(encoding="utf-8")),
+    )
+
+
+def _context(facts: Facts, markup: Any) -> dict[str, Any]:
+    space = recorded_space(facts.settings)
+    distances = _distances(facts, space)
+    marks = {"study": STUDY, "identity": IDENTITY}
+    rows = _shown(facts)
+    fronts = {point.number for point in facts.front.points if point.front} if facts.front else set()
+    return {
+        "facts": facts,
+        "marks": marks,
+        "space": space,
+        "words": words,
+        "drawing": markup(_drawing(facts, space)),
+        "figures": {name: markup(svg) for name, svg in _figures(facts).items()},
+        "panels": [_panels(grid) for grid in facts.habits.grids] if facts.habits else [],
+        "bars": facts.importance.genes[:GENES],
+        "longest": max((max(g.share, g.noise) for g in facts.importance.genes[:GENES]), default=1),
+        "genes": _gene_map(facts, space),
+        "glyphs": {
+            text: markup(glyph(Genome.parse(text), distances))
+            for text in {row.notation for row in (*rows, *(facts.trials[n] for n in fronts))}
+        },
+        "skip_text": figures.skip_text,
+        "steps": [
+            (step, markup(glyph(Genome.parse(step.notation), distances, step.changed, zoom=2)))
+            for step in facts.lineage.steps
+        ],
+        "rows": rows,
+        "extra": [
+            n for n in facts.settings["objectives"] if n not in ("accuracy", "params", "macs")
+        ],
+        "settings": list(flat(facts.settings)),
+        "costs": _costs(facts),
+        "about": {name: objective.about for name, objective in OBJECTIVES.items()},
+    }
+
+
+def _drawing(facts: Facts, space: SearchSpace) -> str:
+    if not facts.winner:
+        return ""
+    return plan_svg(plan(Genome.parse(facts.winner.notation), space.skeleton))
+
+
+def _figures(facts: Facts) -> dict[str, str]:
+    """Every figure that there are data for, by name."""
+    found: dict[str, str] = {}
+    if facts.cost.seconds or facts.progress.evaluations:
+        found["evaluations"] = figures.progress(facts, "evaluations")
+        found["seconds"] = figures.progress(facts, "seconds")
+    if facts.front:
+        for index, name in enumerate(facts.front.objectives[1:], 1):
+            found[f"front {name}"] = figures.trade_off(facts.front, facts, index)
+        if facts.front.searched and facts.front.hypervolume is not None:
+            found["hypervolume"] = figures.hypervolume(facts.front, facts.cost.trials)
+    if facts.finals and any(row.n for row in facts.finals.rows):
+        found["finalists"] = figures.finalists(facts.finals)
+    if facts.knockout and any(
+        x.cut is not None or x.retrained is not None for x in facts.knockout.losses
+    ):
+        base = facts.winner.accuracy if facts.winner and facts.winner.accuracy else 0.0
+        found["knockout"] = figures.knockout(facts.knockout, base)
+    return found
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Of a heat map; `strength` of its colour from 0 to 1, negative in the other colour."""
+
+    text: str
+    strength: float
+    tip: str
+
+
+def _panels(grid: Grid) -> dict[str, Any]:
+    """Three heat maps: the best, all, and the difference."""
+    wide = len(grid.columns) > WIDE
+
+    def cell(row: int, column: int, share: Share, difference: bool) -> Cell | None:
+        if share is None:
+            return None
+        text = words.whole_points(share) if difference else f"{100 * share:.0f}"
+        unit = " points" if difference else " %"
+        tip = f"{grid.rows[row]}, {_column(grid)} {grid.columns[column]}: {text}{unit}"
+        scale = DIFFERENCE_SCALE if difference else 1.0
+        return Cell("" if wide else text, max(-1.0, min(1.0, share / scale)), tip)
+
+    def table(
+        shares: Sequence[Sequence[Share]], difference: bool = False
+    ) -> list[list[Cell | None]]:
+        return [
+            [cell(r, c, s, difference) for c, s in enumerate(row)] for r, row in enumerate(shares)
+        ]
+
+    differences = [
+        [None if a is None or b is None else a - b for a, b in zip(best, every, strict=True)]
+        for best, every in zip(grid.best, grid.all, strict=True)
+    ]
+    return {
+        "grid": grid, "column": _column(grid), "wide": wide,
+        "tables": [
+            ("best tenth, %", table(grid.best)), ("all candidates, %", table(grid.all)),
+            ("difference, points", table(differences, True)),
+        ],
+    }  # fmt: skip
+
+
+def _column(grid: Grid) -> str:
+    return "distance" if grid.name == "strengths" else "layer"
+
+
+def _gene_map(facts: Facts, space: SearchSpace) -> dict[str, Any] | None:
+    """Shares of importance by kind of gene and layer, and the layers' sums."""
+    if not facts.importance.genes:
+        return None
+    shares = {gene.name: gene.share for gene in facts.importance.genes}
+    largest = max(shares.values())
+    kinds = ["merge", *(f"d{d}" for d in sorted(space.distances))]
+    kinds = [k for k in kinds if any(name.endswith(f".{k}") for name in shares)]
+    layers = range(1, space.skeleton.layers + 1)
+    wide = space.skeleton.layers > WIDE
+    rows = []
+    for kind in kinds:
+        cells: list[Cell | None] = []
+        for layer in layers:
+            share = shares.get(f"l{layer}.{kind}")
+            tip = f"l{layer}.{kind}: {percent(share or 0)}"
+            text = "" if wide or share is None else f"{100 * share:.0f}"
+            cells.append(None if share is None else Cell(text, share / largest, tip))
+        rows.append(("merge" if kind == "merge" else f"skip {kind[1:]}", cells))
+    sums = [
+        Cell("" if wide else f"{100 * s:.0f}", s / max(facts.importance.layers), f"layer {i}: {percent(s)}")
+        for i, s in enumerate(facts.importance.layers, 1)
+    ]  # fmt: skip
+    return {"rows": rows, "sums": sums, "layers": list(layers), "wide": wide}
+
+
+def _distances(facts: Facts, space: SearchSpace) -> list[int]:
+    """All that a pattern of the table may skip."""
+    given = [Genome.parse(row.notation) for row in facts.given]
+    used = {skip.distance for genome in given for layer in genome.layers for skip in layer.skips}
+    return sorted({*space.distances, *used})
+
+
+def _shown(facts: Facts) -> list[Row]:
+    if len(facts.trials) <= SHOWN:
+        return list(facts.trials)
+    best = sorted(facts.trials, key=lambda row: (-(row.accuracy or 0), row.number))[:SHOWN]
+    return sorted(best, key=lambda row: row.number)
+
+
+def flat(settings: Mapping[str, Any], path: str = "") -> list[tuple[str, str]]:
+    """Nested settings as (path, value)."""
+    found: list[tuple[str, str]] = []
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            found += flat(value, f"{path}{key}.")
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            found.append((f"{path}{key}", "; ".join(_short(v) for v in value)))
+        elif isinstance(value, list):
+            found.append((f"{path}{key}", ", ".join(map(str, value)) or "none"))
+        else:
+            found.append((f"{path}{key}", "none" if value in (None, {}) else str(value)))
+    return found
+
+
+def _short(value: Mapping[str, Any]) -> str:
+    return " ".join(f"{key} {part}" for key, part in value.items())
+
+
+def _costs(facts: Facts) -> list[tuple[str, str]]:
+    """(what, how much) of everything that was recorded."""
+    cost = facts.cost
+    states = ", ".join(f"{n} {name}" for name, n in cost.statuses.items())
+    distinct = len({row.notation for row in facts.trials})
+    rows = [
+        ("trials", f"{cost.trials}: {states}"),
+        ("candidates of the search", f"{cost.candidates}, {len(facts.given)} given patterns beside them"),
+        ("distinct patterns", f"{distinct} of {cost.trials}: "
+         + ("no pattern was trained twice" if distinct == cost.trials else "some were repeated")),
+        ("training in the search", words.duration(cost.seconds)),
+    ]  # fmt: skip
+    if cost.outside:
+        rows.append(("candidates outside the space", str(cost.outside)))
+    if cost.trials and cost.seconds:
+        rows.append(("mean of an evaluation", words.duration(cost.seconds / cost.trials)))
+    if cost.share_of_training is not None:
+        text = f"{100 * cost.share_of_training:.0f} % (median), the rest is waiting and recording"
+        rows.append(("share of a trial's time spent training", text))
+    if cost.finalists_seconds:
+        rows.append(("training of finalists", words.duration(cost.finalists_seconds)))
+    if cost.knockout_seconds:
+        rows.append(("training for knock-outs", words.duration(cost.knockout_seconds)))
+    if cost.peak_bytes:
+        rows.append(("peak memory of a process", f"{cost.peak_bytes / 2**20:,.0f} MiB"))
+    if cost.first and cost.last:
+        rows.append(("from, to", f"{cost.first} to {cost.last}"))
+    return rows

@@ -1,0 +1,199 @@
+"""What a report says in sentences, from its facts alone."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from studies.report.facts import Facts, FinalRow
+from studies.tables import count, percent
+
+DOUBT = 0.05
+"""p-values from here on are called not beyond doubt."""
+NAMES = {
+    "accuracy": "validation accuracy",
+    "params": "parameters",
+    "macs": "multiply-adds",
+    "latency-1": "latency of one image",
+    "latency-full": "latency of a batch",
+    "gradient-ratio": "evenness of gradients",
+}
+
+
+def duration(seconds: float) -> str:
+    """`0.8 s`, `77 s`, `12 min 3 s`, `3 h 12 min`."""
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 120:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def points(difference: float) -> str:
+    """A difference of two shares in percentage points, signed: `+0.72`."""
+    return f"{100 * difference:+.2f}".replace("-", "−")
+
+
+def whole_points(difference: float) -> str:
+    """The same without decimals; nothing is `0`."""
+    text = f"{100 * difference:+.0f}".replace("-", "−")
+    return "0" if text[1:] == "0" else text
+
+
+def p_value(p: float) -> str:
+    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
+
+
+def large(number: float) -> str:
+    """A large count in short, `3.0 × 10¹⁷` where letters end."""
+    short = count(number)
+    if "e+" not in short:
+        return short
+    digits, _, power = short.partition("e+")
+    return f"{digits}\u00a0×\u00a010{str(int(power)).translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
+def listed(words: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def question(facts: Facts) -> str:
+    """What was searched for, where and how."""
+    settings = facts.settings
+    space, data = settings["space"], settings["data"]
+    layers = sum(stage["layers"] for stage in space["skeleton"]["stages"])
+    goals = listed([NAMES.get(name, name) for name in settings["objectives"]])
+    proxy = settings["proxy"]
+    images = "all training images" if proxy["images"] is None else f"{proxy['images']} images"
+    made = ""
+    if settings.get("start"):
+        made = ", starting from a given pattern"
+    return (
+        f"Which of {layers} layers should be connected by skips, how, and how strongly? "
+        f"The space {space['name']} has {large(facts.genomes)} patterns ({facts.genes} genes). "
+        f"Strategy {settings['strategy']} searched it on {data['name']} for {goals}{made}, with seed "
+        f"{settings['seed']}: {facts.cost.trials} evaluations, each a training of "
+        f"{proxy['epochs']} epoch{'s' if proxy['epochs'] > 1 else ''} on {images}."
+    )
+
+
+def answer(facts: Facts) -> list[str]:
+    """The outcome in one to four sentences, with its doubts."""
+    winner = facts.winner
+    if winner is None or winner.accuracy is None:
+        return [_nothing(facts)]
+    found = f"Trial {winner.number} is the most accurate of {facts.cost.candidates} candidates"
+    by_role = {row.role: row for row in facts.given}
+    residual = by_role.get("residual")
+    beside = ""
+    if residual and residual.accuracy is not None:
+        beside = f", the residual pattern (ResNet's) {percent(residual.accuracy)}"
+    sentences = [
+        f"{found}: by the short training of the search it recognises {percent(winner.accuracy)} "
+        f"of the validation images{beside}. The best of many is flattered by luck."
+    ]
+    return sentences + list(_tested(facts, f"trial {winner.number}"))
+
+
+def _nothing(facts: Facts) -> str:
+    if facts.cost.statuses.get("unfinished") and not facts.cost.seconds:
+        return "Nothing has been evaluated yet."
+    if facts.cost.candidates == 0:
+        return "No candidate has been evaluated yet, only the hand-made patterns."
+    return (
+        f"None of {facts.cost.candidates} candidates could be trained to the end; "
+        "the table of trials says why."
+    )
+
+
+def _tested(facts: Facts, name: str) -> Iterator[str]:
+    finals = facts.finals
+    if finals is None or (not finals.rows and finals.done == 0):
+        yield (
+            "No finalists have been tested, so this is the word of the short training alone: "
+            "nas search with --finalists 3 tests the best on images that the search has not seen."
+        )
+        return
+    if not finals.rows:
+        yield f"The test of the finalists is under way: {finals.done} of {finals.total} trainings."
+        return
+    rows = {row.name: row for row in finals.rows}
+    row = rows.get(name)
+    if row is None:
+        yield f"It was not among the finalists; {finals.rows[0].name} leads their table."
+        return
+    yield from _verdict(row, rows.get("residual"))
+    best = finals.rows[0]
+    if best.name.startswith("trial") and best.name != name:
+        yield f"On the test images {best.name} is ahead of it, with {percent(best.mean)}."
+
+
+def _verdict(row: FinalRow, residual: FinalRow | None) -> Iterator[str]:
+    if not row.n:
+        yield "As a finalist it could not be trained."
+        return
+    text = f"Trained longer, from {row.n} fresh seed{'s' if row.n > 1 else ''}, it recognises "
+    text += f"{percent(row.mean)} of the test images{_within(row)}"
+    if residual is None or not residual.n or row.difference is None:
+        yield f"{text}."
+        return
+    text += f", the residual pattern {percent(residual.mean)}{_within(residual)}: "
+    text += f"a difference of {points(row.difference)} points"
+    if row.p is None:
+        yield f"{text}. One seed says nothing about chance."
+        return
+    yield f"{text} ({p_value(row.p)}, corrected for the number of finalists)."
+    if row.p >= DOUBT:
+        yield "The difference is not beyond doubt: chance alone gives such a one too often."
+    elif row.difference > 0:
+        close = ", if only just" if row.p > DOUBT / 2 else ""
+        yield f"Chance alone is an unlikely explanation{close}."
+    else:
+        yield "It is worse than the residual pattern, beyond what chance explains."
+
+
+def _within(row: FinalRow) -> str:
+    if row.interval is None:
+        return ""
+    low, high = (f"{100 * end:.2f}" for end in row.interval)
+    return f" (95 % interval {low} to {high})"
+
+
+def tiles(facts: Facts) -> list[tuple[str, str, str]]:
+    """(figure, what it is, a note) for the page's head."""
+    winner, cost = facts.winner, facts.cost
+    found = []
+    if winner and winner.accuracy is not None:
+        note = f"trial {winner.number} of {cost.candidates} candidates"
+        found.append((percent(winner.accuracy), "best validation accuracy", note))
+        rows = {row.name: row for row in facts.finals.rows} if facts.finals else {}
+        row = rows.get(f"trial {winner.number}")
+        if row and row.n:
+            seeds = f"mean of {row.n} fresh seeds" if row.n > 1 else "one fresh seed"
+            found.append((percent(row.mean), "its test accuracy", seeds))
+            if row.difference is not None:
+                chance = f"{p_value(row.p)} (Holm)" if row.p is not None else "one seed: no test"
+                found.append((points(row.difference), "points above residual, on test", chance))
+    given = len(facts.given)
+    note = f"{given} of them hand-made patterns" if given else ""
+    found.append((str(cost.trials), "evaluations", note))
+    found.append((duration(cost.seconds), "of training", "summed over all evaluations"))
+    return found
+
+
+def commands(facts: Facts) -> list[tuple[str, str]]:
+    """(command, what it does)."""
+    storage = [] if facts.storage == "sqlite:///nas.db" else ["--storage", facts.storage]
+    found = []
+    if facts.command:
+        found.append((facts.command, "searches again, in an empty storage; goes on in this one"))
+        if "--evaluations" not in facts.command:
+            more = f"{facts.command} --evaluations {2 * facts.cost.trials}"
+            found.append((more, "the same study, longer"))
+    report = ["nas", "report", facts.study, *storage]
+    found.append((shlex.join(report), "this page"))
+    if facts.winner and facts.knockout is None:
+        found.append((shlex.join([*report, "--knock-out"]), "with the worth of every skip"))
+    return found
