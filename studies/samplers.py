@@ -21,7 +21,6 @@ from optuna.samplers import (
     TPESampler,
 )
 
-from nas.device import one_thread
 from nas.evolution import STRATEGIES, Proposal, Record, Setting, fresh, newcomer
 from nas.genome import Genome
 from nas.mutations import mutate
@@ -74,6 +73,8 @@ def sample(
         Exhausted: nothing new is left.
     """
     import torch  # here, so that reading studies needs none
+
+    from nas.device import one_thread
 
     view = View(setting.weights)
     for record in history:
