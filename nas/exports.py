@@ -24,8 +24,8 @@ from torch.export import Dim, ExportedProgram
 
 from nas.device import one_thread
 from nas.errors import InputError
-from nas.files import replacing
-from nas.saved import HEADER, Classifier, read_safetensors, write_weights
+from nas.files import replacing, write_text
+from nas.saved import HEADER, Classifier, read_safetensors, readable, write_weights
 
 BATCHES = (1, 7)
 """Sizes of the batches that a written program is checked with."""
@@ -64,6 +64,12 @@ def available(name: str) -> bool:
     return all(find_spec(package) for package in FORMATS[name].packages)
 
 
+def check_available(name: str) -> None:
+    """Raises InputError where it is not."""
+    if not available(name):
+        raise InputError(f'--format {name}: pip install "skipnas[{name}]"')
+
+
 def export(
     classifier: Classifier, name: str, folder: Path, stem: str = "network",
     plugins: Sequence[Path] = (),
@@ -83,8 +89,7 @@ def export(
             other weights, or the fresh process cannot read the file.
     """
     form, path = FORMATS[name], folder / f"{stem}{FORMATS[name].suffix}"
-    if not available(name):
-        raise InputError(f'--format {name}: pip install "skipnas[{name}]"')
+    check_available(name)
     if name == "safetensors" and path.exists():
         _check_same(classifier, path)
         return _compared(classifier, name, path, path, plugins)
@@ -92,9 +97,10 @@ def export(
         with _quiet(), _exporter_errors(name):
             form.write(classifier, temporary)
         result = _compared(classifier, name, temporary, path, plugins)
-        if result.equal:
-            return result
-    path.unlink()
+    if not result.equal:
+        path.unlink()
+    elif name == "safetensors":
+        write_text(path.with_suffix(".json"), readable(classifier.document()))
     return result
 
 

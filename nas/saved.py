@@ -130,8 +130,13 @@ def save_network(network: Network | Classifier, path: str | Path) -> Path:
     if not path.parent.is_dir():
         raise InputError(f"{path}: there is no folder {path.parent}")
     document = write_weights(network, path)
-    write_text(path.with_suffix(".json"), json.dumps(document, indent=2) + "\n")
+    write_text(path.with_suffix(".json"), readable(document))
     return path
+
+
+def readable(document: Mapping[str, Any]) -> str:
+    """A header as the text of a file beside it."""
+    return json.dumps(document, indent=2) + "\n"
 
 
 def write_weights(network: Network | Classifier, path: Path) -> dict[str, Any]:
