@@ -29,6 +29,7 @@ from optuna.trial import FrozenTrial, TrialState
 from nas.errors import InputError, unknown
 from nas.evaluation import Evaluation
 from nas.genome import Genome
+from nas.settings import differences
 from nas.space import SearchSpace
 from studies.view import distributions
 
@@ -301,16 +302,6 @@ def measured(evaluation: Evaluation) -> dict[str, Any]:
 
 def study_names(storage: BaseStorage) -> list[str]:
     return [study.study_name for study in storage.get_all_studies()]
-
-
-def differences(recorded: Any, asked: Any, path: str = "") -> Iterator[str]:
-    """Where two nested settings differ, as `proxy.epochs is 4, not 3`."""
-    if isinstance(recorded, dict) and isinstance(asked, dict):
-        for key in {*recorded, *asked}:
-            inner = f"{path}.{key}" if path else key
-            yield from differences(recorded.get(key), asked.get(key), inner)
-    elif recorded != asked:
-        yield f"{path} is {json.dumps(recorded)}, not {json.dumps(asked)}"
 
 
 @contextmanager
