@@ -111,7 +111,8 @@ class Study:
         proxy = space.proxy
         images = "all" if proxy.images is None else f"{proxy.images:,}"
         goals = [
-            f"{name} ({'larger' if OBJECTIVES[name].maximise else 'smaller'} is better)"
+            f"{name} ({OBJECTIVES[name].about}; "
+            f"{'larger' if OBJECTIVES[name].maximise else 'smaller'} is better)"
             for name in self.objectives
         ]
         how = {"population": "", "lag": "", "seed": "", "pruner": "pruner "}
@@ -140,6 +141,13 @@ class Study:
                 ends[name] = ends.get(name, 0) + 1
         more = "".join(f", {number} {name}" for name, number in sorted(ends.items()))
         return f"{done} of {max(self.budget, done)} evaluated{more}"
+
+    @property
+    def table_title(self) -> str:
+        if not self.front:
+            return "The best, and the given patterns"
+        some = f", the {SHOWN_FRONT} most accurate of {len(self.front)}"
+        return f"Pareto front{some * (len(self.front) > SHOWN_FRONT)}; the given patterns"
 
     def table(self, best: int = 5) -> tuple[list[str], list[list[str]]]:
         """(header, rows of text): the best trials, or the Pareto front, and the given patterns.
@@ -201,8 +209,10 @@ class Study:
             parts.append(scrolling(plan_svg(plan(best.genome, self.space.skeleton))))
         header, rows = self.table()
         if rows:
+            parts.append(f"<p><b>{self.table_title}</b></p>")
             parts.append(scrolling(table_html(header, rows, "l" + "r" * (len(header) - 2) + "l")))
         if self.finalists:
+            parts.append("<p><b>Finalists: test accuracy over fresh seeds</b></p>")
             parts.append(scrolling(table_html(*self.finalists_table())))
         if self.going_on:
             parts.append(f"<p>Go on: <code>{escape(self.going_on)}</code></p>")

@@ -34,7 +34,7 @@ def search_note(study: Study, pictures: Mapping[int, str]) -> str:
         if best.number in pictures:
             parts.append(f"![The pattern of trial {best.number}]({pictures[best.number]})")
         parts.append(f"`{short(str(best.genome))}`")
-        parts.append("### Pareto front" if study.front else "### Best five, and the given patterns")
+        parts.append(f"### {study.table_title}")
         parts.append(_table(*study.table()))
     if study.finalists:
         parts.append("### Finalists: test accuracy over fresh seeds")
