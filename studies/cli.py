@@ -15,12 +15,13 @@ from baselines import find_baseline
 from nas.drawing import check_picture, draw, save
 from nas.errors import InputError
 from nas.genome import Genome
-from nas.settings import check_keys, read_toml
+from nas.settings import check_keys
 from search_spaces import SPACES
 from studies.cli_baseline import baseline
 from studies.cli_dashboard import dashboard
 from studies.cli_report import report
 from studies.cli_winner import export, train
+from studies.definitions import find_definition, read_definition
 from studies.options import data_dir_option, plugin_option, storage_option
 
 EXIT_INPUT = 2
@@ -33,11 +34,12 @@ def app() -> None:
     """Search for skip-connection patterns: which layers to connect, how, and how strongly."""
 
 
-def _config(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
+def _config(context: click.Context, _: click.Parameter, name: str | None) -> Path | None:
     """Makes the values of a TOML file the defaults of the command's options."""
-    if path is None:
+    if name is None:
         return None
-    given = read_toml(path)
+    path = find_definition(name)
+    given = read_definition(path)
     options = {_key(p): p for p in context.command.params if p.name != "config"}
     check_keys(given, list(options), str(path))
     values = {options[key].name: _checked(path, options[key], v) for key, v in given.items()}
@@ -71,8 +73,12 @@ def _checked(path: Path, option: click.Parameter, value: Any) -> Any:
 
 
 @app.command()
-@click.option("--config", type=click.Path(path_type=Path), is_eager=True, callback=_config,
-              help="TOML file with values for these options (names with underscores).")  # fmt: skip
+@click.option(
+    "--config",
+    is_eager=True,
+    callback=_config,
+    help="A study definition: a TOML file with values for these options (names with underscores), or one that comes with this program: distances, fashion, merges-and-strengths, pareto, quick-digits.",
+)
 @click.option(
     "--space",
     default="digits9",
@@ -176,6 +182,8 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
     nas search
     nas search --space fashion9 --data fashion-mnist --evaluations 60
     nas search --strategy nsga2 --objectives accuracy,macs
+    nas search --strategy tpe --pruner hyperband
+    nas search --config pareto
     nas search --from resnet-56 --space exercise28 --data fashion-mnist
     nas search --space my.toml --storage postgresql://… --workers 8
     """

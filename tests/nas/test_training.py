@@ -220,6 +220,28 @@ def test_unknown_devices(name, digits):
         evaluate(Genome.residual(4), skeleton_for(digits), QUICK, 0, digits, name)
 
 
+def test_latency_grows_with_work(digits):
+    skeleton = Skeleton((1, 8, 8), 10, (Stage(4, 16),))
+    proxy = Proxy(epochs=1, images=64, batch=32)
+    found = evaluate(Genome.plain(4), skeleton, proxy, 0, digits, "cpu", latencies=True)
+    assert 0 < found.latency_1 < found.latency_full < 32 * found.latency_1
+    heavy = Skeleton((1, 8, 8), 10, (Stage(16, 32),))
+    more = evaluate(Genome.plain(16), heavy, proxy, 0, digits, "cpu", latencies=True)
+    assert more.latency_full > 2 * found.latency_full
+    assert evaluate(Genome.plain(4), skeleton, proxy, 0, digits, "cpu").latency_1 is None
+
+
+def test_an_answer_ends_the_training(digits):
+    skeleton, proxy = Skeleton((1, 8, 8), 10, (Stage(2, 8),)), Proxy(epochs=3, images=128)
+    whole = evaluate(Genome.residual(2), skeleton, proxy, 0, digits, "cpu")
+    cut = evaluate(
+        Genome.residual(2), skeleton, proxy, 0, digits, "cpu", on_epoch=lambda e, _: e == 2
+    )
+    assert (cut.status, cut.why) == ("pruned", "after epoch 2 of 3")
+    assert cut.accuracies == whole.accuracies[:2]
+    assert cut.accuracy == whole.accuracies[1]
+
+
 @pytest.mark.gpu
 def test_gpu_results_repeat(digits):
     genome = Genome.parse("add(1) gate(1,2) concat(1@0.5) se(2)")

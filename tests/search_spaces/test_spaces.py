@@ -7,12 +7,15 @@ from itertools import product
 import pytest
 
 from nas import Genome, InputError, SearchSpace, Skeleton, Stage, plan
+from nas.mutations import mutate
 from search_spaces import SPACES, load_space
 
 
-def tiny(merges=("add", "concat"), strengths=(0.5, 1.0), distances=(1, 2), adapter="B"):
+def tiny(
+    merges=("add", "concat"), strengths=(0.5, 1.0), distances=(1, 2), adapter="B", always=False
+):
     skeleton = Skeleton((1, 8, 8), 10, (Stage(2, 8), Stage(1, 4, 2)), adapter=adapter)
-    return SearchSpace(skeleton, distances, merges, strengths)
+    return SearchSpace(skeleton, distances, merges, strengths, always)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +26,9 @@ def tiny(merges=("add", "concat"), strengths=(0.5, 1.0), distances=(1, 2), adapt
         tiny(strengths=(1.0,)),
         tiny(merges=("add", "gate", "se"), strengths=(1.0,), distances=(2, 3)),
         tiny(adapter="A"),  # stage 2 is narrower: no skip crosses into it
+        tiny(always=True),
+        tiny(always=True, strengths=(0.5,)),
+        tiny(always=True, merges=("add",), distances=(2,)),
     ],
 )
 def test_sizes_and_codes_by_brute_force(space):
@@ -76,6 +82,19 @@ def test_genomes_outside_are_refused_with_the_place(notation, message):
     with pytest.raises(InputError) as caught:
         tiny().encode(Genome.parse(notation))
     assert message in str(caught.value)
+
+
+def test_skips_that_are_always_there_stay_there():
+    space, rng = tiny(always=True), random.Random(0)
+    with pytest.raises(InputError, match=r"layer 2 'add\(1\)': .* always has the distances 1, 2"):
+        space.encode(Genome.parse("add(1)*3"))
+    genome = space.sample(rng)
+    seen = set()
+    for _ in range(300):
+        genome = mutate(genome, space, rng)
+        assert [len(layer.skips) for layer in genome.layers] == [1, 2, 2]
+        seen.add(genome.key)
+    assert len(seen) > 20
 
 
 def test_wrong_vectors_are_refused():

@@ -140,6 +140,9 @@ def bad_inputs(tmp_path):
         "config keys": (["--config", tmp_path / "keys.toml"], "did you mean evaluations"),
         "config types": (["--config", tmp_path / "types.toml"], "evaluations"),
         "config syntax": (["--config", tmp_path / "syntax.toml"], "line 1"),
+        "unknown config": (["--config", "pareot"], "did you mean pareto"),
+        "unknown pruner": (["--pruner", "medain"], "did you mean median"),
+        "pruner": (["--strategy", "nsga2", "--pruner", "median"], "it judges by accuracy alone"),
         "no config": (["--config", tmp_path / "none.toml"], "none.toml"),
         "space keys": (["--space", tmp_path / "space.toml"], "did you mean epochs"),
         "no space file": (["--space", tmp_path / "none.toml"], "none.toml"),
@@ -243,6 +246,31 @@ def test_a_whole_search_prints_table_picture_and_next_commands(
     assert code == 0
     assert out.startswith("Best of 7 by the proxy")
     assert len(out.splitlines()) == 2
+
+
+@pytest.mark.parametrize("path", sorted(Path(cli.__file__).parent.glob("*.toml")))
+def test_study_definitions_can_be_searched(path, capsys, tmp_path, monkeypatch, request):
+    if "fashion" in path.stem:
+        request.getfixturevalue("fashion_mnist")
+    monkeypatch.chdir(tmp_path)
+    code, out, err = nas(
+        capsys, "search", "--config", path.stem, "--evaluations", "4", "--finalists", "0",
+        "--device", "cpu", "--workers", "2", "--quiet", "--picture", "",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert "Best of 4" in out
+
+
+def test_a_definition_finds_its_space_beside_itself(capsys, tmp_path, small_toml, monkeypatch):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (small_toml.parent / "study.toml").write_text('space = "small.toml"\nevaluations = 3\n')
+    monkeypatch.chdir(folder)
+    code, out, _ = nas(
+        capsys, "search", "--config", "../study.toml", "--finalists", "0", "--device", "cpu", "-q"
+    )
+    assert code == 0
+    assert "No candidate of the space" in out  # the three hand-made patterns only
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path, small_toml):

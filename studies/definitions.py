@@ -1,0 +1,47 @@
+"""Study definitions: TOML files with options of `nas search`; some come with this package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nas.errors import unknown
+from nas.settings import read_toml
+
+HERE = Path(__file__).parent
+PATHS = ("space", "data", "plugin")
+"""Options that may name a file, which is looked for beside the definition first."""
+
+
+def find_definition(name: str) -> Path:
+    """The file of a path, or of a name that comes with this package.
+
+    Raises:
+        InputError: neither.
+    """
+    path = Path(name)
+    if path.suffix == ".toml":
+        return path
+    names = sorted(found.stem for found in HERE.glob("*.toml"))
+    if name not in names:
+        raise unknown("study definition", name, names, place="--config (or a .toml file)")
+    return HERE / f"{name}.toml"
+
+
+def read_definition(path: Path) -> dict[str, Any]:
+    """The options that a definition gives.
+
+    Raises:
+        InputError: not readable, or not TOML.
+    """
+    given = read_toml(path)
+    return {key: _beside(path, value) if key in PATHS else value for key, value in given.items()}
+
+
+def _beside(path: Path, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_beside(path, one) for one in value]
+    if not isinstance(value, str):
+        return value
+    found = path.parent / value
+    return str(found) if found.exists() else value
