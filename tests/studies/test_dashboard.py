@@ -21,28 +21,13 @@ import pytest
 
 from nas import Genome
 from studies.dashboard import Dashboard, Painter, Pictures
-from studies.run import Request, run_search
 from studies.storages import existing_storage, picture_folder
-from tests.conftest import write_small_space
 from tests.studies.test_cli import nas
 
 SVG = "{http://www.w3.org/2000/svg}"
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
-
-
-@pytest.fixture(scope="session")
-def searched(tmp_path_factory):
-    """A small search of twelve trials with finalists: the database's path."""
-    folder = tmp_path_factory.mktemp("dashboard")
-    run_search(
-        Request(
-            space=str(write_small_space(folder)), storage=f"sqlite:///{folder}/nas.db",
-            evaluations=12, finalists=1, finalist_seeds=2, population=6, device="cpu", workers=1,
-        )
-    )  # fmt: skip
-    return folder / "nas.db"
 
 
 @pytest.fixture
@@ -325,11 +310,15 @@ def test_ctrl_c_ends_it(url):
         get(address)
 
 
-def test_all_addresses_are_a_warning(url):
+def test_all_addresses_are_a_warning_and_no_studies_are_no_error(tmp_path):
+    url = f"sqlite:///{tmp_path}/a.db"
+    optuna.storages.get_storage(url)
     process, printed = started("--storage", url, "--host", "0.0.0.0")
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
-    assert "http://0.0.0.0:" in printed
+    assert process.returncode == 0
+    assert "All studies: http://0.0.0.0:" in printed
+    assert "There are no studies of nas search yet" in printed
     assert "there is no password" in err
     assert err.count("\n") == 1
 
@@ -371,14 +360,6 @@ def test_bad_input_is_one_line_and_exit_code_2(capsys, tmp_path, url, monkeypatc
     assert not Path("nsa.db").exists()
     assert not Path("nsa.log").exists()
     assert Path("empty.db").stat().st_size == 0
-
-
-def test_a_storage_without_searches_is_shown(tmp_path):
-    optuna.storages.get_storage(f"sqlite:///{tmp_path}/a.db")
-    process, printed = started("--storage", f"sqlite:///{tmp_path}/a.db")
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
-    assert "There are no studies of nas search yet" in printed
 
 
 def test_running_trials_and_their_curves_are_live(tmp_path, small_toml):
