@@ -294,7 +294,7 @@ def long_proxy(pattern: Pattern, request: Request, device: str) -> Proxy:
         "batch": request.batch,
         "learning_rate": request.learning_rate,
         "augment": request.augment,
-        "precision": request.precision,
+        "precision": request.precision or "auto",  # a study's is that of its device
     }
     calibration = max(CALIBRATION_IMAGES, base.calibration_images)
     proxy = replace(
