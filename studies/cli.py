@@ -18,6 +18,7 @@ from nas.genome import Genome
 from nas.settings import check_keys
 from search_spaces import SPACES
 from studies.cli_baseline import baseline
+from studies.cli_compare import compare
 from studies.cli_dashboard import dashboard
 from studies.cli_report import report
 from studies.cli_winner import export, train
@@ -279,6 +280,7 @@ def spaces(name: str | None, plugins: tuple[Path, ...]) -> None:
 
 
 app.add_command(baseline)
+app.add_command(compare)
 app.add_command(dashboard)
 app.add_command(report)
 app.add_command(train)

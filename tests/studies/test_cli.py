@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from studies import cli
+from studies.run import prepare_settings
 
 GENOME = "- add(1) add(1,2@0.5) se(3) gate(1)*2 concat(1,2) scale(1) -"
 
@@ -249,16 +250,23 @@ def test_a_whole_search_prints_table_picture_and_next_commands(
 
 
 @pytest.mark.parametrize("path", sorted(Path(cli.__file__).parent.glob("*.toml")))
-def test_study_definitions_can_be_searched(path, capsys, tmp_path, monkeypatch, request):
+def test_study_definitions_are_what_a_search_takes(path, capsys, monkeypatch, request):
     if "fashion" in path.stem:
         request.getfixturevalue("fashion_mnist")
-    monkeypatch.chdir(tmp_path)
-    code, out, err = nas(
-        capsys, "search", "--config", path.stem, "--evaluations", "4", "--finalists", "0",
-        "--device", "cpu", "--workers", "2", "--quiet", "--picture", "",
-    )  # fmt: skip
-    assert (code, err) == (0, "")
-    assert "Best of 4" in out
+    asked = []
+    monkeypatch.setattr("studies.run.run_search", lambda request, view: asked.append(request))
+    assert nas(capsys, "search", "--config", path.stem, "--device", "cpu")[0] == 0
+    settings, _ = prepare_settings(asked[0])
+    assert asked[0].evaluations >= 100
+    if path.stem == "distances":
+        assert {gene.distance for gene in settings.space.genes} == {1, 2, 3, 4}
+        assert {choice for gene in settings.space.genes for choice in gene.choices} == {0.0, 1.0}
+    if path.stem == "merges-and-strengths":
+        assert {gene.choices for gene in settings.space.genes} == {
+            settings.space.merges, settings.space.strengths
+        }  # fmt: skip
+    if path.stem == "pareto":
+        assert settings.objectives == ("accuracy", "macs")
 
 
 def test_a_definition_finds_its_space_beside_itself(capsys, tmp_path, small_toml, monkeypatch):
