@@ -34,8 +34,10 @@ def search_note(study: Study, pictures: Mapping[int, str]) -> str:
         if best.number in pictures:
             parts.append(f"![The pattern of trial {best.number}]({pictures[best.number]})")
         parts.append(f"`{short(str(best.genome))}`")
+    header, rows = study.table()
+    if rows:
         parts.append(f"### {study.table_title}")
-        parts.append(_table(*study.table()))
+        parts.append(_table(header, rows))
     if study.finalists:
         parts.append("### Finalists: test accuracy over fresh seeds")
         parts.append(_table(*study.finalists_table()))

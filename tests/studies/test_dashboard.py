@@ -25,6 +25,7 @@ from studies.storages import existing_storage, picture_folder
 from tests.studies.test_cli import nas
 
 SVG = "{http://www.w3.org/2000/svg}"
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever http_proxy says
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
@@ -74,7 +75,7 @@ def get(address, method="GET", body=None):
         request.data = json.dumps(body).encode()
         request.add_header("Content-Type", "application/json")
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with DIRECT.open(request, timeout=30) as answer:
             return answer.status, answer.read(), answer.headers
     except urllib.error.HTTPError as error:
         return error.code, error.read(), error.headers
@@ -412,7 +413,7 @@ def test_in_a_browser(url, tmp_path):
     def dom(address):
         """The page after its scripts have run."""
         options = [
-            "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
+            "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync", "--no-proxy-server",
             "--disable-background-networking", "--disable-component-update",
             f"--user-data-dir={tmp_path}/profile", "--virtual-time-budget=6000", "--dump-dom",
         ]  # fmt: skip

@@ -13,6 +13,7 @@ from nbclient import NotebookClient
 import studies
 from nas import Genome, InputError
 from studies.course import course_svg
+from studies.note import search_note
 from studies.run import Request, run_search
 from tests.conftest import write_small_space
 
@@ -115,6 +116,29 @@ def test_a_studys_html_is_escaped_and_well_formed(storage):
     shown = {int(row[0].split()[0]) for row in study.table()[1]}
     given = {t.number for t in study.trials if t.attrs["role"]}
     assert given <= shown <= front | given
+
+
+def test_a_study_without_results_says_so(searched, name, tmp_path):
+    shutil.copy(searched, tmp_path / "nas.db")
+    storage = f"sqlite:///{tmp_path}/nas.db"
+    made = optuna.load_study(study_name=name, storage=storage)
+    empty = optuna.create_study(study_name="empty", direction="maximize", storage=storage)
+    empty.set_user_attr("nas:settings", made.user_attrs["nas:settings"])
+    study = studies.open_study("empty", storage)
+    assert repr(study) == "<Study empty: 0 of 100 evaluated>"
+    assert study.best is None
+    assert study.frame.empty
+    assert "<svg" not in study._repr_html_()
+    failed = made.trials[4]
+    failed.state, failed.values = optuna.trial.TrialState.FAIL, None
+    failed.user_attrs["status"] = "failed"
+    empty.add_trial(failed)
+    study = studies.open_study("empty", storage)
+    assert repr(study) == "<Study empty: 1 of 100 evaluated, 1 failed>"
+    assert "<table" not in study._repr_html_()
+    note = search_note(study, {})
+    assert "1 failed" in note
+    assert "| trial |" not in note
 
 
 def test_the_course_is_best_so_far():
