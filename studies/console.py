@@ -14,6 +14,7 @@ from rich.text import Text
 
 from baselines import BASELINES
 from nas.drawing import draw, save
+from studies.options import STORAGE
 from studies.run import Request, Result, View
 from studies.search import Event
 from studies.settings import SearchSettings
@@ -28,7 +29,7 @@ class ConsoleView(View):
         self.console, self.request, self.quiet, self.picture = console, request, quiet, picture
         self.progress: Progress | None = None
         self.best = "-"
-        self.fresh = 0
+        self.fresh = self.pruned = 0
         self.clock = time.monotonic()
 
     def started(self, settings: SearchSettings, store: Store, done: int, workers: int) -> None:
@@ -72,13 +73,16 @@ class ConsoleView(View):
         left = max(0, self.total - self.done) / max(rate, 1e-9) * 60
         if event.best:
             self.best = f"{percent(event.evaluation.accuracy)} (trial {event.number})"
-        note = f"best {self.best} · {rate:.0f}/min · {left:.0f} s left"
+        self.pruned += event.evaluation.status == "pruned"
+        pruned = f"{self.pruned} pruned · " if self.pruned else ""
+        note = f"best {self.best} · {pruned}{rate:.0f}/min · {left:.0f} s left"
         if self.progress:
             self.progress.update(self.task, completed=self.done, note=note)
         elif not self.quiet and (self.done % max(1, self.total // 10) == 0):
             self.console.print(f"{self.done}/{self.total} {note}", soft_wrap=True)
-        if event.evaluation.status == "failed" or (event.evaluation.why and not self.quiet):
-            line = f"trial {event.number} {event.evaluation.status}: {event.evaluation.why}"
+        status = event.evaluation.status
+        if status == "failed" or (status not in ("ok", "pruned") and not self.quiet):
+            line = f"trial {event.number} {status}: {event.evaluation.why}"
             self.console.print(Text(line, "yellow"), soft_wrap=True)
 
     def finals(self, done: int, total: int) -> None:
@@ -145,8 +149,18 @@ class ConsoleView(View):
             self.console.print(f"Picture: {path}", soft_wrap=True)
         arguments = sys.argv[1:]
         more = 2 * max(self.request.evaluations, len(result.trials))
+        storage = ["--storage", result.storage] if result.storage != STORAGE else []
+        plugins = [part for path in self.request.plugins for part in ("--plugin", str(path))]
         commands = {
-            "the dashboard": ["optuna-dashboard", result.storage],
+            "all studies, live": ["nas", "dashboard", *storage],
+            "this study on a page": ["nas", "report", result.study, *storage, *plugins],
+            "train the best to the end": [
+                "nas",
+                "train",
+                f"best:{result.study}",
+                *storage,
+                *plugins,
+            ],
             "the pattern's table": ["nas", "show", str(genome), *self._skeleton()],
             "go on": ["nas", *_without(arguments, "--evaluations"), "--evaluations", str(more)],
         }

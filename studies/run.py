@@ -25,6 +25,7 @@ from studies.finalists import (
     run_finalists,
 )
 from studies.objectives import check_objectives
+from studies.options import STORAGE
 from studies.pruners import PRUNERS
 from studies.samplers import MULTI_OBJECTIVE, PARETO, strategy_names
 from studies.search import Event, Outcome, Search, best_trials, given_patterns
@@ -63,7 +64,7 @@ class Request:
     device: str = "auto"
     fast: bool = False
     study: str | None = None
-    storage: str = "sqlite:///nas.db"
+    storage: str = STORAGE
     lag: int = 8
     finalists: int = 3
     finalist_seeds: int = 8

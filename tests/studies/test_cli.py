@@ -237,7 +237,9 @@ def test_a_whole_search_prints_table_picture_and_next_commands(
     assert "Finalists: test accuracy over 2 fresh seeds" in out
     for row in ("residual", "plain", "dense", "trial"):
         assert row in out
-    assert "optuna-dashboard sqlite:///nas.db" in out
+    assert "nas dashboard  #" in out
+    assert "nas report small-digits-regularized-seed0-" in out
+    assert "nas train best:small-digits-regularized-seed0-" in out
     assert "--evaluations 14" in out
     pictures = list(tmp_path.glob("small-digits-regularized-seed0-*.png"))
     assert len(pictures) == 1
