@@ -13,8 +13,9 @@ from rich.text import Text
 
 from nas.errors import InputError
 from studies.options import data_dir_option, plugin_option, storage_option
+from studies.pattern import find_pattern
 from studies.tables import percent
-from studies.winner import EPOCHS, Request, find_pattern, load_plugins
+from studies.winner import EPOCHS, Request, load_plugins
 
 if TYPE_CHECKING:
     from nas.saved import Classifier

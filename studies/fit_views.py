@@ -18,8 +18,8 @@ from nas.fit import Fitted, Watch
 from nas.fit_settings import FitSettings, chosen
 from nas.plan import plan
 from nas.training import Curves, learning_rate
+from studies.pattern import Pattern
 from studies.tables import count, percent
-from studies.winner import Pattern
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
