@@ -82,8 +82,8 @@ class Canvas:
         for index, tip in enumerate(self.tips):
             group = f'<g id="tip{index}">'
             text = text.replace(group, f"<g><title>{escape(tip)}</title>")
-        used = set(re.findall(r'(?:url\(#|href="#)([\w-]+)', text))
-        text = re.sub(r' id="([\w-]+)"', lambda m: m[0] if m[1] in used else "", text)
+        used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', text))
+        text = re.sub(r' id="([^"]+)"', lambda m: m[0] if m[1] in used else "", text)
         for name in sorted(used):
             text = re.sub(rf'(id="|url\(#|href="#){name}\b', rf"\g<1>{self.name}-{name}", text)
         return text
