@@ -8,7 +8,7 @@ one candidate at a time.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
@@ -98,6 +98,8 @@ class Proposal:
     """Numbers of the trials it was made from."""
     memory: Mapping[str, Any] = field(default_factory=dict)
     """What the strategy wants to find in the history, as JSON values."""
+    duplicates: int = 0
+    """Candidates drawn before this one that the history has already; they are not trained again."""
 
 
 @dataclass(frozen=True)
@@ -181,16 +183,17 @@ def propose(
     breed = STRATEGIES[strategy]
     parents = [Individual(r, setting.weights) for r in history if r.parent and r.values is not None]
     inside = sum(record.inside for record in history)
+    duplicates = 0
     if breed and parents and inside >= setting.population:
         for _ in range(DRAWS):
             proposal = breed(parents, setting, rng)
-            if proposal.genome.key not in seen and setting.limits.admit(
-                proposal.genome, setting.space
-            ):
-                return proposal
+            known = proposal.genome.key in seen
+            duplicates += known
+            if not known and setting.limits.admit(proposal.genome, setting.space):
+                return replace(proposal, duplicates=duplicates)
     if breed and inside < setting.population:
         return Proposal(newcomer(setting, seen, rng))
-    return Proposal(fresh(setting, seen, rng))
+    return Proposal(fresh(setting, seen, rng), duplicates=duplicates)
 
 
 def newcomer(setting: Setting, seen: set[str], rng: Random) -> Genome:

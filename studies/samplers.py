@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from random import Random
 
 import optuna
@@ -85,13 +86,17 @@ def sample(
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = SAMPLERS[strategy](seed_of(seed, k), setting)
         sampler.before_trial(view.study, view.trial(trial_id))
-        genome = given or _new(strategy, sampler, view, trial_id, setting, history, k, seed)
+        proposal = (
+            Proposal(given)
+            if given
+            else _new(strategy, sampler, view, trial_id, setting, history, k, seed)
+        )
         memory = {}
-        if isinstance(sampler, BaseGASampler) and genome in setting.space:
+        if isinstance(sampler, BaseGASampler) and proposal.genome in setting.space:
             sampler.get_trial_generation(view.study, view.trial(trial_id))
             attrs = view.trial(trial_id).system_attrs
             memory = {key: value for key, value in attrs.items() if key.endswith(":generation")}
-    return Proposal(genome, memory=memory)
+    return replace(proposal, memory=memory)
 
 
 def _new(
@@ -103,25 +108,24 @@ def _new(
     history: Sequence[Record],
     k: int,
     seed: int,
-) -> Genome:
+) -> Proposal:
     space, limits, rng = setting.space, setting.limits, Random(f"{seed}/{k}")
     seen = {record.genome.key for record in history}
     inside = sum(record.inside for record in history)
     if (inside < setting.population and strategy != "random-optuna") or not space.genes:
-        return newcomer(setting, seen, rng)
-
-    def is_new(genome: Genome) -> bool:
-        return genome.key not in seen and limits.admit(genome, space)
-
-    for _ in range(DRAWS):
-        genome = limits.repair(_draw(sampler, view, trial_id, space), space, rng)
-        if is_new(genome):
-            return genome
-    for times in range(MUTATIONS):
-        mutant = limits.repair(mutate(genome, space, rng, 1 + times // 20), space, rng)
-        if is_new(mutant):
-            return mutant
-    return fresh(setting, seen, rng)
+        return Proposal(newcomer(setting, seen, rng))
+    duplicates = 0
+    for draw in range(DRAWS + MUTATIONS):
+        if draw < DRAWS:
+            drawn = genome = _draw(sampler, view, trial_id, space)
+        else:
+            genome = mutate(drawn, space, rng, 1 + (draw - DRAWS) // 20)
+        genome = limits.repair(genome, space, rng)
+        known = genome.key in seen
+        duplicates += known
+        if not known and limits.admit(genome, space):
+            return Proposal(genome, duplicates=duplicates)
+    return Proposal(fresh(setting, seen, rng), duplicates=duplicates)
 
 
 def _draw(sampler: BaseSampler, view: View, trial_id: int, space: SearchSpace) -> Genome:

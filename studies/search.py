@@ -154,6 +154,7 @@ class Search:
         planned = plan(proposal.genome, self.settings.space.skeleton)
         attrs = {
             "parents": list(proposal.parents),
+            "duplicates": proposal.duplicates,
             "strategy": self.settings.strategy,
             "params": planned.params,
             "macs": planned.macs,

@@ -261,6 +261,7 @@ def test_limits_and_an_exhausted_space_end_the_search(small_toml, tmp_path):
     assert result.outcome.reason == "exhausted"
     # every genome of the space, and the dense pattern, which lies outside it
     assert len(result.trials) == result.settings.space.distinct + 1 == 82
+    assert sum(t.attrs["duplicates"] for t in result.trials) > 10
     again = run_search(request(small_toml, storage, evaluations=200))
     assert len(again.trials) == 82
 
