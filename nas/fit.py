@@ -38,15 +38,14 @@ NO_MEMORY = "the training does not fit into memory; a smaller --batch needs less
 class Watch:
     """Who watches a long training; every method may be overridden."""
 
-    def started(self, settings: FitSettings, folder: Path, curves: Curves, steps: int) -> None: ...
+    def started(self, settings: FitSettings, folder: Path, curves: Curves, steps: int) -> None:
+        """`curves` has the epochs that were trained before, `steps` is the number in an epoch."""
 
-    """`curves` has the epochs that were trained before, `steps` is the number in an epoch."""
+    def step(self, done: int) -> None:
+        """After `done` steps, those of all epochs together."""
 
-    def step(self, done: int) -> None: ...
-
-    """After `done` steps of all epochs."""
-
-    def epoch(self, curves: Curves) -> None: ...
+    def epoch(self, curves: Curves) -> None:
+        """After an epoch and its checkpoint."""
 
 
 @dataclass(frozen=True)

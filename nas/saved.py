@@ -191,7 +191,10 @@ def find_weights(path: Path) -> Path:
             raise InputError(f"{path}: its training has not ended; the same nas train goes on")
         found = [p for p in path.glob("*.safetensors") if not p.name.startswith(".")]
         if len(found) != 1:
-            raise InputError(f"{path}: {len(found)} .safetensors files in this folder; name one")
+            several = f"{len(found)} .safetensors files; name one"
+            raise InputError(
+                f"{path}: {several if found else 'no .safetensors file in this folder'}"
+            )
         return found[0]
     if not path.exists():
         raise InputError(f"{path}: there is no such file; nas train writes {WEIGHTS}")

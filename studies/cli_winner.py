@@ -96,7 +96,7 @@ def train(quiet: bool, as_json: bool, tensorboard: bool, **options: Any) -> None
     if as_json:
         views.end_line(fitted)
     else:
-        views.show_end(console, fitted, quiet)
+        views.show_end(console, fitted, quiet, request.plugins)
     if fitted.curves.diverged:
         sys.exit(EXIT_FAILED)
 
@@ -166,7 +166,7 @@ def _described(classifier: Classifier) -> list[str]:
     training, skeleton = classifier.card.training, classifier.skeleton
     scored = "initial weights, not trained"
     if training:
-        scored = f"{training['epochs']} epochs, test accuracy {percent(training['test_accuracy'])}"
+        scored = f"test accuracy {percent(training['test_accuracy'])}"
     return [
         f"{classifier.genome} ({scored})",
         f"Pictures: float32 (N, {', '.join(map(str, skeleton.input_shape))}) from 0 to 255; "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -151,20 +152,22 @@ def described(pattern: Pattern, settings: FitSettings) -> list[str]:
     planned = plan(settings.genome, settings.skeleton)
     shape = "×".join(map(str, settings.skeleton.input_shape))
     images = proxy.images or len(data.train)
-    threads = f", {settings.threads} thread{'s' * (settings.threads > 1)}"
+    threads = f", {plural(settings.threads, 'thread')}"
     where = settings.device["type"] + (threads if settings.device["type"] == "cpu" else "")
     changed = (f.name for f in fields(proxy) if getattr(base, f.name) != getattr(proxy, f.name))
     other = [name.replace("_", " ") for name in changed if name != "precision"]
     patience = "no early stop"
     if settings.patience:
-        patience = f"stop after {settings.patience} epochs without a better validation accuracy"
+        patience = (
+            f"stop after {plural(settings.patience, 'epoch')} without a better validation accuracy"
+        )
     return [
         f"Training {pattern.name}. {pattern.note}".rstrip(),
         f"  {settings.genome}",
         f"{count(planned.params)} parameters, {count(planned.macs)} MACs, pictures {shape}; "
         f"{data.name}: {images} images to train, {len(data.validation)} to validate, "
         f"{len(data.test)} to test.",
-        f"{proxy.epochs} epochs, batch {proxy.batch}, learning rate {proxy.learning_rate:g}, "
+        f"{plural(proxy.epochs, 'epoch')}, batch {proxy.batch}, learning rate {proxy.learning_rate:g}, "
         f"augment {proxy.augment}, {proxy.precision}, seed {settings.seed}, {where}; {patience}.",
         f"Other settings as {pattern.basis}; not as there: {', '.join(other) or 'nothing'}.",
     ]
@@ -180,7 +183,7 @@ def _scores(curves: Curves) -> str:
     )
 
 
-def show_end(console: Console, fitted: Fitted, quiet: bool) -> None:
+def show_end(console: Console, fitted: Fitted, quiet: bool, plugins: Sequence[Path]) -> None:
     """How a training ended, and what can be done next."""
     epochs, folder = len(fitted.curves.losses), fitted.folder
     if fitted.curves.diverged:
@@ -195,7 +198,7 @@ def show_end(console: Console, fitted: Fitted, quiet: bool) -> None:
         console.print("This training has ended before; nothing was trained or scored again.")
     early = " (stopped early)" if fitted.curves.stopped else ""
     console.print(
-        f"{epochs} epochs{early} in {fitted.seconds:.0f} s. Kept: epoch {fitted.chosen}, "
+        f"{plural(epochs, 'epoch')}{early} in {fitted.seconds:.0f} s. Kept: epoch {fitted.chosen}, "
         f"validation accuracy {percent(fitted.validation)}.",
         soft_wrap=True, highlight=False,
     )  # fmt: skip
@@ -207,8 +210,13 @@ def show_end(console: Console, fitted: Fitted, quiet: bool) -> None:
     console.print(f"Weights: {fitted.weights}", soft_wrap=True, highlight=False)
     if not quiet:
         console.print(f"Curves: {folder / 'curves.png'}", soft_wrap=True, highlight=False)
-        command = shlex.join(["nas", "export", str(folder)])
+        options = [part for path in plugins for part in ("--plugin", str(path))]
+        command = shlex.join(["nas", "export", str(folder), *options])
         console.print(f"Next:\n  {command}", soft_wrap=True, highlight=False)
+
+
+def plural(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def end_line(fitted: Fitted) -> None:

@@ -117,6 +117,16 @@ def test_without_momentum_and_calibration(settings, tmp_path):
     assert torch.get_num_threads() == threads
 
 
+@pytest.mark.gpu
+def test_on_a_gpu(settings, tmp_path):
+    kind = device_kind(torch.device("cuda"))
+    other = replace(settings, proxy=replace(settings.proxy, precision="bf16"), device=kind)
+    whole = fit(other, tmp_path / "a", "cuda")
+    with pytest.raises(CrashError):
+        fit(other, tmp_path / "b", "cuda", Stopping(epochs=2))
+    assert files(fit(other, tmp_path / "b", "cuda")) == files(whole)
+
+
 def test_a_training_that_ended_is_not_repeated(undisturbed, settings, monkeypatch):
     before = files(undisturbed)
     for name in ("train", "accuracy", "prepare"):

@@ -274,7 +274,7 @@ SMALL = ["--epochs", "1", "--device", "cpu"]
         (["export", "best:small"], "nas train best:small makes them"),
         (["export", "nowhere"], "no such folder or file, nor the notation"),
         (["export", "nas.db"], "not a readable safetensors file"),
-        (["export", "."], "0 .safetensors files in this folder"),
+        (["export", "."], "no .safetensors file in this folder"),
         (["export", "-*9", "--space", "digits9", "--format", "onyx"], "did you mean onnx"),
     ],
 )
