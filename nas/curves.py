@@ -51,9 +51,15 @@ def curves_figure(curves: Curves, chosen: int, test: float | None) -> Figure:
         right.set_title(
             f"kept: epoch {chosen}, {percents[chosen - 1]:.2f} %{scored}", fontsize="medium"
         )
+    epochs = max(1, len(curves.losses))
+    if curves.diverged:
+        left.set_title(f"diverged in epoch {epochs}", fontsize="medium")
+    if not percents:
+        right.set_ylim(0, 100)
     for axes in (left, right):
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlim(0.5, epochs + 0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     return figure
