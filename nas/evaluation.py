@@ -81,7 +81,6 @@ def evaluate(
         InputError: the arguments do not fit together.
     """
     from nas.device import find_device, one_thread, reproducible
-    from nas.latency import latency
     from nas.network import compile_network
     from nas.training import Curves, train
 
@@ -98,6 +97,8 @@ def evaluate(
         network = network.to(where).to(memory_format=torch.channels_last)
         curves = train(network, data, proxy, seed, where, part, part != "test", on_epoch)
         if latencies:
+            from nas.latency import latency
+
             single = latency(network, skeleton.input_shape, 1, proxy, where)
             full = latency(network, skeleton.input_shape, proxy.batch, proxy, where)
     if problem:

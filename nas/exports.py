@@ -41,7 +41,7 @@ class Format:
     suffix: str
     write: Callable[[Classifier, Path], object]
     packages: tuple[str, ...] = ()
-    """What has to be installed beyond skipnas, as its extra of the format's name brings it."""
+    """What has to be installed besides; the extra of the format's name brings it."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ def available(name: str) -> bool:
 def check_available(name: str) -> None:
     """Raises InputError where it is not."""
     if not available(name):
-        raise InputError(f'--format {name}: pip install "skipnas[{name}]"')
+        needed = " ".join(FORMATS[name].packages)
+        raise InputError(f"--format {name}: pip install {needed}")
 
 
 def export(

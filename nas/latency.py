@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from torch import nn
-from torch.utils.benchmark import Timer
 
 from nas.parts import Shape
 from nas.proxy import Proxy
@@ -27,6 +28,10 @@ def latency(
         batch: images in a pass.
         seconds: time spent measuring, at least.
     """
+    # Where there is a CUDA toolkit but no GPU, the import below says so, once a process.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    from torch.utils.benchmark import Timer
+
     network.eval()
     images = torch.zeros(batch, *shape, device=device).to(memory_format=torch.channels_last)
     with autocast(proxy, device):

@@ -211,7 +211,8 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
         sys.exit(EXIT_INTERRUPTED)
 
 
-@app.command(context_settings={"ignore_unknown_options": True})  # a notation may begin with -
+# A notation may begin with -, and its letters are no short options.
+@app.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
 @click.argument("notation")
 @click.option(
     "--space", help="The space whose skeleton it is shown on. [default: one stage of basic blocks]"

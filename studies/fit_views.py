@@ -143,7 +143,7 @@ def check_board() -> None:
     try:
         import torch.utils.tensorboard  # noqa: F401
     except ImportError:
-        raise InputError('--tensorboard: pip install "skipnas[tensorboard]"') from None
+        raise InputError("--tensorboard: pip install tensorboard") from None
 
 
 def described(pattern: Pattern, settings: FitSettings) -> list[str]:

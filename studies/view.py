@@ -32,7 +32,9 @@ class View:
 
     def __init__(self, weights: Sequence[float]) -> None:
         self.storage = InMemoryStorage()
-        directions = [StudyDirection.MAXIMIZE if w > 0 else StudyDirection.MINIMIZE for w in weights]
+        directions = [
+            StudyDirection.MAXIMIZE if w > 0 else StudyDirection.MINIMIZE for w in weights
+        ]
         verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # it announces new studies
         self.study_id = self.storage.create_new_study(directions, "view")

@@ -48,13 +48,17 @@ def test_the_example_merge_is_a_plugin(tmp_path):
     subprocess.run([sys.executable, "-c", code, path], check=True)
 
 
-def test_options_in_the_tour_exist():
-    search = cli.app.commands["search"]
-    known = {option for parameter in search.params for option in parameter.opts}
-    for line in "\n".join(blocks("bash")).splitlines():
-        if line.startswith("nas search"):
-            used = set(re.findall(r"--[a-z-]+", line.split("#")[0].split("|")[0]))
-            assert used <= known, line
+def test_commands_and_options_exist():
+    lines = re.findall(r"^ *nas [^\n]*", "\n".join(blocks("bash")), re.MULTILINE)
+    assert {line.split()[1] for line in lines} >= {"search", "dashboard", "report", "train", "export"}
+    for line in lines:
+        words = line.split("#")[0].split("|")[0].split()[1:]
+        command = cli.app
+        while words and words[0] in getattr(command, "commands", {}):
+            command = command.commands[words.pop(0)]
+        known = {option for parameter in command.params for option in parameter.opts}
+        used = set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", " ".join(words)))
+        assert used <= known, line
 
 
 def test_pictures_exist():

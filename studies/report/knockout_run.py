@@ -28,7 +28,7 @@ from studies.report.knockout import (
 from studies.report.lesions import LesionJob, knockout_job, remove_skip, skips_of
 from studies.report.trials import best_first, candidates, searched
 from studies.settings import recorded_space
-from studies.store import Store, Trial, differences
+from studies.store import Store, Trial
 
 
 @dataclass(frozen=True)
