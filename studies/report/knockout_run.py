@@ -14,6 +14,7 @@ from nas.evaluation import Evaluation, failed
 from nas.jobs import EvaluationBench, EvaluationJob
 from nas.plan import plan
 from nas.plugins import installed_plugins, load_plugin
+from nas.settings import differences
 from nas.space import SearchSpace
 from nas.training import TRAINER_VERSION
 from nas.workers import Finished, Job, Workers, default_count, default_devices
