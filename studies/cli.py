@@ -298,6 +298,10 @@ def main() -> None:
         print(f"error: {error.format_message()}", file=sys.stderr)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(EXIT_INTERRUPTED)
+    except RuntimeError as error:
+        if not isinstance(error.__cause__, KeyboardInterrupt):  # Ctrl-C in the midst of an import
+            raise
+        sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         sys.exit(0)
     sys.exit(EXIT_INPUT)

@@ -1,7 +1,7 @@
 """Checks the GPU path and times it, in one call on a machine with a CUDA device.
 
 1. the tests marked gpu;
-2. the same evaluations in two processes give the same results, in fp32 and bf16;
+2. the same evaluations in two processes give the same results, in fp32 and bf16, with latencies;
 3. candidates a minute for 1, 2, 4 and 8 workers on one GPU, and beside the usual way.
 
     python tests/benchmarks/gpu_check.py [--space fashion9] [--data fashion-mnist]
@@ -34,10 +34,12 @@ def repeats(settings, genomes, precision):
         found = {r.number: r.result for r in workers.run(jobs) if isinstance(r, Finished)}
     equal = 0
     for number, genome in enumerate(genomes):
-        here, there = evaluate(genome, skeleton, proxy, 0, data, "cuda:0"), found[number]
+        here = evaluate(genome, skeleton, proxy, 0, data, "cuda:0", latencies=True)
+        there = found[number]
         equal += (here.losses, here.accuracies) == (there.losses, there.accuracies)
         print(f"  {precision} {here.status:5} {here.accuracy:.4f} {here.seconds:6.2f} s "
-              f"{here.peak_bytes / 2**20:7.1f} MiB  {genome}")  # fmt: skip
+              f"{here.peak_bytes / 2**20:7.1f} MiB  latency {1e3 * here.latency_1:.3f} ms for one, "
+              f"{1e3 * here.latency_full:.3f} ms for {proxy.batch}  {genome}")  # fmt: skip
     print(f"{precision}: {equal} of {len(genomes)} evaluations repeat exactly in another process")
     return equal == len(genomes)
 
