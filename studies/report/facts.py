@@ -98,7 +98,7 @@ class Cost:
     trials: int
     statuses: dict[str, int]
     candidates: int
-    """Without the given patterns."""
+    """Finished, without the given patterns."""
     outside: int
     """Candidates outside the space."""
     seconds: float
@@ -175,7 +175,7 @@ def collect(store: Store, url: str) -> Facts:
         front=front(trials, space, settings["objectives"]),
         habits=habits(trials, space),
         importance=importance(trials, space),
-        lineage=lineage(winner, trials),
+        lineage=lineage(winner, trials, settings["strategy"]),
         knockout=knockout,
         cost=_cost(store, trials, space, knockout),
         trials=tuple(map(_row, trials)),
@@ -259,14 +259,14 @@ def _cost(
     finals = finalists_name(store.name)
     recorded = finals in study_names(store.storage)
     finalists = Store.load(store.storage, finals).trials() if recorded else []
-    proposed = [t for t in trials if not role_of(t)]
+    proposed = [t for t in trials if t.state.is_finished() and not role_of(t)]
     return Cost(
         trials=len(trials),
         statuses=dict(Counter(map(status_of, trials))),
         candidates=len(proposed),
         outside=sum(t.genome not in space for t in proposed),
         seconds=_seconds(trials),
-        share_of_training=statistics.median(shares) if shares else None,
+        share_of_training=min(1.0, statistics.median(shares)) if shares else None,
         finalists_seconds=_seconds(finalists),
         knockout_seconds=knockout.seconds if knockout else 0.0,
         peak_bytes=max((t.attrs.get("peak_bytes") or 0 for t in trials), default=0) or None,

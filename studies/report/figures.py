@@ -9,6 +9,7 @@ from studies.report.facts import Facts, Finals, Row
 from studies.report.front import Front, Point
 from studies.report.knockout import Knockout, Loss
 from studies.report.svg import ACCENT, FONT, GRID, INK, MUTED, SURFACE, WARM, Canvas, spread
+from studies.report.words import amount
 from studies.tables import count, percent
 
 DASHES = {"plain": (1, 2), "residual": (5, 3), "dense": (5, 2, 1, 2), "start": (9, 3)}
@@ -112,12 +113,12 @@ def trade_off(front: Front, facts: Facts, second: int) -> str:
                   drawstyle="steps-post", zorder=1.8)  # fmt: skip
     for p in points:
         x, y = scale * p.values[second], ys[p.number]
-        value = f"{_number(name, p.values[second])} {LABELS.get(name, name).split(',')[0]}"
+        value = amount(name, p.values[second])
         tip = f"{p.role or f'trial {p.number}'}: {y:.2f} %, {value}\n{notations[p.number]}"
         canvas.dot(x, max(y, low), tip, **_marker(p, p.number == winner, y < low))
-    _names(canvas, [(scale * p.values[second], max(low, ys[p.number]), p) for p in points], winner)
     axes.set_ylim(low, high)
     axes.margins(x=0.08)
+    _names(canvas, [(scale * p.values[second], max(low, ys[p.number]), p) for p in points], winner)
     axes.set_xlabel(LABELS.get(name, name))
     axes.set_ylabel("validation accuracy, %")
     if name in ("params", "macs"):
@@ -147,23 +148,22 @@ def _names(
     canvas: Canvas, points: Sequence[tuple[float, float, Point]], winner: int | None
 ) -> None:
     """Names of the given patterns and the winner, beside them."""
-    middle = sum(x for x, _, _ in points) / max(1, len(points))
+    (left, right), (low, high) = canvas.axes.get_xlim(), canvas.axes.get_ylim()
+    taken: list[tuple[float, float]] = []
     for x, y, point in points:
         if not point.role and point.number != winner:
             continue
-        left = x > middle
+        place = (x - left) / (right - left), (y - low) / (high - low)
+        below = any(abs(place[0] - a) < 0.3 and abs(place[1] - b) < 0.09 for a, b in taken)
+        taken.append(place)
+        outer = place[0] > 0.5
         canvas.write(
-            x, y, point.role or f"trial {point.number}", xytext=(-8 if left else 8, 5),
-            textcoords="offset points", ha="right" if left else "left", va="bottom", zorder=6,
-            color=WARM if point.role else ACCENT, fontweight="bold",
+            x, y, point.role or f"trial {point.number}", textcoords="offset points", zorder=6,
+            xytext=(-8 if outer else 8, -6 if below else 5), ha="right" if outer else "left",
+            va="top" if below else "bottom", color=WARM if point.role else ACCENT,
+            fontweight="bold",
             bbox={"facecolor": SURFACE, "alpha": 0.7, "edgecolor": "none", "pad": 0.8},
         )  # fmt: skip
-
-
-def _number(objective: str, value: float) -> str:
-    if objective.startswith("latency"):
-        return f"{1000 * value:.3g} ms"
-    return count(value) if objective in ("params", "macs") else f"{value:.3g}"
 
 
 def hypervolume(front: Front, trials: int) -> str:

@@ -11,6 +11,8 @@ from nas.space import SearchSpace
 from studies.report.trials import best_first, candidates, status_of
 from studies.store import Trial
 
+LEAST = 10
+"""Candidates below which there is no best tenth."""
 Share = float | None
 """A share from 0 to 1; None where the question does not arise."""
 
@@ -39,10 +41,10 @@ class Habits:
 
 
 def habits(trials: Sequence[Trial], space: SearchSpace) -> Habits | None:
-    """Counts over candidates inside the space; None where none was trained to the end."""
+    """Counts over candidates inside the space; None where too few were trained to the end."""
     every = [t for t in candidates(trials, space) if status_of(t) != "failed"]
     ranked = best_first(every)
-    if not ranked:
+    if len(ranked) < LEAST:
         return None
     best = [t.genome for t in ranked[: math.ceil(len(ranked) / 10)]]
     genomes = [t.genome for t in every]

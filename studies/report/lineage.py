@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from nas.evolution import STRATEGIES
 from nas.genome import Genome, Layer
 from studies.store import Trial
 
@@ -34,16 +35,16 @@ class Lineage:
     ancestors: int
     """All of them, over both parents of every crossover."""
     recorded: bool
-    """Whether this search records parents at all; samplers that model the space have none."""
+    """Whether the strategy makes candidates of others; samplers record no parents."""
 
 
-def lineage(winner: Trial | None, trials: Sequence[Trial]) -> Lineage:
+def lineage(winner: Trial | None, trials: Sequence[Trial], strategy: str) -> Lineage:
     """The line from the first ancestor to the winner.
 
     At a crossover it follows the more accurate parent (the first, if they are equal).
     """
     by_number = {t.number: t for t in trials}
-    recorded = any(t.attrs.get("parents") for t in trials)
+    recorded = STRATEGIES.get(strategy) is not None
     steps: list[Step] = []
     trial = winner
     while trial is not None:

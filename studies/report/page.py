@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -11,7 +12,6 @@ from nas.display import plan_svg
 from nas.genome import Genome
 from nas.plan import plan
 from nas.space import SearchSpace
-from studies.objectives import OBJECTIVES
 from studies.report import figures, words
 from studies.report.facts import Facts, Row
 from studies.report.glyph import glyph
@@ -84,20 +84,23 @@ def _context(facts: Facts, markup: Any) -> dict[str, Any]:
         ],
         "settings": list(flat(facts.settings)),
         "costs": _costs(facts),
-        "about": {name: objective.about for name, objective in OBJECTIVES.items()},
     }
 
 
 def _drawing(facts: Facts, space: SearchSpace) -> str:
     if not facts.winner:
         return ""
-    return plan_svg(plan(Genome.parse(facts.winner.notation), space.skeleton))
+    svg = plan_svg(plan(Genome.parse(facts.winner.notation), space.skeleton))
+    found = re.search(r'width="(\d+)"', svg)
+    width = int(found[1]) if found else 0
+    style = f'style="width:100%;max-width:{width}px;min-width:{0.72 * width:.0f}px;height:auto"'
+    return re.sub(r'style="max-width:[^"]*"', style, svg, count=1)  # legible, or it scrolls
 
 
 def _figures(facts: Facts) -> dict[str, str]:
     """Every figure that there are data for, by name."""
     found: dict[str, str] = {}
-    if facts.cost.seconds or facts.progress.evaluations:
+    if facts.progress.evaluations or any(row.status == "ok" for row in facts.given):
         found["evaluations"] = figures.progress(facts, "evaluations")
         found["seconds"] = figures.progress(facts, "seconds")
     if facts.front:

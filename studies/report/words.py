@@ -54,6 +54,15 @@ def large(number: float) -> str:
     return f"{digits}\u00a0×\u00a010{str(int(power)).translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
 
 
+def amount(objective: str, value: float) -> str:
+    """A value of an objective with its unit."""
+    if objective == "accuracy":
+        return percent(value)
+    if objective.startswith("latency"):
+        return f"{1000 * value:.3g} ms"
+    return large(value) if objective in ("params", "macs") else f"{value:.3g}"
+
+
 def listed(words: list[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
