@@ -41,7 +41,7 @@ from studies.display import Study
 from studies.finalists import finalists_name
 from studies.note import finalists_note, renew_note, search_note
 from studies.storages import existing_storage, picture_folder
-from studies.store import SETTINGS, Store
+from studies.store import COMMAND, SETTINGS, Store
 
 Warn = Callable[[str], None]
 EVERY_SECONDS = 3.0
@@ -173,7 +173,7 @@ class Painter(threading.Thread):
     ) -> None:
         ids = {other.study_name: other._study_id for other in studies}
         record, done = study.user_attrs[SETTINGS], sum(t.state.is_finished() for t in trials)
-        stamp: object = len(trials), done, study.user_attrs.get("nas:command")
+        stamp: object = len(trials), done, study.user_attrs.get(COMMAND)
         finals = ids.get(finalists_name(study.study_name))
         if finals is not None:
             others = self.storage.get_all_trials(finals, deepcopy=False)
@@ -185,6 +185,8 @@ class Painter(threading.Thread):
             search = ids.get(record["finalists_of"])
             address = f"/dashboard/studies/{search}/note" if search is not None else None
             body = finalists_note(record, done, len(trials), address)
+        elif "space" not in record:
+            return  # a study beside a search, such as its knock-outs
         else:
             store = Store.load(self.storage, study.study_name)
             addresses = {

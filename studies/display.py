@@ -20,13 +20,12 @@ from studies.finalists import Finalist, recorded_finalists
 from studies.objectives import OBJECTIVES
 from studies.search import best_trials
 from studies.settings import recorded_space
-from studies.store import SETTINGS, Store, Trial
+from studies.store import COMMAND, SETTINGS, Store, Trial
 from studies.tables import count, percent
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COMMAND = "nas:command"
 """Key of the note that `studies.run` leaves; that module would bring torch along."""
 EVALUATIONS = 100
 """What a command without --evaluations asks for."""
@@ -61,12 +60,7 @@ class Study:
             InputError: not a search (but its finalists), or it needs a plugin that is not loaded.
         """
         notes = store.notes()
-        record = notes[SETTINGS]
-        if "space" not in record:
-            raise InputError(
-                f"study {store.name!r} holds the finalists of {record.get('finalists_of')!r}: "
-                "name that one"
-            )
+        record = store.searched()
         space = recorded_space(record)
         front = store.front() if len(record["objectives"]) > 1 else []
         finalists = recorded_finalists(store, space.skeleton)

@@ -31,11 +31,7 @@ from studies.samplers import MULTI_OBJECTIVE, PARETO, strategy_names
 from studies.search import Event, Outcome, Search, best_trials, given_patterns
 from studies.settings import SearchSettings
 from studies.spaces import check_resolution, find_space, starting_point
-from studies.store import Store, Trial, open_storage, storage_errors
-
-VERSIONS = "nas:versions"
-COMMAND = "nas:command"
-"""Keys of notes in a study."""
+from studies.store import COMMAND, VERSIONS, Store, Trial, open_storage, storage_errors
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,9 @@ from nas.space import SearchSpace
 from studies.view import distributions
 
 SETTINGS = "nas:settings"
+VERSIONS = "nas:versions"
+COMMAND = "nas:command"
+"""Keys of what a search notes in its study: versions of packages, and the command that repeats it."""
 LEASE = "nas:lease"
 LEASE_SECONDS = 60
 
@@ -149,6 +152,21 @@ class Store:
     @property
     def settings(self) -> dict[str, Any]:
         return self.notes()[SETTINGS]
+
+    def searched(self) -> dict[str, Any]:
+        """The settings, if the study is a search's own and not one beside it.
+
+        Raises:
+            InputError: it holds finalists or the like; the message names the study to ask for.
+        """
+        settings = self.settings
+        for key, value in settings.items():
+            if key.endswith("_of"):
+                what = key.removesuffix("_of").replace("_", " ")
+                raise InputError(
+                    f"study {self.name!r} holds the {what} of study {value!r}: name that one"
+                )
+        return settings
 
     def note(self, key: str, value: Any) -> None:
         """Keeps something beside the settings, such as versions."""

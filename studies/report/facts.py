@@ -19,10 +19,9 @@ from studies.report.habits import Habits, habits
 from studies.report.importance import Importance, importance
 from studies.report.knockout import Knockout, recorded_knockout
 from studies.report.lineage import Lineage, lineage
-from studies.report.trials import best_first, candidates, role_of, searched, status_of
-from studies.run import COMMAND, VERSIONS
+from studies.report.trials import best_first, candidates, role_of, status_of
 from studies.settings import recorded_space
-from studies.store import Store, Trial, study_names
+from studies.store import COMMAND, VERSIONS, Store, Trial, study_names
 
 Interval = tuple[float, float] | None
 """95 % confidence interval (Student's t); None for fewer than two values."""
@@ -101,6 +100,9 @@ class Cost:
     """Finished, without the given patterns."""
     outside: int
     """Candidates outside the space."""
+    duplicates: int | None
+    """Candidates that the strategy drew although they were known, and that were not trained again;
+    None where it was not recorded."""
     seconds: float
     """Training seconds of the search's trials, summed over processes."""
     share_of_training: float | None
@@ -149,7 +151,7 @@ def collect(store: Store, url: str) -> Facts:
     Raises:
         InputError: it is no search's study, has no trials, or needs a plugin that is not loaded.
     """
-    settings, notes = searched(store), store.notes()
+    settings, notes = store.searched(), store.notes()
     trials = store.trials()
     if not trials:
         raise InputError(f"study {store.name!r} has no trials yet; `nas search` makes them")
@@ -259,12 +261,14 @@ def _cost(
     finals = finalists_name(store.name)
     recorded = finals in study_names(store.storage)
     finalists = Store.load(store.storage, finals).trials() if recorded else []
+    drawn = [t.attrs["duplicates"] for t in trials if "duplicates" in t.attrs]
     proposed = [t for t in trials if t.state.is_finished() and not role_of(t)]
     return Cost(
         trials=len(trials),
         statuses=dict(Counter(map(status_of, trials))),
         candidates=len(proposed),
         outside=sum(t.genome not in space for t in proposed),
+        duplicates=sum(drawn) if drawn else None,
         seconds=_seconds(trials),
         share_of_training=min(1.0, statistics.median(shares)) if shares else None,
         finalists_seconds=_seconds(finalists),

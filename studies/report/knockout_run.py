@@ -27,7 +27,7 @@ from studies.report.knockout import (
     trained_keys,
 )
 from studies.report.lesions import LesionJob, knockout_job, remove_skip, skips_of
-from studies.report.trials import best_first, candidates, searched
+from studies.report.trials import best_first, candidates
 from studies.settings import recorded_space
 from studies.store import Store, Trial
 
@@ -61,7 +61,7 @@ def run_knockout(
     Raises:
         InputError: no winner, or data, plugins, trainer or device are not the study's.
     """
-    settings = searched(store)
+    settings = store.searched()
     space, trials = recorded_space(settings), store.trials()
     best = best_first(candidates(trials, space))
     if not best:

@@ -235,6 +235,8 @@ def _costs(facts: Facts) -> list[tuple[str, str]]:
          + ("no pattern was trained twice" if distinct == cost.trials else "some were repeated")),
         ("training in the search", words.duration(cost.seconds)),
     ]  # fmt: skip
+    if cost.duplicates is not None:
+        rows.append(("known candidates drawn, and not trained again", str(cost.duplicates)))
     if cost.outside:
         rows.append(("candidates outside the space", str(cost.outside)))
     if cost.trials and cost.seconds:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from optuna.trial import TrialState
 
-from nas.errors import InputError
 from nas.space import SearchSpace
-from studies.store import Store, Trial
+from studies.store import Trial
 
 STATUSES = ("ok", "pruned", "diverged", "out of memory", "failed", "unfinished")
 
@@ -37,21 +35,3 @@ def best_first(trials: Sequence[Trial]) -> list[Trial]:
     """Those trained to the end, in the order by which a search names its best."""
     done = [t for t in trials if t.ok]
     return sorted(done, key=lambda t: (-t.attrs["accuracy"], t.attrs["params"], t.number))
-
-
-def searched(store: Store) -> dict[str, Any]:
-    """The settings of a study, if it is a search's own and not one beside it.
-
-    Raises:
-        InputError: it holds finalists or the like; the message names the study to ask for.
-    """
-    settings = store.settings
-    for key, value in settings.items():
-        if key.endswith("_of"):
-            what = key.removesuffix("_of").replace("_", " ")
-            raise InputError(
-                f"study {store.name!r} holds the {what} of study {value!r}, which has the report"
-            )
-    if "space" not in settings:
-        raise InputError(f"study {store.name!r} is not a search's: it has no search space")
-    return settings

@@ -83,12 +83,10 @@ def find_study(name: str | None, storage: str) -> Store:
     Raises:
         InputError: there is none of the name, or no single one to mean.
     """
-    from studies.report.trials import searched
-
     opened = existing_storage(storage)
     if name is not None:
         store = Store.load(opened, name)
-        searched(store)
+        store.searched()
         return store
     names = search_names(opened)
     if len(names) != 1:
@@ -99,13 +97,12 @@ def find_study(name: str | None, storage: str) -> Store:
 
 def search_names(storage) -> list[str]:
     """Names of the studies that a search made, without those beside them."""
-    from studies.report.trials import searched
     from studies.store import study_names
 
     found = []
     for name in study_names(storage):
         try:
-            searched(Store.load(storage, name))
+            Store.load(storage, name).searched()
         except InputError:
             continue
         found.append(name)
