@@ -37,8 +37,10 @@ class Contender:
     curves: tuple[tuple[float, ...], ...]
     """By seed: accuracy of the best candidate found so far after each evaluation, 0 before the
     first. Hand-made patterns are not among the candidates."""
+    epochs: tuple[int, ...]
+    """By seed: trained by all candidates together, which pruning makes fewer."""
     seconds: tuple[float, ...]
-    """By seed: of training, summed over the candidates."""
+    """By seed: of training, summed over the candidates, with what else the machine did."""
     reached: tuple[int | None, ...]
     """By seed: evaluations until the target was reached, None if it never was."""
     difference: float | None = None
@@ -129,6 +131,7 @@ def compare_studies(
             Contender(
                 label, tuple(found[i] for i in ordered),
                 tuple(settings[i]["seed"] for i in ordered), curves,
+                tuple(sum(len(t.attrs.get("accuracies") or ()) for t in trials[i]) for i in ordered),
                 tuple(sum(t.attrs.get("seconds") or 0.0 for t in trials[i]) for i in ordered),
                 tuple(_first(c, goal) for c, goal in zip(curves, goals, strict=True)),
             )
