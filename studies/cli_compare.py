@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ CERTAIN = 0.05
 @click.option(
     "--target",
     type=float,
-    help="Accuracy to reach, from 0 to 1. [default: each seed's best hand-made pattern]",
+    help="Accuracy to reach, from 0 to 1. [default: what the weakest ends with on average]",
 )
 @click.option(
     "--out",
@@ -77,39 +78,30 @@ def compare(
 
 def _table(found: Comparison) -> Table:
     table = Table(
-        title=f"Best found after {found.evaluations} evaluations (validation accuracy by the proxy); "
-        f"target: {found.target}",
+        title=f"Best found in {found.evaluations} evaluations (validation accuracy by the proxy), "
+        f"and evaluations until {100 * found.target:.2f} %",
         title_justify="left",
     )
-    table.add_column("strategy", overflow="fold")
-    for name in (
-        "seeds",
-        "mean ± std",
-        "on the way",
-        "reached",
-        "after",
-        "training",
-        "− first",
-        "p",
-    ):
+    table.add_column("strategy", overflow="fold", min_width=14)
+    for name in ("n", "mean ± std", "reached", "median", "epochs", "− first", "p"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in found.contenders:
-        reached = sorted(k for k in one.reached if k is not None)
         count = len(one.curves)
-        # the median over all seeds, those that never reached it at the far end
-        middle = (
-            str(reached[(count - 1) // 2])
-            if len(reached) > (count - 1) // 2
-            else f">{found.evaluations}"
-        )
         spread = f"{100 * one.mean:.2f}" + (f" ± {100 * one.std:.2f} %" if count > 1 else " %")
         table.add_row(
-            one.label, str(count), spread, f"{100 * one.anytime:.2f} %", f"{len(reached)}/{count}",
-            middle, f"{sum(one.seconds) / count:.0f} s",
+            one.label, str(count), spread, f"{sum(k is not None for k in one.reached)}/{count}",
+            _median(one.reached, found.evaluations), f"{sum(one.epochs) / count:.0f}",
             "" if one.difference is None else f"{100 * one.difference:+.2f}",
             "" if one.p is None else f"{one.p:.3f}",
         )  # fmt: skip
     return table
+
+
+def _median(reached: Sequence[int | None], most: int) -> str:
+    """Over all seeds; those that never reached it are at the far end."""
+    ordered = sorted(most + 1 if k is None else k for k in reached)
+    middle = ordered[(len(ordered) - 1) // 2]
+    return str(middle) if middle <= most else f">{most}"
 
 
 def _verdict(one: Contender, first: str) -> str:

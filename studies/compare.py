@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -41,7 +41,7 @@ class Contender:
     """By seed: trained by all candidates together, which pruning makes fewer."""
     seconds: tuple[float, ...]
     """By seed: of training, summed over the candidates, with what else the machine did."""
-    reached: tuple[int | None, ...]
+    reached: tuple[int | None, ...] = ()
     """By seed: evaluations until the target was reached, None if it never was."""
     difference: float | None = None
     """Mean of its final score less that of the first contender, over the seeds of both."""
@@ -75,8 +75,8 @@ class Contender:
 class Comparison:
     evaluations: int
     """Trials that every study has; what a study has more is left out."""
-    target: str
-    """What the contenders were to reach."""
+    target: float
+    """Accuracy that the contenders were to reach."""
     patterns: Mapping[str, float]
     """Accuracy of the hand-made patterns by the proxy, mean over all studies."""
     contenders: tuple[Contender, ...]
@@ -97,7 +97,7 @@ def compare_studies(
 
     Args:
         names: of studies, or patterns such as `tpe-*`.
-        target: an accuracy from 0 to 1; None is, for every seed, the best hand-made pattern's.
+        target: an accuracy from 0 to 1; None is what the weakest contender ends with on average.
 
     Raises:
         InputError: no such study, nothing to compare, or studies on other data or with another
@@ -126,17 +126,19 @@ def compare_studies(
     for label, members in zip(labels, groups.values(), strict=True):
         ordered = sorted(members, key=lambda i: settings[i]["seed"])
         curves = tuple(_best_so_far(trials[i], settings[i]) for i in ordered)
-        goals = [_best_pattern(trials[i]) if target is None else target for i in ordered]
         contenders.append(
             Contender(
                 label, tuple(found[i] for i in ordered),
                 tuple(settings[i]["seed"] for i in ordered), curves,
-                tuple(sum(len(t.attrs.get("accuracies") or ()) for t in trials[i]) for i in ordered),
+                tuple(_epochs(trials[i]) for i in ordered),
                 tuple(sum(t.attrs.get("seconds") or 0.0 for t in trials[i]) for i in ordered),
-                tuple(_first(c, goal) for c, goal in zip(curves, goals, strict=True)),
             )
         )  # fmt: skip
-    goal = "the seed's best hand-made pattern" if target is None else f"{100 * target:.2f} %"
+    goal = min(one.mean for one in contenders) if target is None else target
+    contenders = [
+        replace(one, reached=tuple(_first(curve, goal) for curve in one.curves))
+        for one in contenders
+    ]
     return Comparison(evaluations, goal, _patterns(trials), _tested(contenders))
 
 
@@ -204,8 +206,8 @@ def _best_so_far(trials: Sequence[Trial], settings: Mapping[str, Any]) -> tuple[
     return tuple(np.maximum.accumulate(scores).tolist())
 
 
-def _best_pattern(trials: Sequence[Trial]) -> float:
-    return max((t.attrs["accuracy"] for t in trials if t.ok and t.attrs["role"]), default=0.0)
+def _epochs(trials: Sequence[Trial]) -> int:
+    return sum(len(t.attrs.get("accuracies") or ()) for t in trials)
 
 
 def _first(curve: Sequence[float], target: float) -> int | None:
