@@ -78,30 +78,31 @@ def compare(
 
 def _table(found: Comparison) -> Table:
     table = Table(
-        title=f"Best found in {found.evaluations} evaluations (validation accuracy by the proxy), "
-        f"and evaluations until {100 * found.target:.2f} %",
+        title=f"Best of {found.evaluations} evaluations by validation accuracy; "
+        f"evaluations until {100 * found.target:.2f} %",
         title_justify="left",
     )
     table.add_column("strategy", overflow="fold", min_width=14)
-    for name in ("n", "mean ± std", "reached", "median", "epochs", "− first", "p"):
+    for name in ("n", "mean ± std", "until", "epochs", "− first", "p"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in found.contenders:
         count = len(one.curves)
         spread = f"{100 * one.mean:.2f}" + (f" ± {100 * one.std:.2f} %" if count > 1 else " %")
         table.add_row(
-            one.label, str(count), spread, f"{sum(k is not None for k in one.reached)}/{count}",
-            _median(one.reached, found.evaluations), f"{sum(one.epochs) / count:.0f}",
+            one.label, str(count), spread, _until(one.reached, found.evaluations),
+            f"{sum(one.epochs) / count:.0f}",
             "" if one.difference is None else f"{100 * one.difference:+.2f}",
             "" if one.p is None else f"{one.p:.3f}",
         )  # fmt: skip
     return table
 
 
-def _median(reached: Sequence[int | None], most: int) -> str:
-    """Over all seeds; those that never reached it are at the far end."""
+def _until(reached: Sequence[int | None], most: int) -> str:
+    """Median over all seeds, those that never reached it at the far end; and how many did."""
     ordered = sorted(most + 1 if k is None else k for k in reached)
     middle = ordered[(len(ordered) - 1) // 2]
-    return str(middle) if middle <= most else f">{most}"
+    count = sum(k is not None for k in reached)
+    return f"{middle if middle <= most else f'>{most}'} ({count}/{len(reached)})"
 
 
 def _verdict(one: Contender, first: str) -> str:

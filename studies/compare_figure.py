@@ -29,7 +29,7 @@ def draw_comparison(comparison: Comparison, title: str) -> Figure:
     low, high = _window(comparison)
     left.set_ylim(low, high)
     left.set_title(title, fontsize=10, loc="left")
-    right.set_title(f"after {comparison.evaluations} evaluations, by seed", fontsize=10)
+    right.set_title("ends, by seed", fontsize=10, loc="left")
     return figure
 
 
@@ -57,9 +57,10 @@ def _curves(axes: Axes, comparison: Comparison) -> None:
 
 def _ends(axes: Axes, comparison: Comparison) -> None:
     seeds = sorted({seed for one in comparison.contenders for seed in one.seeds})
+    aside = dict(zip(seeds, np.linspace(-0.16, 0.16, len(seeds)), strict=True))
     for seed in seeds:
         points = [
-            (index, 100 * end)
+            (index + aside[seed], 100 * end)
             for index, one in enumerate(comparison.contenders)
             for s, end in zip(one.seeds, one.finals, strict=True)
             if s == seed
@@ -68,7 +69,9 @@ def _ends(axes: Axes, comparison: Comparison) -> None:
     for index, one in enumerate(comparison.contenders):
         colour = COLOURS[index % len(COLOURS)]
         ends = 100 * np.array(one.finals)
-        axes.scatter([index] * len(ends), ends, color=colour, s=22, zorder=2)
+        axes.scatter(
+            index + np.array([aside[s] for s in one.seeds]), ends, color=colour, s=18, zorder=2
+        )
         axes.plot([index - 0.25, index + 0.25], [ends.mean()] * 2, color=colour, lw=2.4, zorder=3)
     labels = [one.label for one in comparison.contenders]
     axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right", fontsize=8)
