@@ -88,7 +88,9 @@ class Record:
     """Accuracy by epoch, where there is one objective and it may be seen."""
     pruned: bool = False
     memory: Mapping[str, Any] = field(default_factory=dict)
-    """What the strategy kept with it."""
+    """What the strategy kept with it when it was proposed."""
+    judged: Mapping[str, Any] = field(default_factory=dict)
+    """What the pruner kept with it."""
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,7 @@ class _Worker:
         self.task, self.bench, self.index = task, bench, index
         self.job: Job | None = None
         self.tries = 0
-        self.ready = False
+        self.served = False
         self.process: SpawnProcess | None = None
 
     def _spawn(self) -> None:
@@ -155,7 +155,6 @@ class _Worker:
         with _environment(ENVIRONMENT), _interrupts_ignored():
             self.process.start()
         theirs.close()
-        self.ready = False
         self.answer(self.bench)  # not as an argument: starting would wait for ever for a dead child
 
     def start(self, job: Job) -> None:
@@ -181,17 +180,16 @@ class _Worker:
         except (EOFError, OSError):
             return self._died(job)
         if isinstance(report, Ready):
-            self.ready = True
+            self.served = True
             return None
         if isinstance(report, Finished):
             self.job = None
         return report
 
     def _died(self, job: Job) -> Finished | None:
-        ready = self.ready
         code = self._replace()
         why = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        if not ready and self.tries > 1:
+        if not self.served and self.tries > 1:  # none of its processes ever came to its first job
             raise InputError(
                 f"worker processes cannot start ({why}); a script of your own needs "
                 "its calls under `if __name__ == '__main__':`"

@@ -2,5 +2,6 @@
 
 from search_spaces.file import load_space
 from search_spaces.named import SPACES
+from search_spaces.plugins import load_plugins
 
-__all__ = ["SPACES", "load_space"]
+__all__ = ["SPACES", "load_plugins", "load_space"]

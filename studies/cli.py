@@ -16,7 +16,7 @@ from nas.drawing import check_picture, draw, save
 from nas.errors import InputError
 from nas.genome import Genome
 from nas.settings import check_keys
-from search_spaces import SPACES
+from search_spaces import SPACES, load_plugins
 from studies.cli_baseline import baseline
 from studies.cli_compare import compare
 from studies.cli_dashboard import dashboard
@@ -62,6 +62,8 @@ def _checked(path: Path, option: click.Parameter, value: Any) -> Any:
         click.types.BoolParamType: (bool,),
     }
     allowed = kinds.get(type(option.type), (str,))
+    if option.name == "plugins" and isinstance(value, str):
+        return [value]
     if option.name in ("objectives", "plugins") and isinstance(value, list):
         return ",".join(map(str, value)) if option.name == "objectives" else value
     if type(value) not in allowed:
@@ -230,13 +232,11 @@ def show(
     nas show "- add(1,2@0.5)*8" --space fashion9 --out pattern.png
     """
     from nas.plan import plan
-    from nas.plugins import installed_plugins, load_plugin
     from nas.skeleton import Skeleton, Stage
     from studies.spaces import find_space
     from studies.tables import count, drawing
 
-    for plugin in (*installed_plugins(), *plugins):
-        load_plugin(plugin, SPACES=SPACES)
+    load_plugins(plugins)
     genome = Genome.parse(notation)
     if on:
         skeleton = find_baseline(on).skeleton
@@ -266,12 +266,10 @@ def show(
 @plugin_option
 def spaces(name: str | None, plugins: tuple[Path, ...]) -> None:
     """List the search spaces with their sizes, or tell all about one (a name or a .toml file)."""
-    from nas.plugins import installed_plugins, load_plugin
     from studies.spaces import find_space
     from studies.tables import space_table, spaces_table
 
-    for plugin in (*installed_plugins(), *plugins):
-        load_plugin(plugin, SPACES=SPACES)
+    load_plugins(plugins)
     console = Console()
     if name:
         console.print(space_table(find_space(name)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median_high
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +14,7 @@ from rich.table import Table
 
 from nas.drawing import check_picture, save
 from nas.errors import InputError
-from studies.options import storage_option
+from studies.options import plugin_option, storage_option
 
 if TYPE_CHECKING:
     from studies.compare import Comparison, Contender
@@ -35,9 +36,15 @@ CERTAIN = 0.05
     show_default=True,
     help="Where the picture goes: .png, .svg or .pdf; '' for none.",
 )
+@plugin_option
 @click.option("--json", "as_json", is_flag=True, help="All numbers as JSON.")
 def compare(
-    studies: tuple[str, ...], storage: str, target: float | None, out: str, as_json: bool
+    studies: tuple[str, ...],
+    storage: str,
+    target: float | None,
+    out: str,
+    plugins: tuple[Path, ...],
+    as_json: bool,
 ) -> None:
     """Hold strategies against each other, over search seeds.
 
@@ -51,6 +58,7 @@ def compare(
     done
     nas compare 'aging-*' 'tpe-*'
     """
+    from search_spaces import load_plugins
     from studies.compare import compare_studies
     from studies.compare_figure import draw_comparison
     from studies.storages import existing_storage
@@ -59,6 +67,7 @@ def compare(
     if target is not None and not 0 < target <= 1:
         raise InputError(f"--target {target}: an accuracy above 0, at most 1")
     check_picture(out)
+    load_plugins(plugins)
     with storage_errors(storage):
         found = compare_studies(existing_storage(storage), studies, target)
     seeds = max(len(one.seeds) for one in found.contenders)
@@ -99,8 +108,7 @@ def _table(found: Comparison) -> Table:
 
 def _until(reached: Sequence[int | None], most: int) -> str:
     """Median over all seeds, those that never reached it at the far end; and how many did."""
-    ordered = sorted(most + 1 if k is None else k for k in reached)
-    middle = ordered[(len(ordered) - 1) // 2]
+    middle = median_high(most + 1 if k is None else k for k in reached)
     count = sum(k is not None for k in reached)
     return f"{middle if middle <= most else f'>{most}'} ({count}/{len(reached)})"
 

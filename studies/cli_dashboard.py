@@ -47,12 +47,11 @@ def dashboard(storage: str, port: int, host: str, show: bool, plugins: tuple[Pat
     """
     import optuna
 
-    from nas.plugins import installed_plugins, load_plugin
+    from search_spaces import load_plugins
     from studies.dashboard import Dashboard
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    for plugin in (*installed_plugins(), *plugins):
-        load_plugin(plugin)
+    load_plugins(plugins)
     served = Dashboard(storage, host, port, lambda line: print(f"warning: {line}", file=sys.stderr))
     if host not in LOOPBACK:
         print(

@@ -59,13 +59,11 @@ def report(
     """
     import optuna
 
-    from nas.plugins import installed_plugins, load_plugin
-    from search_spaces import SPACES
+    from search_spaces import load_plugins
     from studies.report.write import STANDARD_OUTPUT, write_report
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    for plugin in (*installed_plugins(), *plugins):
-        load_plugin(plugin, SPACES=SPACES)
+    load_plugins(plugins)
     console = Console(stderr=out == STANDARD_OUTPUT)
     if not knock_out:
         path = write_report(study, storage, out, form=form, force=force)

@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.text import Text
 
 from nas.errors import InputError
+from search_spaces import load_plugins
 from studies.options import data_dir_option, plugin_option, storage_option
 from studies.pattern import find_pattern
 from studies.tables import percent
-from studies.winner import EPOCHS, Request, load_plugins
+from studies.winner import EPOCHS, Request
 
 if TYPE_CHECKING:
     from nas.saved import Classifier
@@ -157,7 +158,7 @@ def export(source: str, formats: tuple[str, ...], out: Path | None, as_json: boo
             text += f", above the tolerance of {done.tolerance:.2g}: the file was removed"
         console.print(Text(text, "" if done.equal else "red"), soft_wrap=True)
     if not formats and not available("onnx") and not as_json:
-        console.print('For ONNX: pip install "skipnas\\[onnx]"')
+        console.print(f"For ONNX: pip install {' '.join(FORMATS['onnx'].packages)}")
     if failed:
         sys.exit(EXIT_FAILED)
 
@@ -191,7 +192,7 @@ def _network(
     """The network of a source, the folder its exports go to, and their name."""
     from nas.saved import Classifier, find_weights, load_network
 
-    loaded = load_plugins(plugins)
+    loaded = {path.name: digest for path, digest in load_plugins(plugins).items()}
     path = Path(source)
     if source.startswith(("best:", "trial:")):
         raise InputError(f"{source}: a study keeps no weights; nas train {source} makes them")

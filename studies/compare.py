@@ -10,18 +10,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from optuna.storages import BaseStorage
-from scipy import stats
 
 from baselines.page import interval
 from nas.errors import InputError, unknown
 from nas.settings import differences
-from studies.finalists import holm
+from studies.finalists import holm, paired_p
 from studies.settings import recorded_space
-from studies.store import SETTINGS, Store, Trial, study_names
+from studies.store import Store, Trial, search_names, study_names
 
 SAME = ("data", "proxy", "trainer")
 """Settings without which accuracies cannot be compared."""
@@ -104,11 +104,8 @@ def compare_studies(
             training.
     """
     found = _chosen(storage, names)
-    stores = [Store.load(storage, name) for name in found]
+    stores = [Store.load_search(storage, name) for name in found]
     settings = [store.settings for store in stores]
-    for name, one in zip(found, settings, strict=True):
-        if SETTINGS_NEEDED - set(one):
-            raise InputError(f"study {name!r} is none of nas search (finalists have no search)")
     _check_same(found, settings)
     trials = [store.trials() for store in stores]
     finished = [next((t.number for t in ts if not t.state.is_finished()), len(ts)) for ts in trials]
@@ -125,6 +122,12 @@ def compare_studies(
     contenders = []
     for label, members in zip(labels, groups.values(), strict=True):
         ordered = sorted(members, key=lambda i: settings[i]["seed"])
+        for first, second in pairwise(ordered):
+            if settings[first]["seed"] == settings[second]["seed"]:
+                raise InputError(
+                    f"studies {found[first]!r} and {found[second]!r} are the same search with the "
+                    "same seed, which counts once: name one of them"
+                )
         curves = tuple(_best_so_far(trials[i], settings[i]) for i in ordered)
         contenders.append(
             Contender(
@@ -142,18 +145,9 @@ def compare_studies(
     return Comparison(evaluations, goal, _patterns(trials), _tested(contenders))
 
 
-SETTINGS_NEEDED = {"strategy", "objectives", "seed", "space", *SAME}
-
-
 def _chosen(storage: BaseStorage, names: Sequence[str]) -> list[str]:
     """The studies of names and patterns, in the order of the names, each once."""
-    existing = study_names(storage)
-    searches = [
-        name
-        for name in existing
-        if "strategy"
-        in storage.get_study_user_attrs(storage.get_study_id_from_name(name)).get(SETTINGS, {})
-    ]
+    existing, searches = study_names(storage), search_names(storage)
     found: list[str] = []
     for name in names:
         matching = [name] if name in existing else [s for s in searches if fnmatchcase(s, name)]
@@ -193,8 +187,7 @@ def _labels(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings less what labels say already, and with short names."""
     left = {k: v for k, v in settings.items() if k not in ("seed", "strategy", "device", "pruner")}
-    space = left.pop("space")
-    return {**left, "space": space["name"]}
+    return {**left, "space": {k: v for k, v in left["space"].items() if k != "name"}}
 
 
 def _best_so_far(trials: Sequence[Trial], settings: Mapping[str, Any]) -> tuple[float, ...]:
@@ -231,7 +224,7 @@ def _tested(contenders: Sequence[Contender]) -> tuple[Contender, ...]:
         )
         for o in others
     ]
-    p_values = [_p(delta) for delta in deltas]
+    p_values = [paired_p(delta) for delta in deltas]
     tested = [index for index, p in enumerate(p_values) if p is not None]
     corrected = dict(zip(tested, holm([p_values[i] or 0.0 for i in tested]), strict=True))
     made = [first]
@@ -243,10 +236,3 @@ def _tested(contenders: Sequence[Contender]) -> tuple[Contender, ...]:
             fields["bounds"] = interval(delta.tolist())
         made.append(Contender(**fields))
     return tuple(made)
-
-
-def _p(delta: np.ndarray) -> float | None:
-    if len(delta) < 2:
-        return None
-    constant = np.ptp(delta) == 0  # t is not defined; equal scores are no evidence
-    return 1.0 if constant else float(stats.ttest_1samp(delta, 0.0).pvalue)

@@ -41,7 +41,7 @@ from studies.display import Study
 from studies.finalists import finalists_name
 from studies.note import finalists_note, renew_note, search_note
 from studies.storages import existing_storage, picture_folder
-from studies.store import COMMAND, SETTINGS, Store
+from studies.store import COMMAND, SETTINGS, Store, search_names
 
 Warn = Callable[[str], None]
 EVERY_SECONDS = 3.0
@@ -257,14 +257,11 @@ class Dashboard:
 
     def newest(self) -> tuple[str, str] | None:
         """(name, address) of the newest search; None if there is none yet."""
-        found = [
-            study for study in self.storage.get_all_studies()
-            if "space" in (study.user_attrs.get(SETTINGS) or {})
-        ]  # fmt: skip
+        found = search_names(self.storage)
         if not found:
             return None
-        study = max(found, key=lambda study: study._study_id)
-        return study.study_name, f"{self.address}/studies/{study._study_id}"
+        study_id = self.storage.get_study_id_from_name(found[-1])
+        return found[-1], f"{self.address}/studies/{study_id}"
 
     def serve(self) -> None:
         """Answers until `stop`, or Ctrl-C; the address is free again then."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from nas.errors import unknown
 from nas.settings import read_toml
+from search_spaces import SPACES
 
 HERE = Path(__file__).parent
 PATHS = ("space", "data", "plugin")
@@ -39,9 +40,11 @@ def read_definition(path: Path) -> dict[str, Any]:
 
 
 def _beside(path: Path, value: Any) -> Any:
+    from nas.data import SOURCES
+
     if isinstance(value, list):
         return [_beside(path, one) for one in value]
-    if not isinstance(value, str):
+    if not isinstance(value, str) or value in SPACES or value in SOURCES:
         return value
     found = path.parent / value
     return str(found) if found.exists() else value

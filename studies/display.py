@@ -20,13 +20,12 @@ from studies.finalists import Finalist, recorded_finalists
 from studies.objectives import OBJECTIVES
 from studies.search import best_trials
 from studies.settings import recorded_space
-from studies.store import COMMAND, SETTINGS, Store, Trial
+from studies.store import COMMAND, Store, Trial, search_names
 from studies.tables import count, percent
 
 if TYPE_CHECKING:
     import pandas as pd
 
-"""Key of the note that `studies.run` leaves; that module would bring torch along."""
 EVALUATIONS = 100
 """What a command without --evaluations asks for."""
 SHOWN_FRONT = 8
@@ -224,21 +223,17 @@ def open_study(
     Raises:
         InputError: no such storage or study (with the names there are), or a missing plugin.
     """
-    from nas.plugins import installed_plugins, load_plugin
+    from search_spaces import load_plugins
     from studies.storages import existing_storage
 
-    for plugin in (*installed_plugins(), *plugins):
-        load_plugin(plugin)
+    load_plugins(plugins)
     opened = existing_storage(storage)
     if name is None:
-        searches = [
-            study for study in opened.get_all_studies()
-            if "space" in study.user_attrs.get(SETTINGS, {})
-        ]  # fmt: skip
+        searches = search_names(opened)
         if not searches:
             raise InputError(f"--storage {storage}: there are no studies of nas search in it")
-        name = max(searches, key=lambda study: study._study_id).study_name
-    return Study.read(Store.load(opened, name), storage)
+        name = searches[-1]
+    return Study.read(Store.load_search(opened, name), storage)
 
 
 def short(pattern: str) -> str:

@@ -104,7 +104,7 @@ def run_finalists(
         elif not trial.state.is_finished():
             queue.append((trial.number, genome, seed))
     results = {
-        k: _score(t.attrs["status"], t.attrs["accuracy"])
+        k: _score(t.attrs.get("status", "failed"), t.attrs.get("accuracy", 0.0))
         for k, t in scores.items()
         if t.state.is_finished()
     }
@@ -131,7 +131,9 @@ def recorded_finalists(store: Store, skeleton: Skeleton) -> list[Finalist]:
         return []
     finals = Store.load(store.storage, finalists_name(store.name))
     results = {
-        (t.attrs["key"], t.attrs["seed"]): _score(t.attrs["status"], t.attrs["accuracy"])
+        (t.attrs["key"], t.attrs["seed"]): _score(
+            t.attrs.get("status", "failed"), t.attrs.get("accuracy", 0.0)
+        )
         for t in finals.trials()
         if t.state.is_finished()
     }
@@ -202,16 +204,22 @@ def compare(rows: Sequence[Finalist]) -> list[Finalist]:
         if len(deltas) == 0:
             compared.append(row)
             continue
-        p = None
-        if row.name.startswith("trial") and len(deltas) > 1:
-            constant = np.ptp(deltas) == 0  # t is not defined; equal scores are no evidence
-            p = 1.0 if constant else float(stats.ttest_1samp(deltas, 0.0).pvalue)
+        p = paired_p(deltas) if row.name.startswith("trial") else None
+        if p is not None:
             tested.append(len(compared))
         compared.append(replace(row, difference=float(deltas.mean()), p=p))
     corrected = holm([compared[index].p or 0.0 for index in tested])
     for index, p in zip(tested, corrected, strict=True):
         compared[index] = replace(compared[index], p=p)
     return compared
+
+
+def paired_p(deltas: np.ndarray) -> float | None:
+    """Two-sided t-test that paired differences are 0 on average; None for fewer than two."""
+    if len(deltas) < 2:
+        return None
+    constant = np.ptp(deltas) == 0  # t is not defined; equal scores are no evidence
+    return 1.0 if constant else float(stats.ttest_1samp(deltas, 0.0).pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -36,6 +36,6 @@ def frame_of(store: Store) -> pd.DataFrame:
     frame = pd.DataFrame(rows)
     if not rows:
         return frame
-    first = ["state", *rows[0].keys() & set(objectives)]
+    first = ["state", *(name for name in objectives if name in frame)]
     frame = frame.set_index("number")
     return frame[[*first, *(name for name in frame if name not in first)]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import isfinite, log10
+from math import inf, log10
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def gradient_ratio(evaluation: Evaluation) -> float:
     so 0 is even, and 2 is a hundred times more, or less, in the first layer.
     """
     decades = [
-        abs(log10(first / last)) if first > 0 < last and isfinite(first / last) else WORST_DECADES
+        abs(log10(first / last)) if 0 < first < inf and 0 < last < inf else WORST_DECADES
         for first, last in evaluation.gradients
     ]
     whole = decades and evaluation.status not in ("diverged", "out of memory")

@@ -156,10 +156,8 @@ def _read(
         names = study_names(opened)
         if not names:
             raise InputError(f"--storage {storage}: it has no studies; nas search makes them")
-        store = Store.load(opened, name)
+        store = Store.load_search(opened, name)
         settings = store.settings
-        if "space" not in settings:
-            raise InputError(f"study {name!r} is that of finalists; name the search's own")
         check_plugins(settings["plugins"], plugins, f"study {name!r}")
         trials = store.trials()
         if finalists_name(name) not in names:

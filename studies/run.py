@@ -13,9 +13,8 @@ from nas.device import device_kind, find_device
 from nas.errors import InputError, unknown
 from nas.evolution import Limits
 from nas.jobs import EvaluationBench, evaluate_job
-from nas.plugins import installed_plugins, load_plugin
 from nas.workers import Workers, default_count, default_devices
-from search_spaces import SPACES
+from search_spaces import load_plugins
 from studies.finalists import (
     FINALISTS,
     Finalist,
@@ -31,6 +30,7 @@ from studies.samplers import MULTI_OBJECTIVE, PARETO, strategy_names
 from studies.search import Event, Outcome, Search, best_trials, given_patterns
 from studies.settings import SearchSettings
 from studies.spaces import check_resolution, find_space, starting_point
+from studies.storages import shown
 from studies.store import COMMAND, VERSIONS, Store, Trial, open_storage, storage_errors
 
 
@@ -68,7 +68,7 @@ class Request:
 
     @property
     def command(self) -> str:
-        """The command that asks for this: all options that are not the defaults."""
+        """The command that asks for this: all options that are not the defaults, no password."""
         words = ["nas", "search"]
         for option in fields(self):
             value = getattr(self, option.name)
@@ -78,7 +78,7 @@ class Request:
                 words.append(flag)
             elif value != option.default:
                 for one in value if isinstance(value, tuple) else (value,):
-                    words += [flag, str(one)]
+                    words += [flag, shown(one) if option.name == "storage" else str(one)]
         return shlex.join(words)
 
 
@@ -134,8 +134,10 @@ def _run(request: Request, view: View) -> Result:
     )
     with store.owned(request.storage):
         store.note(VERSIONS, _versions())
-        store.note(COMMAND, request.command)
-        done = sum(trial.state.is_finished() for trial in store.trials())
+        trials = store.trials()
+        wanted = max(request.evaluations, len(trials))
+        store.note(COMMAND, replace(request, evaluations=wanted, max_seconds=None).command)
+        done = sum(trial.state.is_finished() for trial in trials)
         with Workers(evaluate_job, bench, count) as workers:
             view.started(settings, store, done, count)
             search = Search(settings, store, workers, view.evaluated)
@@ -145,7 +147,8 @@ def _run(request: Request, view: View) -> Result:
             finalists = _finals(request, settings, trials, store, workers, view)
     best = best_trials(trials, settings.space, 1)
     front = sorted(
-        (trial for trial in trials if trial.number in numbers), key=lambda t: -t.attrs["accuracy"]
+        (trial for trial in trials if trial.ok and trial.number in numbers),
+        key=lambda t: -t.attrs["accuracy"],
     )
     result = Result(
         store.name, request.storage, settings, outcome, trials,
@@ -157,8 +160,7 @@ def _run(request: Request, view: View) -> Result:
 
 def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]:
     """The settings of a request and the devices that its workers use."""
-    paths = (*installed_plugins(), *request.plugins)
-    plugins = {path: load_plugin(path, SPACES=SPACES) for path in paths}
+    plugins = load_plugins(request.plugins)
     space, start = starting_point(find_space(request.space), request.start)
     if request.strategy not in strategy_names():
         raise unknown("strategy", request.strategy, strategy_names(), place="--strategy")

@@ -31,6 +31,8 @@ from studies.view import View, distributions, seed_of
 DRAWS = 16
 """Samples taken before a known candidate is mutated into a new one."""
 MUTATIONS = 100
+GENERATION = ":generation"
+"""How the names end under which Optuna's genetic samplers keep a trial's generation."""
 
 SAMPLERS: dict[str, Callable[[int, Setting], BaseSampler]] = {
     "tpe": lambda seed, setting: TPESampler(seed=seed),
@@ -86,6 +88,8 @@ def sample(
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = SAMPLERS[strategy](seed_of(seed, k), setting)
         sampler.before_trial(view.study, view.trial(trial_id))
+        if isinstance(sampler, BaseGASampler):
+            _parents(sampler, view, history)
         proposal = (
             Proposal(given)
             if given
@@ -95,8 +99,25 @@ def sample(
         if isinstance(sampler, BaseGASampler) and proposal.genome in setting.space:
             sampler.get_trial_generation(view.study, view.trial(trial_id))
             attrs = view.trial(trial_id).system_attrs
-            memory = {key: value for key, value in attrs.items() if key.endswith(":generation")}
+            memory = {key: value for key, value in attrs.items() if key.endswith(GENERATION)}
     return replace(proposal, memory=memory)
+
+
+def _parents(sampler: BaseGASampler, view: View, history: Sequence[Record]) -> None:
+    """Lets the sampler find the parents of every generation, the oldest first.
+
+    It keeps them in the study, of which a view has nothing; asked for the newest alone it would
+    descend to the oldest by recursion, which Python does not allow for hundreds of them.
+    """
+    generations = [
+        value
+        for record in history
+        if record.values is not None
+        for key, value in record.memory.items()
+        if key.endswith(GENERATION)
+    ]
+    for generation in range(1, max(generations, default=0) + 1):
+        sampler.get_parent_population(view.study, generation)
 
 
 def _new(

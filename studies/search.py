@@ -23,7 +23,7 @@ from studies.objectives import OBJECTIVES
 from studies.pruners import judge
 from studies.samplers import SAMPLERS, sample
 from studies.settings import SearchSettings
-from studies.store import Store, Trial
+from studies.store import JUDGED, Store, Trial
 
 HAND_MADE = {"plain": Genome.plain, "residual": Genome.residual, "dense": Genome.dense}
 """The patterns that every search evaluates first."""
@@ -137,9 +137,10 @@ class Search:
             status = trial.attrs.get("status", "") if trial.state.is_finished() else ""
             self.records.append(
                 self._record(
-                    trial.number, trial.genome, trial.values, status, trial.curve, trial.memory
+                    trial.number, trial.genome, trial.values, status, trial.curve, trial.memory,
+                    trial.attrs.get(JUDGED),
                 )
-            )
+            )  # fmt: skip
             self._remember(trial.genome, trial.attrs.get("accuracy"), trial.ok)
         return [(t.number, t.genome) for t in trials if not t.state.is_finished()]
 
@@ -211,7 +212,7 @@ class Search:
             settings.pruner, settings.space.proxy.epochs, self._seen(number), number,
             self._curves[number], self._kept[number],
         )  # fmt: skip
-        self.store.remember(number, kept)
+        self.store.judge(number, kept)
         self._kept[number] = kept
         self.workers.answer(number, stop and not self.role(self.running[number]))
 
@@ -225,10 +226,10 @@ class Search:
         ok = evaluation.status == "ok"
         self.store.finish(number, evaluation, values)
         known = None if evaluation.status == "failed" else values
-        memory = {**self.records[number].memory, **self._kept.pop(number)}
         self.records[number] = self._record(
-            number, genome, known, evaluation.status, self._curves.pop(number), memory
-        )
+            number, genome, known, evaluation.status, self._curves.pop(number),
+            self.records[number].memory, self._kept.pop(number),
+        )  # fmt: skip
         best = self._remember(genome, evaluation.accuracy, ok)
         self.on_event(Event(number, genome, evaluation, values, self.role(genome), best))
 
@@ -251,10 +252,13 @@ class Search:
         status: str = "",
         curve: Mapping[int, float] | None = None,
         memory: Mapping[str, Any] | None = None,
+        judged: Mapping[str, Any] | None = None,
     ) -> Record:
         inside = self._inside(genome)
         parent, pruned = inside and status == "ok", status == "pruned"
-        return Record(number, genome, values, inside, parent, curve or {}, pruned, memory or {})
+        return Record(
+            number, genome, values, inside, parent, curve or {}, pruned, memory or {}, judged or {}
+        )
 
 
 def best_trials(trials: Sequence[Trial], space: SearchSpace, count: int) -> list[Trial]:

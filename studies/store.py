@@ -37,6 +37,8 @@ SETTINGS = "nas:settings"
 VERSIONS = "nas:versions"
 COMMAND = "nas:command"
 """Keys of what a search notes in its study: versions of packages, and the command that repeats it."""
+JUDGED = "pruner"
+"""Key of what a pruner keeps with a trial."""
 LEASE = "nas:lease"
 LEASE_SECONDS = 60
 
@@ -78,7 +80,7 @@ class Trial:
     genes: Mapping[str, Any]
     """Choices by gene name; empty for a pattern outside the space."""
     memory: Mapping[str, Any]
-    """What strategy and pruner kept with it (Optuna's system attributes)."""
+    """What the strategy kept with it (Optuna's system attributes)."""
 
     @property
     def complete(self) -> bool:
@@ -147,6 +149,19 @@ class Store:
             raise InputError(
                 f"study {name!r} was not made by nas search; --study NAME makes another beside it"
             )
+        return store
+
+    @classmethod
+    def load_search(cls, storage: BaseStorage, name: str) -> Store:
+        """Opens the study of a search, and none of those beside one.
+
+        Raises:
+            InputError: no such study (with the searches there are), or not a search's.
+        """
+        if name not in study_names(storage):
+            raise unknown("study", name, search_names(storage))
+        store = cls.load(storage, name)
+        store.searched()
         return store
 
     @property
@@ -238,10 +253,9 @@ class Store:
         """Records the accuracy after an epoch as an intermediate value."""
         self.storage.set_trial_intermediate_value(self._ids[number], epoch, accuracy)
 
-    def remember(self, number: int, memory: Mapping[str, Any]) -> None:
-        """Keeps something with a running trial."""
-        for key, value in memory.items():
-            self.storage.set_trial_system_attr(self._ids[number], key, value)
+    def judge(self, number: int, kept: Mapping[str, Any]) -> None:
+        """Keeps what a pruner keeps with a running trial, instead of what was kept before."""
+        self.storage.set_trial_user_attr(self._ids[number], JUDGED, dict(kept))
 
     def finish(self, number: int, evaluation: Evaluation, values: Sequence[float]) -> None:
         """Records an evaluation; a failed one ends in state FAIL, without values."""
@@ -316,6 +330,13 @@ def measured(evaluation: Evaluation) -> dict[str, Any]:
         "why": evaluation.why or None,
     }
     return attrs | {name: value for name, value in more.items() if value is not None}
+
+
+def search_names(storage: BaseStorage) -> list[str]:
+    """Names of the studies that are searches' own, the oldest first."""
+    studies = sorted(storage.get_all_studies(), key=lambda study: study._study_id)
+    settings = {study.study_name: study.user_attrs.get(SETTINGS) for study in studies}
+    return [name for name, one in settings.items() if isinstance(one, dict) and "strategy" in one]
 
 
 def study_names(storage: BaseStorage) -> list[str]:

@@ -50,18 +50,19 @@ class View:
         state = TrialState.RUNNING
         if record.values is not None:
             state = TrialState.PRUNED if record.pruned else TrialState.COMPLETE
+        finished = state.is_finished()
         trial = FrozenTrial(
             number=-1,
             state=state,
             value=None,
             values=None if record.values is None else list(record.values),
             datetime_start=START,
-            datetime_complete=START if state.is_finished() else None,
+            datetime_complete=START if finished else None,
             params=space.params_of(record.genome) if space else {},
             distributions=distributions(space) if space else {},
             user_attrs={},
-            system_attrs=dict(record.memory),
-            intermediate_values=dict(record.curve),
+            system_attrs={**record.memory, **record.judged} if finished else {},
+            intermediate_values=dict(record.curve) if finished else {},
             trial_id=-1,
         )
         self.storage.create_new_trial(self.study_id, template_trial=trial)

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from nas.data import SOURCES, Data, load_data
 from nas.errors import InputError
-from nas.plugins import installed_plugins, load_plugin
 from nas.proxy import Proxy
-from search_spaces import SPACES
+from search_spaces import load_plugins
 from studies.pattern import Pattern, find_pattern
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def prepare(request: Request) -> Order:
     for name in ("seed", "split_seed"):
         if (getattr(request, name) or 0) < 0:
             raise InputError(f"--{name.replace('_', '-')} {getattr(request, name)}: at least 0")
-    plugins = load_plugins(request.plugins)
+    plugins = {path.name: digest for path, digest in load_plugins(request.plugins).items()}
     pattern = find_pattern(
         request.pattern, request.space, request.baseline, request.storage, plugins
     )
@@ -89,11 +88,6 @@ def prepare(request: Request) -> Order:
         request.patience, request.threads, plugins,
     )  # fmt: skip
     return Order(pattern, settings, request.out or folder_of(pattern, data, settings.digest))
-
-
-def load_plugins(paths: tuple[Path, ...]) -> dict[str, str]:
-    """Loads installed plugins and these; their hashes by file name."""
-    return {path.name: load_plugin(path, SPACES=SPACES) for path in (*installed_plugins(), *paths)}
 
 
 def find_data(pattern: Pattern, request: Request) -> Data:

@@ -50,7 +50,13 @@ def test_the_example_merge_is_a_plugin(tmp_path):
 
 def test_commands_and_options_exist():
     lines = re.findall(r"^ *nas [^\n]*", "\n".join(blocks("bash")), re.MULTILINE)
-    assert {line.split()[1] for line in lines} >= {"search", "dashboard", "report", "train", "export"}
+    assert {line.split()[1] for line in lines} >= {
+        "search",
+        "dashboard",
+        "report",
+        "train",
+        "export",
+    }
     for line in lines:
         words = line.split("#")[0].split("|")[0].split()[1:]
         command = cli.app

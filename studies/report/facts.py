@@ -98,6 +98,8 @@ class Cost:
     statuses: dict[str, int]
     candidates: int
     """Finished, without the given patterns."""
+    trained: int
+    """Candidates that were trained to the end."""
     outside: int
     """Candidates outside the space."""
     duplicates: int | None
@@ -267,6 +269,7 @@ def _cost(
         trials=len(trials),
         statuses=dict(Counter(map(status_of, trials))),
         candidates=len(proposed),
+        trained=sum(t.ok for t in proposed),
         outside=sum(t.genome not in space for t in proposed),
         duplicates=sum(drawn) if drawn else None,
         seconds=_seconds(trials),

@@ -16,7 +16,7 @@ NAMES = {
     "macs": "multiply-adds",
     "latency-1": "latency of one image",
     "latency-full": "latency of a batch",
-    "gradient-ratio": "evenness of gradients",
+    "gradient-ratio": "unevenness of gradients",
 }
 
 
@@ -93,7 +93,10 @@ def answer(facts: Facts) -> list[str]:
     winner = facts.winner
     if winner is None or winner.accuracy is None:
         return [_nothing(facts)]
-    found = f"Trial {winner.number} is the most accurate of {facts.cost.candidates} candidates"
+    cost = facts.cost
+    found = f"Trial {winner.number} is the most accurate of {cost.candidates} candidates"
+    if cost.trained < cost.candidates:
+        found += f" ({cost.trained} of them trained to the end)"
     by_role = {row.role: row for row in facts.given}
     residual = by_role.get("residual")
     beside = ""

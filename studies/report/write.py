@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from nas.errors import InputError, unknown
 from studies.storages import existing_storage, shown
-from studies.store import Store, storage_errors
+from studies.store import Store, search_names, storage_errors
 
 if TYPE_CHECKING:
     from studies.report.knockout_run import Means
@@ -85,28 +85,12 @@ def find_study(name: str | None, storage: str) -> Store:
     """
     opened = existing_storage(storage)
     if name is not None:
-        store = Store.load(opened, name)
-        store.searched()
-        return store
+        return Store.load_search(opened, name)
     names = search_names(opened)
     if len(names) != 1:
         what = f"name one of the studies: {', '.join(names)}" if names else "it has no search"
         raise InputError(f"--storage {shown(storage)}: {what}")
     return Store.load(opened, names[0])
-
-
-def search_names(storage) -> list[str]:
-    """Names of the studies that a search made, without those beside them."""
-    from studies.store import study_names
-
-    found = []
-    for name in study_names(storage):
-        try:
-            Store.load(storage, name).searched()
-        except InputError:
-            continue
-        found.append(name)
-    return sorted(found)
 
 
 def file_name(study: str) -> str:
@@ -117,13 +101,9 @@ def file_name(study: str) -> str:
 def _text(store: Store, storage: str, form: str) -> str:
     if form == "csv":
         return csv_of(store)
-    from dataclasses import replace
-
     from studies.report.facts import collect
 
     facts = collect(store, shown(storage))
-    if facts.command:  # a password in it is nobody's business
-        facts = replace(facts, command=facts.command.replace(storage, shown(storage)))
     if form == "json":
         return json.dumps(facts.as_json(), indent=1) + "\n"
     from studies.report.page import render

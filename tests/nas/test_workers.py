@@ -111,9 +111,20 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     assert not any(map(alive, pids))
 
 
+BARE = """
+from nas.data import load_data
+from nas.jobs import *
+from nas.workers import *
+from nas import Genome, Proxy, Skeleton, Stage
+bench = EvaluationBench(Skeleton((1, 8, 8), 10, (Stage(4, 16),)), load_data("digits"), ("cpu",))
+with Workers(evaluate_job, bench, 1) as workers:
+    list(workers.run([EvaluationJob(0, Genome.residual(4), Proxy(), 0)]))
+"""
+
+
 def test_a_script_without_a_main_guard_is_told(tmp_path):
     script = tmp_path / "bare.py"
-    script.write_text(PARENT.replace('if __name__ == "__main__":', "if True:"))
+    script.write_text(BARE)
     found = subprocess.run(
         [sys.executable, script], capture_output=True, text=True, timeout=120, check=False
     )

@@ -124,12 +124,14 @@ def test_what_cannot_be_compared(contest, small_space, digits):
     _, storage, _ = contest
     other = replace(small_space, proxy=replace(small_space.proxy, epochs=7))
     write_study(storage, other, digits, "longer", [0.6])
+    write_study(storage, small_space, digits, "again", [0.6] * 5, strategy="tpe")
     storage.create_new_study([1], "empty")
     for names, message in [
         (["tpe-0"], "tpe-0 is one study"),
         (["tpe-0", "tpe-9"], "unknown study 'tpe-9'"),
         (["tpe-0", "longer"], r"cannot be compared: proxy\.epochs is 1, not 7"),
         (["tpe-0", "empty"], "'empty' was not made by nas search"),
+        (["tpe-*", "again"], "'tpe-0' and 'again' are the same search with the same seed"),
     ]:
         with pytest.raises(InputError, match=message):
             compare_studies(storage, names)

@@ -32,6 +32,8 @@ def test_gradient_ratio_counts_decades_both_ways():
         {"gradients": ()},
         {"gradients": ((0.0, 1.0),)},
         {"gradients": ((float("inf"), 1.0),)},
+        {"gradients": ((1.0, float("inf")),)},
+        {"gradients": ((float("nan"), 1.0),)},
         {"gradients": ((1.0, 1.0),), "status": "diverged"},
     ],
 )

@@ -711,7 +711,7 @@ def test_another_study_of_the_same_name_is_another(made, tmp_path, small_space, 
 def test_passwords_stay_out(made, monkeypatch):
     made.add("add(1)*4", 0.5)
     secret = "postgresql://me:hunter2@host/nas"
-    made.store.note("nas:command", f"nas search --storage {secret}")
+    made.store.note("nas:command", Request(storage=secret).command)
     monkeypatch.setattr("studies.report.write.find_study", lambda name, storage: made.store)
     for form in ("html", "json"):
         path = write_report(
@@ -802,7 +802,7 @@ def test_a_pruned_candidate_is_no_winner_but_counts(made, small_space):
     assert facts.cost.statuses == {"pruned": 1, "ok": 1}
     assert facts.progress.accuracies == (0.6,)
     assert facts.habits is None
-    assert "Too few candidates for a best tenth: 2" in render(facts)
+    assert "trained to the end for a best tenth: 1, of at least 10" in render(facts)
     for genome in genomes[2:11]:
         made.add(genome, 0.5)
     assert made.facts.habits.all == 11

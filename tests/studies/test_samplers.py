@@ -184,7 +184,16 @@ def test_halving_lets_the_better_half_go_on():
         assert stop == (accuracy < competing[max(0, len(competing) // 2 - 1)])
         curve = {1: accuracy}
         kept.append(
-            Record(number, Genome.residual(4), (accuracy,), True, True, curve, stop, memory[number])
+            Record(
+                number,
+                Genome.residual(4),
+                (accuracy,),
+                True,
+                True,
+                curve,
+                stop,
+                judged=memory[number],
+            )
         )
 
 
@@ -192,7 +201,7 @@ def test_hyperband_depends_on_the_number_and_not_on_the_studys_name():
     # four epochs, halved: brackets that judge from epoch 1, 2 and 4 on, with budgets 4, 3 and 3
     visible = [
         Record(
-            n, Genome.residual(4), (0.9,), True, True, {1: 0.9}, False, {"completed_rung_0": 0.9}
+            n, Genome.residual(4), (0.9,), True, True, {1: 0.9}, judged={"completed_rung_0": 0.9}
         )
         for n in range(8)
     ]
@@ -217,3 +226,26 @@ def test_a_study_of_before_pruners_goes_on(small_toml, tmp_path):
     with pytest.raises(InputError, match='pruner is null, not "median"'):
         name = opened.get_all_studies()[0].study_name
         searched(small_toml, storage, pruner="median", study=name)
+
+
+def test_genetic_samplers_go_on_after_a_thousand_generations(small_space):
+    setting = Setting(small_space, (1.0,), population=2)
+    rng = random.Random(0)
+    for strategy, name in [("nsga2-optuna", "NSGAIISampler"), ("nsga3", "NSGAIIISampler")]:
+        history = [
+            Record(
+                k, small_space.sample(rng), (rng.random(),), True, True,
+                memory={f"{name}:generation": k // 2},
+            )
+            for k in range(2400)
+        ]  # fmt: skip
+        found = sample(strategy, setting, history, 2400, 0)
+        assert found.memory == {f"{name}:generation": 1200}
+
+
+def test_a_trial_without_a_result_says_nothing_to_a_pruner():
+    best = {"completed_rung_0": 0.9}
+    seen = Record(0, Genome.residual(4), (0.9,), True, True, {1: 0.9}, judged=best)
+    lost = Record(0, Genome.residual(4), None, True, False, {1: 0.9}, judged=best)
+    assert judge("halving", 4, [seen], 9, {1: 0.1}, {})[0]
+    assert not judge("halving", 4, [lost], 9, {1: 0.1}, {})[0]

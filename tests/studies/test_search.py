@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import socket
@@ -314,6 +315,24 @@ def test_a_user_merge_from_a_plugin(small_toml, tmp_path):
     lines = [json.loads(line) for line in found.stdout.splitlines()]
     assert any("maximum(" in line.get("notation", "") for line in lines)
     assert {line["status"] for line in lines if line["event"] == "evaluated"} == {"ok"}
+
+
+def test_the_command_that_is_kept_repeats_the_study_and_keeps_no_password(small_toml, tmp_path):
+    storage = f"sqlite:///{tmp_path}/a.db"
+    run_search(request(small_toml, storage, evaluations=5, strategy="tpe", start="-*4"))
+    run_search(
+        request(small_toml, storage, evaluations=3, strategy="tpe", start="-*4", max_seconds=9)
+    )
+    opened = open_storage(storage)
+    store = Store.load(opened, opened.get_all_studies()[0].study_name)
+    words = shlex.split(store.notes()["nas:command"])
+    assert words[:2] == ["nas", "search"]
+    given = dict(zip(words[2::2], words[3::2], strict=True))
+    assert given["--evaluations"] == "5"
+    assert given["--from"] == "-*4"
+    assert "--max-seconds" not in given
+    secret = Request(storage="postgresql://me:secret@host/studies")
+    assert secret.command == "nas search --storage 'postgresql://me:***@host/studies'"
 
 
 def test_genomes_in_the_store_are_the_notation(undisturbed):

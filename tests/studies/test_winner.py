@@ -254,7 +254,7 @@ SMALL = ["--epochs", "1", "--device", "cpu"]
         (["train", "best:small", "--storage", "sqlite:///none.db"], "there is no file none.db"),
         (["train", "trial:small/99"], "has no trial 99; it has 0 to 5"),
         (["train", "trial:small"], "write trial:STUDY/NUMBER"),
-        (["train", "best:small-finalists"], "is that of finalists"),
+        (["train", "best:small-finalists"], "holds the finalists of study"),
         (["train", "best:small", "--space", "digits9"], "a study has its skeleton"),
         (["train", "add(1)*9"], "the skeleton of 'add(1)*9' is missing"),
         (["train", "add(1)*8", "--space", "digits9"], "8 layers, the skeleton 9"),
