@@ -91,7 +91,7 @@ def _table(found: Comparison) -> Table:
         f"evaluations until {100 * found.target:.2f} %",
         title_justify="left",
     )
-    table.add_column("strategy", overflow="fold", min_width=14)
+    table.add_column("strategy", overflow="fold", min_width=11)
     for name in ("n", "mean ± std", "until", "epochs", "− first", "p"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in found.contenders:
