@@ -162,7 +162,7 @@ def test_what_cannot_be_opened_is_said(storage, name, tmp_path):
     assert studies.open_study(storage=storage).name == "<two>"
     with pytest.raises(InputError, match=f"unknown study 'x{name}': did you mean {name}"):
         studies.open_study(f"x{name}", storage)
-    with pytest.raises(InputError, match=f"holds the finalists of '{name}'"):
+    with pytest.raises(InputError, match=f"holds the finalists of study '{name}'"):
         studies.open_study(f"{name}-finalists", storage)
     with pytest.raises(InputError, match="there is no file"):
         studies.open_study(storage=f"sqlite:///{tmp_path}/none.db")

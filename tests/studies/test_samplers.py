@@ -117,6 +117,7 @@ def test_the_same_trials_however_a_search_is_cut(strategy, pruner, small_toml, t
 def test_kill_nine_while_candidates_wait_for_the_pruner(small_toml, tmp_path):
     small_toml.write_text(small_toml.read_text().replace("epochs = 2", "epochs = 4", 1))
     options = ["--strategy", "tpe", "--pruner", "halving", "--lag", "4", "--workers", "2"]
+    options += ["--evaluations", "16"]
     storage, rng = f"sqlite:///{tmp_path}/killed.db", random.Random(3)
     for _ in range(2):
         process = subprocess.Popen(
@@ -130,8 +131,9 @@ def test_kill_nine_while_candidates_wait_for_the_pruner(small_toml, tmp_path):
         process.stdout.close()
     subprocess.run(command(small_toml, storage, *options), check=True, capture_output=True)
     whole = searched(
-        small_toml, f"sqlite:///{tmp_path}/whole.db", strategy="tpe", pruner="halving", lag=4
-    )
+        small_toml, f"sqlite:///{tmp_path}/whole.db", strategy="tpe", pruner="halving", lag=4,
+        evaluations=16,
+    )  # fmt: skip
     assert trials_of(storage) == whole
 
 
