@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nas.errors import InputError, unknown
 from studies.storages import existing_storage, shown
@@ -182,7 +182,7 @@ def _owner_of_table(text: str, store: Store) -> str | None:
         table = pd.read_csv(io.StringIO(text), index_col="number", usecols=["number", "notation"])
     except (ValueError, KeyError):
         return None
-    known = {trial.number: str(trial.genome) for trial in store.trials()}
+    known: dict[Any, str] = {trial.number: str(trial.genome) for trial in store.trials()}
     same = all(known.get(number, note) == note for number, note in table["notation"].items())
     return "" if same else "another study"
 
