@@ -14,7 +14,6 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from nas.evaluation import Evaluation
 from nas.genome import Genome
 from nas.settings import differences
 from nas.space import SearchSpace
+from studies.trial import Trial, measured, read_trial
 from studies.view import distributions
 
 SETTINGS = "nas:settings"
@@ -64,32 +64,6 @@ def open_storage(url: str) -> BaseStorage:
             f"--storage {url}: cannot be opened as an Optuna storage ({first}); "
             "an example is sqlite:///nas.db"
         ) from None
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One recorded evaluation."""
-
-    number: int
-    genome: Genome
-    state: TrialState
-    values: tuple[float, ...] | None
-    attrs: Mapping[str, Any]
-    curve: Mapping[int, float]
-    """Accuracy by epoch, where the study has one objective."""
-    genes: Mapping[str, Any]
-    """Choices by gene name; empty for a pattern outside the space."""
-    memory: Mapping[str, Any]
-    """What the strategy kept with it (Optuna's system attributes)."""
-
-    @property
-    def complete(self) -> bool:
-        return self.state == TrialState.COMPLETE
-
-    @property
-    def ok(self) -> bool:
-        """Trained to the end: neither failed, pruned, diverged, nor out of memory."""
-        return self.complete and self.attrs.get("status") == "ok"
 
 
 class Store:
@@ -199,7 +173,7 @@ class Store:
                 self._ids[trial.number] = self.storage.get_trial_id_from_study_id_trial_number(
                     self.study_id, trial.number
                 )
-        return [_read(trial) for trial in sorted(frozen, key=lambda t: t.number)]
+        return [read_trial(trial) for trial in sorted(frozen, key=lambda t: t.number)]
 
     def front(self) -> list[int]:
         """Numbers of the trials that no other dominates in all objectives (Optuna's)."""
@@ -311,27 +285,6 @@ class Store:
         self.renew()
 
 
-def measured(evaluation: Evaluation) -> dict[str, Any]:
-    """What a finished evaluation adds to a trial's attributes."""
-    first, last = evaluation.gradients[-1] if evaluation.gradients else (None, None)
-    attrs = {
-        "status": evaluation.status,
-        "accuracy": evaluation.accuracy,
-        "accuracies": list(evaluation.accuracies),
-        "losses": list(evaluation.losses),
-        "gradient_norm_first": first,
-        "gradient_norm_last": last,
-        "seconds": round(evaluation.seconds, 3),
-        "peak_bytes": evaluation.peak_bytes,
-    }
-    more = {
-        "latency_1": evaluation.latency_1,
-        "latency_full": evaluation.latency_full,
-        "why": evaluation.why or None,
-    }
-    return attrs | {name: value for name, value in more.items() if value is not None}
-
-
 def search_names(storage: BaseStorage) -> list[str]:
     """Names of the studies that are searches' own, the oldest first."""
     studies = sorted(storage.get_all_studies(), key=lambda study: study._study_id)
@@ -351,18 +304,3 @@ def storage_errors(url: str) -> Iterator[None]:
     except optuna.exceptions.OptunaError as error:
         cause = str(error.__cause__ or error).splitlines()[0]
         raise InputError(f"--storage {url}: {cause}; what was recorded is kept") from None
-
-
-def _read(trial: FrozenTrial) -> Trial:
-    if "notation" not in trial.user_attrs:
-        raise InputError(f"trial {trial.number} of this study was not made by nas search")
-    return Trial(
-        trial.number,
-        Genome.parse(trial.user_attrs["notation"]),
-        trial.state,
-        tuple(trial.values) if trial.values is not None else None,
-        trial.user_attrs,
-        trial.intermediate_values,
-        trial.params,
-        trial.system_attrs,
-    )

@@ -1,0 +1,75 @@
+"""A trial: one recorded evaluation, as it is written to and read from an Optuna storage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from nas.errors import InputError
+from nas.evaluation import Evaluation
+from nas.genome import Genome
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One recorded evaluation."""
+
+    number: int
+    genome: Genome
+    state: TrialState
+    values: tuple[float, ...] | None
+    attrs: Mapping[str, Any]
+    curve: Mapping[int, float]
+    """Accuracy by epoch, where the study has one objective."""
+    genes: Mapping[str, Any]
+    """Choices by gene name; empty for a pattern outside the space."""
+    memory: Mapping[str, Any]
+    """What the strategy kept with it (Optuna's system attributes)."""
+
+    @property
+    def complete(self) -> bool:
+        return self.state == TrialState.COMPLETE
+
+    @property
+    def ok(self) -> bool:
+        """Trained to the end: neither failed, pruned, diverged, nor out of memory."""
+        return self.complete and self.attrs.get("status") == "ok"
+
+
+def read_trial(trial: FrozenTrial) -> Trial:
+    if "notation" not in trial.user_attrs:
+        raise InputError(f"trial {trial.number} of this study was not made by nas search")
+    return Trial(
+        trial.number,
+        Genome.parse(trial.user_attrs["notation"]),
+        trial.state,
+        tuple(trial.values) if trial.values is not None else None,
+        trial.user_attrs,
+        trial.intermediate_values,
+        trial.params,
+        trial.system_attrs,
+    )
+
+
+def measured(evaluation: Evaluation) -> dict[str, Any]:
+    """What a finished evaluation adds to a trial's attributes."""
+    first, last = evaluation.gradients[-1] if evaluation.gradients else (None, None)
+    attrs = {
+        "status": evaluation.status,
+        "accuracy": evaluation.accuracy,
+        "accuracies": list(evaluation.accuracies),
+        "losses": list(evaluation.losses),
+        "gradient_norm_first": first,
+        "gradient_norm_last": last,
+        "seconds": round(evaluation.seconds, 3),
+        "peak_bytes": evaluation.peak_bytes,
+    }
+    more = {
+        "latency_1": evaluation.latency_1,
+        "latency_full": evaluation.latency_full,
+        "why": evaluation.why or None,
+    }
+    return attrs | {name: value for name, value in more.items() if value is not None}
