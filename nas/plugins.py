@@ -59,7 +59,7 @@ def load_plugin(path: str | Path, **more: dict) -> str:
             if key in owner:
                 raise InputError(f"--plugin {path}: {name} has an entry {key!r} already")
             owner[key] = value
-    _loaded.add(digest)
+    _loaded[digest] = path.name
     return digest
 
 
@@ -69,4 +69,11 @@ def installed_plugins() -> tuple[Path, ...]:
     return tuple(Path(spec.origin) for spec in specs if spec and spec.origin)
 
 
-_loaded: set[str] = set()  # as lasting as the tables that plugins are added to
+def is_loaded(name: str) -> bool:
+    """Whether a plugin of this file name has been loaded."""
+    return name in _loaded.values()
+
+
+_loaded: dict[
+    str, str
+] = {}  # file names by hash, as lasting as the tables that plugins are added to

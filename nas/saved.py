@@ -99,6 +99,12 @@ class Classifier(nn.Module):
         return self.network.skeleton
 
     def forward(self, pictures: Tensor) -> Tensor:
+        channels, height, width = self.skeleton.input_shape
+        if pictures.ndim != 4 or pictures.shape[1] != channels:
+            raise InputError(
+                f"pictures must be (N, {channels}, {height}, {width}) from 0 to 255, "
+                f"not {tuple(pictures.shape)}"
+            )
         return self.network((pictures.to(self.mean.dtype) - self.mean) / self.std)
 
     def document(self) -> dict[str, Any]:

@@ -8,6 +8,10 @@ from importlib import import_module
 _LAZY = {"load": "studies.frame", "Study": "studies.display", "open_study": "studies.display"}
 
 
+def __dir__() -> list[str]:
+    return [*_LAZY]
+
+
 def __getattr__(name: str) -> object:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)

@@ -65,7 +65,7 @@ def compare(
     from studies.store import storage_errors
 
     if target is not None and not 0 < target <= 1:
-        raise InputError(f"--target {target}: an accuracy above 0, at most 1")
+        raise InputError(f"--target {target}: an accuracy above 0, at most 1, such as 0.97")
     check_picture(out)
     load_plugins(plugins)
     with storage_errors(storage):

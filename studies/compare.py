@@ -169,13 +169,13 @@ def _check_same(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> 
 
 
 def _labels(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The strategy and its pruner; where that is not enough, what else differs from the first."""
+    """The strategy and its pruner, and what else differs from the first contender."""
     labels = [
         one["strategy"] + (f" + {one['pruner']}" if "pruner" in one else "") for one in settings
     ]
     made = []
     for label, one in zip(labels, settings, strict=True):
-        first = settings[labels.index(label)]
+        first = settings[0]
         more = [
             text.replace(" is ", "=").split("=")[0] + "=" + text.rsplit("not ", 1)[1]
             for text in differences(_flat(first), _flat(one))
@@ -187,7 +187,8 @@ def _labels(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings less what labels say already, and with short names."""
     left = {k: v for k, v in settings.items() if k not in ("seed", "strategy", "device", "pruner")}
-    return {**left, "space": {k: v for k, v in left["space"].items() if k != "name"}}
+    space = {k: v for k, v in left.pop("space").items() if k not in ("name", "data", "skeleton")}
+    return {**left, **space}
 
 
 def _best_so_far(trials: Sequence[Trial], settings: Mapping[str, Any]) -> tuple[float, ...]:

@@ -16,7 +16,7 @@ from baselines import BASELINES
 from nas.drawing import draw, save
 from studies.options import STORAGE
 from studies.run import Request, Result, View
-from studies.search import Event
+from studies.search import Event, best_trials
 from studies.settings import SearchSettings
 from studies.store import Store
 from studies.tables import count, drawing, finalists_table, front_table, percent
@@ -36,6 +36,8 @@ class ConsoleView(View):
         self.total, self.done = max(self.request.evaluations, done), done
         self.clock = time.monotonic()
         self.settings = settings
+        for trial in best_trials(store.trials(), settings.space, 1):
+            self.best = f"{percent(trial.attrs['accuracy'])} (trial {trial.number})"
         if self.quiet:
             return
         space, data = settings.space, settings.data
@@ -123,8 +125,15 @@ class ConsoleView(View):
             f"{percent(trial.attrs['accuracy'])}",
         )
         self.console.print(Text(f"  {trial.genome}", "bold"), soft_wrap=True)
+        given = [t for t in result.trials if t.ok and t.attrs["role"]]
+        ahead = max(given, key=lambda t: t.attrs["accuracy"], default=None)
+        if ahead and ahead.attrs["accuracy"] >= trial.attrs["accuracy"]:
+            self.console.print(
+                f"The {ahead.attrs['role']} pattern has {percent(ahead.attrs['accuracy'])}: "
+                "nothing found is better than what was given."
+            )
         if result.front:
-            self.console.print(front_table(result.front))
+            self.console.print(front_table(result.front, result.settings.objectives))
         if result.finalists:
             self.console.print(finalists_table(result.finalists))
         if not self.quiet:
@@ -148,7 +157,8 @@ class ConsoleView(View):
             )
             self.console.print(f"Picture: {path}", soft_wrap=True)
         arguments = sys.argv[1:]
-        more = 2 * max(self.request.evaluations, len(result.trials))
+        more = max(self.request.evaluations, len(result.trials))
+        more *= 1 if result.outcome.reason == "clock" else 2
         storage = ["--storage", result.storage] if result.storage != STORAGE else []
         plugins = [part for path in self.request.plugins for part in ("--plugin", str(path))]
         commands = {

@@ -40,7 +40,7 @@ class Event:
     role: str
     """A given pattern's name, or empty."""
     best: bool
-    """Whether it is the most accurate of the space's so far."""
+    """Whether it is the most accurate that the search found so far."""
 
 
 @dataclass(frozen=True)
@@ -234,8 +234,10 @@ class Search:
         self.on_event(Event(number, genome, evaluation, values, self.role(genome), best))
 
     def _remember(self, genome: Genome, accuracy: float | None, ok: bool) -> bool:
-        """Keeps the best accuracy of the space; True where this is it."""
-        if not ok or accuracy is None or accuracy <= self._best or not self._inside(genome):
+        """Keeps the best accuracy that the search found; True where this is it."""
+        if not ok or accuracy is None or accuracy <= self._best:
+            return False
+        if self.role(genome) or not self._inside(genome):
             return False
         self._best = accuracy
         return True

@@ -28,6 +28,7 @@ from optuna.trial import FrozenTrial, TrialState
 from nas.errors import InputError, unknown
 from nas.evaluation import Evaluation
 from nas.genome import Genome
+from nas.plugins import is_loaded
 from nas.settings import differences
 from nas.space import SearchSpace
 from studies.trial import Trial, measured, read_trial
@@ -62,7 +63,7 @@ def open_storage(url: str) -> BaseStorage:
         first = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(
             f"--storage {url}: cannot be opened as an Optuna storage ({first}); "
-            "an example is sqlite:///nas.db"
+            f"an example is sqlite:///{url if '/' not in url and url.endswith('.db') else 'nas.db'}"
         ) from None
 
 
@@ -146,7 +147,8 @@ class Store:
         """The settings, if the study is a search's own and not one beside it.
 
         Raises:
-            InputError: it holds finalists or the like; the message names the study to ask for.
+            InputError: it holds finalists or the like (the message names the study to ask for), or
+                needs a plugin that is not loaded.
         """
         settings = self.settings
         for key, value in settings.items():
@@ -154,6 +156,12 @@ class Store:
                 what = key.removesuffix("_of").replace("_", " ")
                 raise InputError(
                     f"study {self.name!r} holds the {what} of study {value!r}: name that one"
+                )
+        for name in settings.get("plugins", ()):
+            if not is_loaded(name):
+                raise InputError(
+                    f"study {self.name!r} needs the plugin {name}: name the file with --plugin, "
+                    "or plugins=[…]"
                 )
         return settings
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from studies.store import Trial
 
 
+LEGEND = "○ a skip starts, ● ends, ◉ both, │ passes by"
+
+
 def count(number: float) -> str:
     """A large count in short: 319.7k, 2.76M, 5.5e+17."""
     for limit, unit in ((1e3, ""), (1e6, "k"), (1e9, "M"), (1e12, "G")):
@@ -61,23 +64,35 @@ def finalists_table(rows: Sequence[Finalist]) -> Table:
     return table
 
 
-def front_table(trials: Sequence[Trial]) -> Table:
+def front_table(trials: Sequence[Trial], objectives: Sequence[str]) -> Table:
     """The Pareto front of a search with several objectives."""
     table = Table(title="Pareto front by the proxy", title_justify="left")
-    for name in ("trial", "validation accuracy", "params", "MACs"):
+    for name in ("trial", *objectives):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("pattern", overflow="fold")
     for trial in trials:
         attrs = trial.attrs
         name = attrs["role"] or str(trial.number)
-        sizes = percent(attrs["accuracy"]), count(attrs["params"]), count(attrs["macs"])
-        table.add_row(name, *sizes, str(trial.genome))
+        pairs = zip(objectives, trial.values or (), strict=False)
+        table.add_row(name, *(_objective(o, value) for o, value in pairs), str(trial.genome))
     return table
+
+
+def _objective(name: str, value: float) -> str:
+    """An objective's value with its unit."""
+    if name == "accuracy":
+        return percent(value)
+    if name.startswith("latency"):
+        return f"{1000 * value:.3g} ms"
+    return f"{value:.3g}" if name == "gradient-ratio" else count(value)
 
 
 def drawing(genome: Genome, skeleton: Skeleton, costs: bool = False) -> Table:
     """The pattern as a table of layers with lanes for its skips."""
-    table = Table(box=None, padding=(0, 1), show_header=True, header_style="dim")
+    table = Table(
+        box=None, padding=(0, 1), show_header=True, header_style="dim", caption=LEGEND,
+        caption_justify="left",
+    )  # fmt: skip
     for name, justify in (
         ("node", "right"),
         ("layer", "left"),

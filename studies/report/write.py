@@ -63,13 +63,7 @@ def write_report(
             from studies.report.knockout_run import run_knockout
 
             run_knockout(store, storage, knock_out, on_result)
-        try:
-            text = _text(store, storage, form)
-        except InputError as error:
-            plugins = " ".join(f"--plugin {name}" for name in store.settings.get("plugins", ()))
-            if not plugins or "unknown" not in str(error):
-                raise
-            raise InputError(f"{error}; the study was searched with {plugins}") from None
+        text = _text(store, storage, form)
     if path is None:
         print(text, end="")
         return None

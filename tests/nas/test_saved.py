@@ -206,12 +206,13 @@ def plugin(tmp_path):
     """A plugin's file, and a way to forget it as a new process has."""
     path = tmp_path / "mine.py"
     path.write_text(PLUGIN)
-    before = set(nas.plugins._loaded)
+    before = dict(nas.plugins._loaded)
     digest = nas.plugins.load_plugin(path)
 
     def forget():
         MERGES.pop("half", None)
-        nas.plugins._loaded.intersection_update(before)
+        nas.plugins._loaded.clear()
+        nas.plugins._loaded.update(before)
 
     yield path, digest, forget
     forget()
