@@ -760,10 +760,10 @@ def test_bad_input_is_one_line(capsys, tmp_path, monkeypatch, url, made):
 
 def test_a_study_with_a_plugins_merge_asks_for_the_plugin(made, capsys):
     made.add("add(1)*4", 0.5)
-    made.store.note("nas:settings", {**made.store.settings, "plugins": {"mine.py": "abc"}})
+    made.store.note("nas:settings", {**made.store.settings, "plugins": {"unheard.py": "abc"}})
     code, _, err = nas(capsys, "report", "made", "--storage", made.url, "--out", "-")
     assert code == 2
-    assert "needs the plugin mine.py: name the file with --plugin" in err
+    assert "needs the plugin unheard.py: name the file with --plugin" in err
 
 
 def test_the_only_search_needs_no_name(capsys, url, tmp_path, monkeypatch):
