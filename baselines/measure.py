@@ -16,14 +16,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nas.batches import prepare
 from nas.data import Data
 from nas.device import find_device, one_thread, reproducible
 from nas.genome import Genome
 from nas.network import Layer, Network, compile_network
 from nas.plan import plan
+from nas.precision import resolved
 from nas.proxy import Proxy
 from nas.skeleton import Skeleton, Stage
-from nas.training import Curves, accuracy, gradient_norm, prepare, train
+from nas.training import Curves, accuracy, gradient_norm, train
 
 NEAR_ZERO = 0.05
 """A value is near zero below this share of its tensor's standard deviation (Gaussian: 4.0 %)."""
@@ -92,7 +94,7 @@ def run_job(
 def full_training(job: TrainingJob, data: Data, device: torch.device) -> dict[str, Any]:
     """Trains, scores every epoch on validation images and once on test images."""
     network = _network(job, data, device)
-    proxy = job.proxy.resolved(device.type)
+    proxy = resolved(job.proxy, job.skeleton, device)
     found: dict[str, Any] = _describe(job, network)
     batch = min(proxy.batch, len(prepare(data, proxy, "train", device).labels))
     steps = len(prepare(data, proxy, "train", device).labels) // batch
@@ -120,9 +122,7 @@ def full_training(job: TrainingJob, data: Data, device: torch.device) -> dict[st
         "test_accuracy": 0.0,
     }
     if not curves.diverged:
-        found["test_accuracy"] = accuracy(
-            network, prepare(data, proxy, "test", device), proxy, device
-        )
+        found["test_accuracy"] = accuracy(network, prepare(data, proxy, "test", device), proxy)
         if job.features:
             found["features_after"] = features(network, data, proxy, device)
             found["lesions"] = lesions(network, data, proxy, device)
@@ -149,7 +149,9 @@ def few_steps(job: TrainingJob, data: Data, device: torch.device) -> dict[str, A
         if step in (0, steps - 1):
             gradients[step] = layer_gradients(network)
 
-    curves = train(network, data, proxy.resolved(device.type), job.seed, device, on_step=on_step)
+    curves = train(
+        network, data, resolved(proxy, job.skeleton, device), job.seed, device, on_step=on_step
+    )
     return {
         **_describe(job, network),
         "status": "diverged" if curves.diverged else "ok",
@@ -174,8 +176,8 @@ def gradient_law(job: LawJob) -> dict[str, Any]:
             labels = torch.randint(0, 10, (32,), generator=generator)
             nn.functional.cross_entropy(network(images), labels).backward()
             layers = [_layer(network, index) for index in (1, blocks)]
-            first = gradient_norm([layers[0].branch.get_parameter("conv1.weight")])
-            last = gradient_norm([layers[1].branch.get_parameter("conv2.weight")])
+            first = _norm([layers[0].branch.get_parameter("conv1.weight")])
+            last = _norm([layers[1].branch.get_parameter("conv2.weight")])
             rows.append({"blocks": blocks, "seed": seed, "first": first, "last": last})
     return {"rows": rows}
 
@@ -183,9 +185,13 @@ def gradient_law(job: LawJob) -> dict[str, Any]:
 def layer_gradients(network: Network) -> list[float]:
     """Gradient norm of every layer's convolution weights, first to last."""
     return [
-        gradient_norm([p for p in _layer(network, index).branch.parameters() if p.ndim > 1])
+        _norm([p for p in _layer(network, index).branch.parameters() if p.ndim > 1])
         for index in range(1, len(network.layers) + 1)
     ]
+
+
+def _norm(parameters: Sequence[nn.Parameter]) -> float:
+    return gradient_norm([p.grad for p in parameters if p.grad is not None])
 
 
 @torch.no_grad()
@@ -195,7 +201,7 @@ def features(
     """Statistics of x, F(x), F(x)+x and the layer's output for every layer, on validation images."""
     part = prepare(data, proxy, "validation", device)
     count = min(FEATURE_IMAGES, len(part.labels))
-    images, _ = part.batch(torch.arange(count, device=part.images.device), device)
+    images, _ = part.batch(torch.arange(count, device=part.images.device))
     rows: list[dict[str, Any]] = []
     shown = shown_layers(len(network.layers))
     hooks = []
@@ -281,9 +287,9 @@ def lesions(network: Network, data: Data, proxy: Proxy, device: torch.device) ->
         else:
             scores.append(None)
             continue
-        scores.append(accuracy(network, part, proxy, device))
+        scores.append(accuracy(network, part, proxy))
         hook.remove()
-    return {"whole": accuracy(network, part, proxy, device), "without": scores}
+    return {"whole": accuracy(network, part, proxy), "without": scores}
 
 
 def _keeps_shape(layer: Layer) -> bool:

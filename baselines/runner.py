@@ -49,7 +49,11 @@ def run_exercises(
     """
     modules = [_exercise(name) for name in names]
     where = find_device(device)
-    profile = replace(profile, proxy=profile.proxy.resolved(where.type))
+    if (
+        profile.proxy.precision == "auto"
+    ):  # gradients are compared, so fp32 wherever it is no burden
+        proxy = replace(profile.proxy, precision="bf16" if where.type == "cuda" else "fp32")
+        profile = replace(profile, proxy=proxy)
     jobs: dict[str, Job] = {}
     for module in modules:
         for job in module.jobs(profile, data.shape, len(data.classes)):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
+from torch.utils import deterministic
 
 from nas.errors import InputError
 
@@ -39,7 +40,25 @@ def device_kind(device: torch.device) -> dict[str, str]:
     return kind | {
         "machine": platform.machine(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
+        "bf16": "yes" if computes_bf16(device) else "no",
     }
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether the processor multiplies bf16 numbers by itself; PyTorch can also imitate it, slowly."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory of a GPU that nobody has."""
+    return torch.cuda.mem_get_info(device)[0]
+
+
+def on_device(device: torch.device) -> AbstractContextManager:
+    """Makes a GPU the current one, on which streams and graphs are made."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 @contextmanager
@@ -63,6 +82,8 @@ def reproducible(device: torch.device, wanted: bool) -> Iterator[None]:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
     torch.use_deterministic_algorithms(wanted)
+    # filling would be one more kernel for every new tensor, and all of them are written
+    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = not wanted
     try:
         yield

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.genome import Genome
+from nas.memory import side_by_side, training_bytes
 from nas.plan import plan
 from nas.proxy import Proxy
 from nas.skeleton import Skeleton
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from nas.data import Data
+    from nas.training import Curves
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class Evaluation:
     """The result of training one genome.
 
     Accuracies, losses, gradient norms and status are a function of genome, skeleton, proxy, seed,
-    data and kind of device; seconds, memory and latency are measurements.
+    data and kind of device; seconds, memory and latency are measurements. Of genomes that were
+    trained in lockstep each has an equal share of the seconds.
     """
 
     genome: Genome
@@ -45,11 +50,16 @@ class Evaluation:
     """For one image of the skeleton's input shape."""
     seconds: float
     peak_bytes: int | None
-    """Peak memory: of the process on a CPU (None where the system cannot say), allocated on a GPU."""
+    """Peak memory: of the process on a CPU (None where the system cannot say), allocated on a GPU;
+    of genomes that ran side by side each has an equal share."""
     latency_1: float | None = None
     """Seconds of a forward pass of one image, where it was asked for."""
     latency_full: float | None = None
     """Seconds of a forward pass of a whole batch of the proxy, where it was asked for."""
+
+
+OnScore = Callable[[int, int, float], bool | None]
+"""Called with (index of the genome, epoch from 1, accuracy) after every score; True prunes it."""
 
 
 def evaluate(
@@ -80,36 +90,138 @@ def evaluate(
     Raises:
         InputError: the arguments do not fit together.
     """
-    from nas.device import find_device, one_thread, reproducible
-    from nas.network import compile_network
-    from nas.training import Curves, train
+    return evaluate_together(
+        [genome], skeleton, proxy, seed, data, device, part=part, fast=fast, latencies=latencies,
+        on_score=lambda _, epoch, score: on_epoch(epoch, score) if on_epoch else None,
+    )[0]  # fmt: skip
+
+
+def evaluate_together(
+    genomes: Sequence[Genome],
+    skeleton: Skeleton,
+    proxy: Proxy,
+    seed: int,
+    data: Data,
+    device: str = "auto",
+    *,
+    part: str = "validation",
+    fast: bool = False,
+    latencies: bool = False,
+    on_score: OnScore = lambda index, epoch, score: None,
+) -> list[Evaluation]:
+    """Trains genomes in lockstep, on a GPU side by side; each evaluation is as if it were alone.
+
+    As many run together as the device's memory holds by prediction; where it ends nevertheless,
+    half as many are tried, down to one, and scores are reported again.
+
+    Args:
+        genomes: the other arguments are those of `evaluate`.
+    """
+    from nas.device import find_device, free_bytes, on_device, one_thread, reproducible
+    from nas.precision import resolved
 
     where = find_device(device)
-    planned = plan(genome, skeleton)
-    started, peak = time.perf_counter(), PeakMemory(where)
-    curves, status, why = Curves(), "ok", ""
-    single = full = None
-    proxy = proxy.resolved(where.type)
-    with one_thread(where), reproducible(where, not fast), _out_of_memory() as problem:
-        import torch
+    proxy = resolved(proxy, skeleton, where)
+    sizes = [len(genomes)]
+    if where.type == "cuda" and len(genomes) > 1:
+        needs = [training_bytes(plan(g, skeleton), proxy, skeleton) for g in genomes]
+        sizes = side_by_side(needs, free_bytes(where))
+    job = _Job(skeleton, proxy, seed, data, where, part, latencies)
+    found: list[Evaluation] = []
+    with on_device(where), one_thread(where), reproducible(where, not fast):
+        for size in sizes:
+            done = len(found)
+            found += _pack(genomes[done : done + size], job, partial(_later, on_score, done))
+    return found
 
-        network = compile_network(genome, skeleton, seed)
-        network = network.to(where).to(memory_format=torch.channels_last)
-        curves = train(network, data, proxy, seed, where, part, part != "test", on_epoch)
-        if latencies:
-            from nas.latency import latency
 
-            single = latency(network, skeleton.input_shape, 1, proxy, where)
-            full = latency(network, skeleton.input_shape, proxy.batch, proxy, where)
+def _later(on_score: OnScore, by: int, index: int, epoch: int, score: float) -> bool | None:
+    return on_score(by + index, epoch, score)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What the genomes of a pack share; the precision is resolved."""
+
+    skeleton: Skeleton
+    proxy: Proxy
+    seed: int
+    data: Data
+    device: torch.device
+    part: str
+    latencies: bool
+
+
+def _pack(genomes: Sequence[Genome], job: _Job, on_score: OnScore) -> list[Evaluation]:
+    """Evaluates genomes together, or in halves where memory ends."""
+    started, peak = time.perf_counter(), PeakMemory(job.device)
+    trained: list[_Trained] = []
+    with _out_of_memory() as problem:
+        trained = _train(genomes, job, on_score)
+    if problem and len(genomes) > 1:
+        half = len(genomes) // 2
+        first = _pack(genomes[:half], job, on_score)
+        return first + _pack(genomes[half:], job, partial(_later, on_score, half))
+    seconds, bytes_ = time.perf_counter() - started, peak.read()
+    return [
+        _evaluation(
+            genome, job, one, problem[0] if problem else "",
+            seconds / len(genomes), bytes_ and bytes_ // len(genomes),
+        )
+        for genome, one in zip_longest(genomes, trained)
+    ]  # fmt: skip
+
+
+_Trained = tuple["Curves", float | None, float | None]
+"""Curves, and seconds of a pass of one image and of a batch where they were asked for."""
+
+
+def _train(genomes: Sequence[Genome], job: _Job, on_score: OnScore) -> list[_Trained]:
+    import torch
+
+    from nas.latency import latency
+    from nas.network import compile_network
+    from nas.training import Trainee, train_together
+
+    trainees = []
+    for index, genome in enumerate(genomes):
+        network = compile_network(genome, job.skeleton, job.seed)
+        network = network.to(job.device).to(memory_format=torch.channels_last)
+        trainees.append(Trainee(network, on_epoch=partial(on_score, index)))
+    train_together(
+        trainees, job.data, job.proxy, job.seed, job.device, job.part, job.part != "test"
+    )
+    if not job.latencies:
+        return [(trainee.curves, None, None) for trainee in trainees]
+    shape, batch = job.skeleton.input_shape, job.proxy.batch
+    return [
+        (
+            trainee.curves,
+            latency(trainee.network, shape, 1, job.proxy, job.device),
+            latency(trainee.network, shape, batch, job.proxy, job.device),
+        )
+        for trainee in trainees
+    ]
+
+
+def _evaluation(
+    genome: Genome, job: _Job, trained: _Trained | None, problem: str,
+    seconds: float, peak_bytes: int | None,
+) -> Evaluation:  # fmt: skip
+    from nas.training import Curves
+
+    curves, single, full = trained or (Curves(), None, None)
+    status, why = "ok", ""
     if problem:
-        status, why = "out of memory", problem[0]
+        status, why = "out of memory", problem
     elif curves.diverged:
         status, why = "diverged", curves.diverged
     elif curves.stopped:
-        status, why = "pruned", f"after epoch {len(curves.accuracies)} of {proxy.epochs}"
+        status, why = "pruned", f"after epoch {len(curves.accuracies)} of {job.proxy.epochs}"
+    planned = plan(genome, job.skeleton)
     return Evaluation(
         genome=genome,
-        seed=seed,
+        seed=job.seed,
         status=status,
         why=why,
         accuracy=curves.accuracies[-1] if status in ("ok", "pruned") else 0.0,
@@ -118,8 +230,8 @@ def evaluate(
         gradients=tuple(curves.gradients),
         params=planned.params,
         macs=planned.macs,
-        seconds=time.perf_counter() - started,
-        peak_bytes=peak.read(),
+        seconds=seconds,
+        peak_bytes=peak_bytes,
         latency_1=single,
         latency_full=full,
     )

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
+from nas.batches import prepare
 from nas.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, read_curves
 from nas.curves import curves_figure, curves_table
 from nas.device import find_device, one_thread, reproducible
@@ -29,7 +30,7 @@ from nas.fit_settings import FitSettings, chosen
 from nas.network import Network, compile_network
 from nas.saved import WEIGHTS, Card, Classifier, save_network
 from nas.settings import differences
-from nas.training import Curves, Progress, accuracy, prepare, train
+from nas.training import Curves, Progress, accuracy, train
 
 RESULT = "training.json"
 NO_MEMORY = "the training does not fit into memory; a smaller --batch needs less"
@@ -151,8 +152,7 @@ def _fit(
             curves = train(
                 network, data, proxy, settings.seed, where,
                 on_epoch=lambda epoch, accuracy: settings.over(curves),
-                on_step=lambda step, loss: watch.step(step + 1),
-                start=start, on_progress=keep,
+                start=start, on_progress=keep, tick=watch.step,
             )  # fmt: skip
         curves = replace(curves, stopped=not curves.diverged and len(curves.losses) < proxy.epochs)
         kept, test, scored = 0, None, 0
@@ -160,7 +160,7 @@ def _fit(
             network.load_state_dict(best)
             scoring = prepare(data, proxy, "test", where)
             kept, scored = chosen(curves), len(scoring.labels)
-            test = accuracy(network, scoring, proxy, where)
+            test = accuracy(network, scoring, proxy)
     seconds = time.perf_counter() - clock
     fitted = Fitted(folder, settings.record(), curves, kept, test, scored, seconds)
     _write(fitted, network, settings, where, origin)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nas.data import Data
-from nas.evaluation import Evaluation, evaluate
+from nas.evaluation import Evaluation, evaluate_together
 from nas.genome import Genome
 from nas.proxy import Proxy
 from nas.skeleton import Skeleton
-from nas.workers import Send
+from nas.workers import Pack, Send
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,35 @@ class Epoch:
     accuracy: float
 
 
-def evaluate_job(job: EvaluationJob, bench: EvaluationBench, device: str, send: Send) -> Evaluation:
-    """The task of a search's workers."""
-    return evaluate(
-        job.genome, bench.skeleton, job.proxy, job.seed, bench.data, device,
-        part=job.part, fast=bench.fast, latencies=job.latencies,
-        on_epoch=lambda epoch, accuracy: send(Epoch(job.number, epoch, accuracy), job.ask),
-    )  # fmt: skip
+def evaluate_job(
+    job: EvaluationJob | Pack, bench: EvaluationBench, device: str, send: Send
+) -> Evaluation | list[Evaluation]:
+    """The task of a search's workers; jobs that differ by their genomes alone run in lockstep."""
+    jobs: Sequence[EvaluationJob] = job.jobs if isinstance(job, Pack) else [job]
+    found: dict[int, Evaluation] = {}
+    alike: dict[EvaluationJob, list[EvaluationJob]] = {}
+    for one in jobs:
+        alike.setdefault(replace(one, number=0, genome=jobs[0].genome), []).append(one)
+    for shared, pack in alike.items():
+
+        def report(
+            index: int, epoch: int, accuracy: float,
+            shared: EvaluationJob = shared, pack: list[EvaluationJob] = pack,
+        ) -> bool | None:  # fmt: skip
+            return send(Epoch(pack[index].number, epoch, accuracy), shared.ask)
+
+        evaluations = evaluate_together(
+            [one.genome for one in pack], bench.skeleton, shared.proxy, shared.seed, bench.data,
+            device, part=shared.part, fast=bench.fast, latencies=shared.latencies, on_score=report,
+        )  # fmt: skip
+        found |= {one.number: result for one, result in zip(pack, evaluations, strict=True)}
+    results = [found[one.number] for one in jobs]
+    return results if isinstance(job, Pack) else results[0]
+
+
+def lockstep(devices: Sequence[str], workers: int, lag: int) -> int:
+    """How many evaluations a worker gets at once: on a GPU what the lag allows, else one.
+
+    The worker itself trains as many of them side by side as its memory holds.
+    """
+    return max(1, lag // workers) if devices[0].startswith("cuda") else 1

@@ -7,9 +7,9 @@ import logging
 import torch
 from torch import nn
 
+from nas.flat import in_precision
 from nas.parts import Shape
 from nas.proxy import Proxy
-from nas.training import autocast
 
 
 @torch.no_grad()
@@ -33,8 +33,9 @@ def latency(
     from torch.utils.benchmark import Timer
 
     network.eval()
-    images = torch.zeros(batch, *shape, device=device).to(memory_format=torch.channels_last)
-    with autocast(proxy, device):
+    with in_precision(network, proxy) as dtype:
+        images = torch.zeros(batch, *shape, dtype=dtype, device=device)
+        images = images.to(memory_format=torch.channels_last)
         timer = Timer(
             "network(images)",
             globals={"network": network, "images": images},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from nas.errors import InputError, unknown
@@ -38,7 +38,8 @@ class Proxy:
     """Training images over which batch norm's statistics are taken before a score; 0 keeps the
     running averages, which lag behind after few steps."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """bf16 is autocast; auto is bf16 on a GPU and fp32 on a CPU, and is recorded as resolved."""
+    """bf16 computes with rounded weights and activations, and updates fp32 weights; auto is
+    what is faster on the device, and is recorded as resolved."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "images", "validation_images", "resolution"):
@@ -57,12 +58,6 @@ class Proxy:
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise unknown(name, getattr(self, name), allowed, place="proxy")
-
-    def resolved(self, device_kind: str) -> Proxy:
-        """This proxy with `precision` chosen for a kind of device, "cpu" or "cuda"."""
-        if self.precision != "auto":
-            return self
-        return replace(self, precision="bf16" if device_kind == "cuda" else "fp32")
 
 
 _CHOICES = {"augment": ("none", "crop", "crop-flip"), "precision": ("auto", "fp32", "bf16")}

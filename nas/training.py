@@ -1,4 +1,4 @@
-"""Training of one network: the data on the device, the schedule, one loop.
+"""Training of networks in lockstep: they share every batch, and each is trained as if alone.
 
 Whatever changes what a training computes raises `TRAINER_VERSION`, which studies record.
 """
@@ -6,43 +6,26 @@ Whatever changes what a training computes raises `TRAINER_VERSION`, which studie
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nas.data import Data, subset
-from nas.errors import InputError
+from nas.batches import Feed, Part, prepare
+from nas.data import Data
+from nas.flat import DTYPES, Flat, flatten, in_precision, update
+from nas.folding import folded
 from nas.network import Layer, Network
 from nas.proxy import Proxy
+from nas.replay import Branches, Repeated
 
-TRAINER_VERSION = 1
-CHECK_STEPS = 16
-"""A loss that is not finite is noticed after this many steps at most."""
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """Images of one part of the data on the device: uint8 (n, C, H, W), labels int64 (n,)."""
-
-    images: Tensor
-    labels: Tensor
-    mean: Tensor
-    """Per channel, of the training images, (1, C, 1, 1), in units of 0 to 255."""
-    std: Tensor
-
-    def batch(self, indices: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Normalised images (n, C, H, W) in channels_last, and labels."""
-        images = self.images[indices].to(device, torch.float32)
-        images = images.sub_(self.mean).div_(self.std)
-        return images.contiguous(memory_format=torch.channels_last), self.labels[indices].to(device)
+TRAINER_VERSION = 2
+SCORED_PIXELS = {"cpu": 1 << 16, "cuda": 1 << 22}
+"""Pixels of the images that are scored at once, by kind of device: what its caches hold."""
 
 
 @dataclass
@@ -68,6 +51,25 @@ class Progress:
     """The optimizer's, by the parameter's name."""
 
 
+OnEpoch = Callable[[int, float], bool | None]
+"""Called with (epoch from 1, accuracy) whenever a score is there; True ends the training."""
+
+
+@dataclass(eq=False)
+class Trainee:
+    """One network among those that are trained together."""
+
+    network: Network
+    on_epoch: OnEpoch | None = None
+    on_step: Callable[[int, Tensor], None] | None = None
+    """Called with (step from 0, loss) when its gradients are there (`.grad`), before the update."""
+    start: Progress | None = None
+    """Where an earlier training stood; the network has the tensors that it had then."""
+    on_progress: Callable[[Progress], None] | None = None
+    """Called with what `start` takes whenever a score is there, before `on_epoch`."""
+    curves: Curves = field(default_factory=Curves)
+
+
 def train(
     network: Network,
     data: Data,
@@ -76,71 +78,211 @@ def train(
     device: torch.device,
     part: str = "validation",
     every_epoch: bool = True,
-    on_epoch: Callable[[int, float], bool | None] | None = None,
+    on_epoch: OnEpoch | None = None,
     on_step: Callable[[int, Tensor], None] | None = None,
     start: Progress | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    tick: Callable[[int], None] | None = None,
 ) -> Curves:
-    """Trains the network in place and scores it on a part of the data.
+    """Trains one network in place and scores it on a part of the data: `train_together` of one."""
+    trainee = Trainee(network, on_epoch, on_step, start, on_progress)
+    train_together([trainee], data, proxy, seed, device, part, every_epoch, tick)
+    return trainee.curves
+
+
+def train_together(
+    trainees: Sequence[Trainee],
+    data: Data,
+    proxy: Proxy,
+    seed: int,
+    device: torch.device,
+    part: str = "validation",
+    every_epoch: bool = True,
+    tick: Callable[[int], None] | None = None,
+) -> None:
+    """Trains networks in place, in lockstep, and scores them on a part of the data.
+
+    On a GPU a step of all of them is one CUDA graph with a branch for each. Every network ends with
+    the weights, curves and scores that it has when it is trained alone.
 
     Args:
+        trainees: of equal progress; their curves are filled in.
         proxy: with its precision resolved.
         seed: fixes the order of batches and the augmentation, the same for every network.
         part: "validation" or "test".
         every_epoch: score after each epoch; False scores once, after the last.
-        on_epoch: called with (epoch from 1, accuracy) whenever a score is there; True ends the
-            training.
-        on_step: called with (step from 0, loss) when its gradients are there, before the update.
-        start: where an earlier call stood; the network has the tensors that it had then.
-        on_progress: called with what `start` takes whenever a score is there, before `on_epoch`.
+        tick: called with the number of steps done after every step.
     """
-    training, scoring = prepare(data, proxy, "train", device), prepare(data, proxy, part, device)
-    batch = min(proxy.batch, len(training.labels))
-    steps = len(training.labels) // batch
-    optimizer = _optimizer(network, proxy)
-    watched = _watched(network)
-    curves = Curves()
-    if start:
-        curves = deepcopy(start.curves)
-        _set_momentum(optimizer, network, start.momentum)
-    for epoch in range(len(curves.losses), proxy.epochs):
-        network.train()
-        total = torch.zeros((), device=device)
-        for step, (images, labels) in enumerate(_batches(training, proxy, seed, epoch, device)):
-            rate = learning_rate(proxy, epoch * steps + step, proxy.epochs * steps)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            with autocast(proxy, device):
-                logits = network(images)
-                loss = F.cross_entropy(logits, labels, label_smoothing=proxy.label_smoothing)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            total += loss.detach()
-            if on_step:
-                on_step(epoch * steps + step, loss.detach())
-            if (step + 1) % CHECK_STEPS == 0 and not math.isfinite(total.item()):
-                break
-            if step == steps - 1:
-                first, last = map(gradient_norm, watched)
-                curves.gradients.append((first, last))
-            optimizer.step()
-        curves.losses.append(total.item() / steps)
-        if not math.isfinite(curves.losses[-1]):
+    feed = Feed(prepare(data, proxy, "train", device), proxy, seed, device)
+    scoring = prepare(data, proxy, part, device)
+    active = [_Course(trainee, feed, scoring, proxy, device) for trainee in trainees]
+    everyone = list(active)
+    try:
+        first = len(trainees[0].curves.losses)
+        pack = _Pack(active, feed, proxy, device)
+        for epoch in range(first, proxy.epochs):
+            pack.train_epoch(epoch, tick)
+            scored = every_epoch or epoch == proxy.epochs - 1
+            for course in active:
+                course.end_epoch(epoch, feed.steps)
+            active = [course for course in active if not course.trainee.curves.diverged]
+            if scored and active:
+                pack.score(active)
+                active = [course for course in active if not course.scored()]
+            if not active:
+                return
+            if len(active) < len(pack.courses):
+                pack = _Pack(active, feed, proxy, device)
+    finally:
+        for course in everyone:
+            course.release()
+
+
+class _Course:
+    """One network's training: its buffers, and what is read from them at the end of an epoch."""
+
+    def __init__(
+        self, trainee: Trainee, feed: Feed, scoring: Part, proxy: Proxy, device: torch.device
+    ) -> None:
+        self.trainee, self.network, self.feed = trainee, trainee.network, feed
+        self.scoring, self.proxy = scoring, proxy
+        self.dtype = DTYPES[proxy.precision]
+        watched = _watched(self.network)
+        self.flats = flatten(self.network, proxy)
+        self.parameters = [p for flat in self.flats for p in flat.parameters]
+        self.total = torch.zeros((), device=device)
+        self.right = torch.zeros((), dtype=torch.int64, device=device)
+        self.loss = torch.zeros((), device=device)
+        self._watched = [self._gradients_of(parameters) for parameters in watched]
+        if trainee.start:
+            trainee.curves = deepcopy(trainee.start.curves)
+            for flat in self.flats:
+                for name, view in zip(flat.names, flat.views(flat.momentum), strict=True):
+                    if name in trainee.start.momentum:
+                        view.copy_(trainee.start.momentum[name])
+
+    def _gradients_of(self, parameters: list[nn.Parameter]) -> list[Tensor]:
+        wanted = {id(p) for p in parameters}
+        return [
+            view
+            for flat in self.flats
+            for p, view in zip(flat.parameters, flat.views(flat.gradient), strict=True)
+            if id(p) in wanted
+        ]
+
+    def gradients(self) -> None:
+        """The loss of the batch that is loaded, and its gradients."""
+        logits = self.network(self.feed.images.to(self.dtype))
+        loss = F.cross_entropy(
+            logits.float(), self.feed.labels, label_smoothing=self.proxy.label_smoothing
+        )
+        found = torch.autograd.grad(loss, self.parameters)
+        position = 0
+        for flat in self.flats:
+            flat.take(found[position : position + len(flat.parameters)])
+            position += len(flat.parameters)
+        self.loss.copy_(loss.detach())
+        self.total.add_(self.loss)
+        if self.trainee.on_step:
+            for parameter, gradient in zip(self.parameters, found, strict=True):
+                parameter.grad = gradient
+
+    def score(self) -> None:
+        recalibrate(self.network, self.feed.part, self.proxy)
+        self.right.copy_(count_right(self.network, self.scoring, self.proxy))
+
+    def end_epoch(self, epoch: int, steps: int) -> None:
+        curves = self.trainee.curves
+        first, last = map(gradient_norm, self._watched)
+        curves.losses.append(self.total.item() / steps)
+        if math.isfinite(curves.losses[-1]):
+            curves.gradients.append((first, last))
+        else:
             curves.diverged = f"the loss is not finite in epoch {epoch + 1}"
-            return curves
-        if every_epoch or epoch == proxy.epochs - 1:
-            recalibrate(network, training, proxy, device)
-            curves.accuracies.append(accuracy(network, scoring, proxy, device))
-            if on_progress:
-                on_progress(Progress(deepcopy(curves), _momentum(optimizer, network)))
-            if on_epoch and on_epoch(epoch + 1, curves.accuracies[-1]):
-                curves.stopped = True
-                return curves
-    return curves
+
+    def scored(self) -> bool:
+        """Reports the score; whether the training is to end."""
+        trainee, curves = self.trainee, self.trainee.curves
+        curves.accuracies.append(self.right.item() / len(self.scoring.labels))
+        if trainee.on_progress:
+            self.release()
+            trainee.on_progress(Progress(deepcopy(curves), self._momentum()))
+            for flat in self.flats:
+                flat.bind()
+        if trainee.on_epoch and trainee.on_epoch(len(curves.losses), curves.accuracies[-1]):
+            curves.stopped = True
+        return curves.stopped
+
+    def _momentum(self) -> dict[str, Tensor]:
+        """The optimizer's tensors by parameter name; the next step changes them in place."""
+        if not self.proxy.momentum:
+            return {}
+        pairs = [
+            pair for f in self.flats for pair in zip(f.names, f.views(f.momentum), strict=True)
+        ]
+        return dict(pairs)
+
+    def release(self) -> None:
+        """Gives the network its fp32 parameters back."""
+        for flat in self.flats:
+            flat.release()
+
+
+class _Pack:
+    """The networks that are still trained; a step of all of them is repeated as one piece of work."""
+
+    def __init__(
+        self, courses: Sequence[_Course], feed: Feed, proxy: Proxy, device: torch.device
+    ) -> None:
+        self.courses, self.feed, self.proxy = list(courses), feed, proxy
+        self._branches = Branches(len(courses), device)
+        self._steps = proxy.epochs * feed.steps
+        rates = [learning_rate(proxy, step, self._steps) for step in range(self._steps)]
+        self._rates = torch.tensor(rates, device=device)
+        self._step = torch.zeros(1, dtype=torch.int64, device=device)
+        self._rate = torch.zeros((), device=device)
+        watched = any(course.trainee.on_step for course in courses)
+        self._work = self._whole if watched else Repeated(self._whole, device)
+        self._score = Repeated(self._scores, device)
+
+    def train_epoch(self, epoch: int, tick: Callable[[int], None] | None) -> None:
+        self.feed.start(epoch)
+        self._step.fill_(epoch * self.feed.steps)
+        for course in self.courses:
+            course.network.train()
+            course.total.zero_()
+        for step in range(epoch * self.feed.steps, (epoch + 1) * self.feed.steps):
+            self._number = step
+            if not self.feed.on_device:
+                self.feed.load()
+            self._work()
+            if tick:
+                tick(step + 1)
+
+    def _whole(self) -> None:
+        if self.feed.on_device:
+            self.feed.load()
+        self._branches.run([course.gradients for course in self.courses])
+        for course in self.courses:
+            if course.trainee.on_step:
+                course.trainee.on_step(self._number, course.loss)
+        self._rate.copy_(self._rates.index_select(0, self._step)[0])
+        self._step.add_(1)
+        flats: list[Flat] = [flat for course in self.courses for flat in course.flats]
+        update(flats, self.proxy, self._rate)
+
+    def score(self, courses: Sequence[_Course]) -> None:
+        if len(courses) == len(self.courses):
+            self._score()
+        else:
+            self._branches.run([course.score for course in courses])
+
+    def _scores(self) -> None:
+        self._branches.run([course.score for course in self.courses])
 
 
 @torch.no_grad()
-def recalibrate(network: nn.Module, training: Part, proxy: Proxy, device: torch.device) -> None:
+def recalibrate(network: nn.Module, training: Part, proxy: Proxy) -> None:
     """Sets batch norm's statistics to those of some training images (Wu & Johnson 2021, PreciseBN).
 
     After few steps the running averages lag behind the weights, and a score would measure the lag.
@@ -151,29 +293,37 @@ def recalibrate(network: nn.Module, training: Part, proxy: Proxy, device: torch.
         return
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # a plain average over the batches to come
     network.train()
     every = torch.linspace(0, len(training.labels) - 1, count).round().long()
-    for indices in every.to(training.images.device).split(4 * proxy.batch):
-        if len(indices) == 1 and count > 1:
-            continue  # batch norm needs more than one value a channel
-        with autocast(proxy, device):
-            network(training.batch(indices, device)[0])
+    chunks = every.to(training.images.device).split(4 * proxy.batch)
+    with in_precision(network, proxy) as dtype:
+        for number, indices in enumerate(chunks, 1):
+            if len(indices) == 1 and count > 1:
+                continue  # batch norm needs more than one value a channel
+            for norm in norms:
+                norm.momentum = 1 / number  # a plain average over the chunks
+            network(training.batch(indices)[0].to(dtype))
     for norm in norms:
         norm.momentum = 0.1
 
 
 @torch.no_grad()
-def accuracy(network: nn.Module, part: Part, proxy: Proxy, device: torch.device) -> float:
-    """Share of images whose largest logit is the label's, in evaluation mode."""
+def count_right(network: nn.Module, part: Part, proxy: Proxy) -> Tensor:
+    """Number of images whose largest logit is the label's, in evaluation mode: int64, ()."""
     network.eval()
-    right = torch.zeros((), dtype=torch.int64, device=device)
-    every = torch.arange(len(part.labels), device=part.images.device)
-    for indices in every.split(4 * proxy.batch):
-        images, labels = part.batch(indices, device)
-        with autocast(proxy, device):
-            right += (network(images).argmax(1) == labels).sum()
-    return right.item() / len(part.labels)
+    right = torch.zeros((), dtype=torch.int64, device=part.mean.device)
+    pixels = part.images.shape[2] * part.images.shape[3]
+    chunk = max(64, SCORED_PIXELS[right.device.type] // pixels)
+    with in_precision(network, proxy) as dtype, folded(network):
+        for indices in torch.arange(len(part.labels), device=part.images.device).split(chunk):
+            images, labels = part.batch(indices)
+            right += (network(images.to(dtype)).argmax(1) == labels).sum()
+    return right
+
+
+def accuracy(network: nn.Module, part: Part, proxy: Proxy) -> float:
+    """Share of images whose largest logit is the label's, in evaluation mode."""
+    return count_right(network, part, proxy).item() / len(part.labels)
 
 
 def learning_rate(proxy: Proxy, step: int, steps: int) -> float:
@@ -184,131 +334,12 @@ def learning_rate(proxy: Proxy, step: int, steps: int) -> float:
     return proxy.learning_rate * (steps - step) / max(1.0, steps - rising)
 
 
-def autocast(proxy: Proxy, device: torch.device) -> AbstractContextManager:
-    if proxy.precision == "bf16":
-        return torch.autocast(device.type, torch.bfloat16)
-    return nullcontext()
-
-
-@lru_cache(maxsize=4)
-def prepare(data: Data, proxy: Proxy, part: str, device: torch.device) -> Part:
-    """A part of the data at the proxy's resolution, on the device where it fits there.
-
-    Raises:
-        InputError: the proxy asks for a larger resolution than the pictures have.
-    """
-    train = subset(data.train, data.labels, proxy.images, data.split_seed)
-    indices = {
-        "train": train,
-        "validation": subset(
-            data.validation, data.labels, proxy.validation_images, data.split_seed
-        ),
-        "test": data.test,
-    }[part]
-    mean, std = _statistics(data.images[train])
-    images = torch.from_numpy(data.images[indices])
-    if proxy.resolution is not None and proxy.resolution != min(images.shape[2:]):
-        images = _shrink(images, proxy.resolution)
-    if device.type == "cpu" or images.numel() < torch.cuda.mem_get_info(device)[0] // 2:
-        images = images.to(device)
-    labels = torch.from_numpy(data.labels[indices]).to(images.device)
-    return Part(images, labels, mean.to(device), std.to(device))
-
-
-def _statistics(images: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation per channel, (1, C, 1, 1), exact from histograms of the bytes."""
-    values = np.arange(256)
-    counts = [np.bincount(images[:, c].ravel(), minlength=256) for c in range(images.shape[1])]
-    means = [np.average(values, weights=count) for count in counts]
-    pairs = zip(counts, means, strict=True)
-    stds = [max(1.0, np.sqrt(np.average((values - m) ** 2, weights=count))) for count, m in pairs]
-    as_tensor = [torch.tensor(np.array(x), dtype=torch.float32) for x in (means, stds)]
-    return as_tensor[0].view(1, -1, 1, 1), as_tensor[1].view(1, -1, 1, 1)
-
-
-def _shrink(images: Tensor, resolution: int) -> Tensor:
-    """Area averaging so that the shorter side becomes `resolution`."""
-    height, width = images.shape[2:]
-    if resolution > min(height, width):
-        raise InputError(
-            f"proxy: resolution {resolution} is larger than the pictures' {height}×{width}"
-        )
-    scale = resolution / min(height, width)
-    size = (round(height * scale), round(width * scale))
-    pieces = [F.interpolate(x.float(), size, mode="area") for x in images.split(4096)]
-    return torch.cat([x.round().to(torch.uint8) for x in pieces])
-
-
-def _batches(
-    part: Part, proxy: Proxy, seed: int, epoch: int, device: torch.device
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """An epoch of shuffled full batches; what remains of the last is left out."""
-    rng = np.random.default_rng([seed, epoch])
-    count = len(part.labels)
-    batch = min(proxy.batch, count)
-    order = torch.from_numpy(rng.permutation(count)).to(part.images.device)
-    for indices in order[: count // batch * batch].split(batch):
-        images, labels = part.batch(indices, device)
-        if proxy.augment != "none":
-            images = _augment(images, rng, flip=proxy.augment == "crop-flip")
-        yield images, labels
-
-
-def _augment(images: Tensor, rng: np.random.Generator, flip: bool) -> Tensor:
-    """Crops at random from a zero border of an eighth of the side; flips half of them."""
-    count, _, height, width = images.shape
-    border = max(1, height // 8)
-    padded = F.pad(images, (border,) * 4)
-    shifts = torch.from_numpy(rng.integers(0, 2 * border + 1, (2, count))).to(images.device)
-    rows = shifts[0, :, None] + torch.arange(height, device=images.device)
-    columns = shifts[1, :, None] + torch.arange(width, device=images.device)
-    if flip:
-        mirrored = torch.from_numpy(rng.random(count) < 0.5).to(images.device)
-        columns = torch.where(mirrored[:, None], columns.flip(1), columns)
-    picked = torch.arange(count, device=images.device)[:, None, None]
-    cropped = padded.permute(0, 2, 3, 1)[picked, rows[:, :, None], columns[:, None, :]]
-    return cropped.permute(0, 3, 1, 2)
-
-
-def _optimizer(network: nn.Module, proxy: Proxy) -> torch.optim.Optimizer:
-    weights = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    return torch.optim.SGD(
-        [
-            {"params": weights, "weight_decay": proxy.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ],
-        lr=proxy.learning_rate,
-        momentum=proxy.momentum,
-        nesterov=proxy.momentum > 0,
-        fused=True,
-    )
-
-
-def _momentum(optimizer: torch.optim.Optimizer, network: nn.Module) -> dict[str, Tensor]:
-    """The optimizer's own tensors by parameter name; the next step changes them in place."""
-    states = ((name, optimizer.state[p]) for name, p in network.named_parameters())
-    buffers = ((name, state.get("momentum_buffer")) for name, state in states)
-    return {name: buffer for name, buffer in buffers if buffer is not None}
-
-
-def _set_momentum(
-    optimizer: torch.optim.Optimizer, network: nn.Module, momentum: Mapping[str, Tensor]
-) -> None:
-    for name, parameter in network.named_parameters():
-        if name in momentum:
-            # strides as the parameter's: the fused step walks both by address
-            buffer = torch.empty_like(parameter, requires_grad=False).copy_(momentum[name])
-            optimizer.state[parameter]["momentum_buffer"] = buffer
-
-
 def _watched(network: Network) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     layers = [cast(Layer, network.layers[name]) for name in ("1", str(len(network.layers)))]
     first, last = ([p for p in x.branch.parameters() if p.ndim > 1] for x in layers)
     return first, last
 
 
-def gradient_norm(parameters: list[nn.Parameter]) -> float:
+def gradient_norm(gradients: Sequence[Tensor]) -> float:
     """L2 norm of all gradients together, summed in float64 so that small ones do not underflow."""
-    squares = [p.grad.double().square().sum() for p in parameters if p.grad is not None]
-    return math.sqrt(sum(square.item() for square in squares))
+    return math.sqrt(sum(gradient.double().square().sum().item() for gradient in gradients))

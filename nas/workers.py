@@ -74,16 +74,34 @@ class Finished:
     why: str = ""
 
 
+@dataclass(frozen=True)
+class Pack:
+    """Jobs that a task gets at once; its result is the list of theirs."""
+
+    jobs: tuple[Any, ...]
+
+    @property
+    def number(self) -> int:
+        return self.jobs[0].number
+
+
 class Workers:
     """Up to `count` worker processes, each started with its first job; use it in a `with`.
 
     `submit` gives a job to an idle worker, `reports` waits for what tasks send and for results,
     `answer` replies to a report for which a task waits.
-    Results do not depend on `count` or on which worker has a job.
+    Results do not depend on `count`, on `pack` or on which worker has a job.
+
+    Args:
+        pack: jobs that a worker may get at once, as a Pack; those of a pack whose process dies are
+            run again one by one.
     """
 
-    def __init__(self, task: Task, bench: Bench, count: int) -> None:
+    def __init__(self, task: Task, bench: Bench, count: int, pack: int = 1) -> None:
         self._workers = [_Worker(task, bench, index) for index in range(count)]
+        self._pack = pack
+        self._queue: list[Job] = []
+        self._alone: set[int] = set()
 
     def __enter__(self) -> Workers:
         return self
@@ -94,8 +112,9 @@ class Workers:
 
     @property
     def idle(self) -> int:
-        """Number of workers without a job."""
-        return sum(worker.job is None for worker in self._workers)
+        """Number of jobs that can be submitted now."""
+        free = sum(worker.job is None for worker in self._workers)
+        return max(0, free * self._pack - len(self._queue))
 
     @property
     def pids(self) -> list[int]:
@@ -103,22 +122,49 @@ class Workers:
         return [w.process.pid for w in self._workers if w.process and w.process.pid]
 
     def submit(self, job: Job) -> None:
-        """Starts a job on an idle worker; there must be one (`idle`)."""
-        next(worker for worker in self._workers if worker.job is None).start(job)
+        """Takes a job for an idle worker; there must be one (`idle`)."""
+        self._queue.append(job)
+        if self._pack == 1:
+            self._deal()
+
+    def _deal(self) -> None:
+        """Gives the waiting jobs to idle workers, in even packs."""
+        free = [worker for worker in self._workers if worker.job is None]
+        for left, worker in zip(range(len(free), 0, -1), free, strict=True):
+            if not self._queue:
+                return
+            size = min(self._pack, -(-len(self._queue) // left))
+            if any(job.number in self._alone for job in self._queue[:size]):
+                size = 1
+            some, self._queue = self._queue[:size], self._queue[size:]
+            worker.start(some[0] if size == 1 else Pack(tuple(some)))
 
     def answer(self, number: int, reply: Any) -> None:
         """Replies to the last report of a job."""
         for worker in self._workers:
-            if worker.job is not None and worker.job.number == number:
+            if number in worker.numbers:
                 worker.answer(reply)
 
     def reports(self, timeout: float | None = None) -> Iterator[Any]:
         """Waits up to `timeout` seconds for reports of any worker and yields those that came."""
+        self._deal()
         busy = {worker.pipe: worker for worker in self._workers if worker.job is not None}
         for pipe in wait(list(busy), timeout):
-            report = busy[cast(Connection, pipe)].report()
-            if report is not None:
+            worker = busy[cast(Connection, pipe)]
+            pack, report = worker.job, worker.report()
+            if isinstance(report, Finished) and isinstance(pack, Pack):
+                yield from self._unpacked(pack, report)
+            elif report is not None:
                 yield report
+
+    def _unpacked(self, pack: Pack, report: Finished) -> Iterator[Finished]:
+        """The results of a pack; without one, each of its jobs is to run again, alone."""
+        if report.result is None:
+            self._alone |= {job.number for job in pack.jobs}
+            self._queue = [*pack.jobs, *self._queue]
+            return
+        for job, result in zip(pack.jobs, report.result, strict=True):
+            yield Finished(job.number, result)
 
     def run(self, jobs: Sequence[Job], idle: Callable[[], None] = lambda: None) -> Iterator[Any]:
         """Runs all jobs and yields every report as it comes; calls `idle` every few seconds."""
@@ -157,6 +203,17 @@ class _Worker:
         theirs.close()
         self.answer(self.bench)  # not as an argument: starting would wait for ever for a dead child
 
+    @property
+    def numbers(self) -> list[int]:
+        """Of the jobs that it has."""
+        if self.job is None:
+            return []
+        return (
+            [job.number for job in self.job.jobs]
+            if isinstance(self.job, Pack)
+            else [self.job.number]
+        )
+
     def start(self, job: Job) -> None:
         if self.process is None:
             self._spawn()
@@ -194,7 +251,7 @@ class _Worker:
                 f"worker processes cannot start ({why}); a script of your own needs "
                 "its calls under `if __name__ == '__main__':`"
             )
-        if self.tries == 1:
+        if self.tries == 1 and not isinstance(job, Pack):
             self.tries += 1
             self._send()
             return None

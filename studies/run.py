@@ -12,7 +12,8 @@ from nas.data import SOURCES, load_data
 from nas.device import device_kind, find_device
 from nas.errors import InputError, unknown
 from nas.evolution import Limits
-from nas.jobs import EvaluationBench, evaluate_job
+from nas.jobs import EvaluationBench, evaluate_job, lockstep
+from nas.precision import resolved
 from nas.workers import Workers, default_count, default_devices
 from search_spaces import load_plugins
 from studies.finalists import (
@@ -138,7 +139,8 @@ def _run(request: Request, view: View) -> Result:
         wanted = max(request.evaluations, len(trials))
         store.note(COMMAND, replace(request, evaluations=wanted, max_seconds=None).command)
         done = sum(trial.state.is_finished() for trial in trials)
-        with Workers(evaluate_job, bench, count) as workers:
+        pack = lockstep(devices, count, request.lag)
+        with Workers(evaluate_job, bench, count, pack) as workers:
             view.started(settings, store, done, count)
             search = Search(settings, store, workers, view.evaluated)
             outcome = search.run(request.evaluations, request.max_seconds)
@@ -190,8 +192,8 @@ def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]
     data = load_data(request.data or space.data, request.data_dir, request.split_seed, side)
     space = replace(
         space.for_data(data.shape, len(data.classes)),
-        proxy=space.proxy.resolved(device.type),
-        final=space.final_proxy.resolved(device.type),
+        proxy=resolved(space.proxy, space.skeleton, device),
+        final=resolved(space.final_proxy, space.skeleton, device),
     )
     check_resolution(space)
     limits = Limits(request.max_params, request.max_macs)

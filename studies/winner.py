@@ -67,9 +67,10 @@ def prepare(request: Request) -> Order:
     Raises:
         InputError: something in the request is wrong; nothing is written then.
     """
+    from nas.batches import prepare as prepare_part
     from nas.device import device_kind, find_device
     from nas.fit_settings import FitSettings
-    from nas.training import prepare as prepare_part
+    from nas.precision import resolved
 
     for name in ("seed", "split_seed"):
         if (getattr(request, name) or 0) < 0:
@@ -79,12 +80,12 @@ def prepare(request: Request) -> Order:
         request.pattern, request.space, request.baseline, request.storage, plugins
     )
     device = find_device(request.device)
-    proxy = long_proxy(pattern, request, device.type)
+    proxy = long_proxy(pattern, request)
     data = find_data(pattern, request)
     shape = tuple(prepare_part(data, proxy, "validation", device).images.shape[1:])
     skeleton = pattern.skeleton.for_data(shape, len(data.classes))  # type: ignore[arg-type]
     settings = FitSettings(
-        pattern.genome, skeleton, proxy, data, device_kind(device), request.seed,
+        pattern.genome, skeleton, resolved(proxy, skeleton, device), data, device_kind(device), request.seed,
         request.patience, request.threads, plugins,
     )  # fmt: skip
     return Order(pattern, settings, request.out or folder_of(pattern, data, settings.digest))
@@ -115,8 +116,8 @@ def find_data(pattern: Pattern, request: Request) -> Data:
     return data
 
 
-def long_proxy(pattern: Pattern, request: Request, device: str) -> Proxy:
-    """The training that a request asks for, with its precision resolved for a kind of device."""
+def long_proxy(pattern: Pattern, request: Request) -> Proxy:
+    """The training that a request asks for."""
     base = pattern.proxy
     asked = {
         "batch": request.batch,
@@ -125,7 +126,7 @@ def long_proxy(pattern: Pattern, request: Request, device: str) -> Proxy:
         "precision": request.precision or "auto",  # a study's is that of its device
     }
     calibration = max(CALIBRATION_IMAGES, base.calibration_images)
-    proxy = replace(
+    return replace(
         base,
         epochs=request.epochs,
         images=request.images,
@@ -134,7 +135,6 @@ def long_proxy(pattern: Pattern, request: Request, device: str) -> Proxy:
         calibration_images=calibration if base.calibration_images else 0,
         **{key: value for key, value in asked.items() if value is not None},  # type: ignore[arg-type]
     )
-    return proxy.resolved(device)
 
 
 def folder_of(pattern: Pattern, data: Data, digest: str) -> Path:

@@ -59,7 +59,9 @@ def knockout_job(
     """The task of a knock-out's workers."""
     if isinstance(job, LesionJob):
         return lesions(job, bench, device)
-    return evaluate_job(job, bench, device, send)
+    found = evaluate_job(job, bench, device, send)
+    assert not isinstance(found, list)  # these workers take one job at a time
+    return found
 
 
 def lesions(job: LesionJob, bench: EvaluationBench, device: str) -> Lesions:
@@ -70,12 +72,14 @@ def lesions(job: LesionJob, bench: EvaluationBench, device: str) -> Lesions:
     """
     import torch
 
+    from nas.batches import prepare
     from nas.device import find_device, one_thread, reproducible
     from nas.network import compile_network
-    from nas.training import accuracy, prepare, recalibrate, train
+    from nas.precision import resolved
+    from nas.training import accuracy, recalibrate, train
 
     where = find_device(device)
-    proxy = job.proxy.resolved(where.type)
+    proxy = resolved(job.proxy, bench.skeleton, where)
     started = time.perf_counter()
     with one_thread(where), reproducible(where, not bench.fast):
         network = compile_network(job.genome, bench.skeleton, job.seed)
@@ -96,8 +100,8 @@ def lesions(job: LesionJob, bench: EvaluationBench, device: str) -> Lesions:
                 scores.append(None)
                 why.append(str(error))
             else:
-                recalibrate(cut, training, proxy, where)
-                scores.append(accuracy(cut, scoring, proxy, where))
+                recalibrate(cut, training, proxy)
+                scores.append(accuracy(cut, scoring, proxy))
                 why.append("")
             seconds.append(time.perf_counter() - begun)
     return Lesions(

@@ -232,10 +232,15 @@ def test_patience_counts_epochs_without_a_better_score(settings):
 
 def test_it_stops_early_and_says_so(settings, tmp_path, monkeypatch):
     """No epoch beats the first, so with a patience of 2 it ends after three."""
-    scores = iter([0.9, 0.5, 0.6])
-    monkeypatch.setattr("nas.training.accuracy", lambda *arguments: next(scores))
+    count = len(settings.data.validation)
+    scores = iter([count - 2, count // 2, count - 3, count])  # the last is the test's
+    monkeypatch.setattr("nas.training.count_right", lambda *arguments: torch.tensor(next(scores)))
     fitted = fit(replace(settings, patience=2), tmp_path, "cpu")
-    assert fitted.curves.accuracies == [0.9, 0.5, 0.6]
+    assert [round(a * count) for a in fitted.curves.accuracies] == [
+        count - 2,
+        count // 2,
+        count - 3,
+    ]
     assert fitted.curves.stopped
     assert fitted.chosen == 1
     assert json.loads((tmp_path / "training.json").read_text())["stopped_early"] is True

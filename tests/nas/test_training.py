@@ -9,16 +9,8 @@ import torch
 from torch import nn
 
 from nas import Genome, InputError, Proxy, Skeleton, Stage, compile_network, evaluate
-from nas.training import (
-    _augment,
-    _batches,
-    accuracy,
-    gradient_norm,
-    learning_rate,
-    prepare,
-    recalibrate,
-    train,
-)
+from nas.batches import Feed, crop, prepare
+from nas.training import accuracy, gradient_norm, learning_rate, recalibrate, train
 
 CPU = torch.device("cpu")
 QUICK = Proxy(epochs=2, images=128, batch=32, precision="fp32")
@@ -82,23 +74,32 @@ def test_divergence_is_a_status_and_ends_early(digits):
     assert len(found.losses) == 1
 
 
+def batches(part, proxy, seed, epoch):
+    feed = Feed(part, proxy, seed, CPU)
+    feed.start(epoch)
+    found = []
+    for _ in range(feed.steps):
+        feed.load()
+        found.append((feed.images.clone(), feed.labels.clone()))
+    return found
+
+
 def test_every_candidate_sees_the_same_batches(digits):
     part = prepare(digits, replace(QUICK, augment="crop-flip"), "train", CPU)
     proxy = replace(QUICK, augment="crop-flip")
-    first = list(_batches(part, proxy, 7, 1, CPU))
+    first = batches(part, proxy, 7, 1)
     torch.manual_seed(0)
-    second = list(_batches(part, proxy, 7, 1, CPU))
+    second = batches(part, proxy, 7, 1)
     assert len(first) == 4
     for (a, x), (b, y) in zip(first, second, strict=True):
         assert torch.equal(a, b)
         assert torch.equal(x, y)
-    other = next(_batches(part, proxy, 7, 2, CPU))
-    assert not torch.equal(first[0][1], other[1])
+    assert not torch.equal(first[0][1], batches(part, proxy, 7, 2)[0][1])
 
 
 def test_images_are_normalised_by_the_training_part(digits):
     part = prepare(digits, Proxy(), "train", CPU)
-    images, _ = part.batch(torch.arange(len(part.labels)), CPU)
+    images, _ = part.batch(torch.arange(len(part.labels)))
     assert abs(images.mean().item()) < 1e-4
     assert images.std().item() == pytest.approx(1, abs=1e-3)
     assert part.images.dtype == torch.uint8
@@ -120,7 +121,9 @@ def test_augmentation_crops_and_flips():
     images = (
         torch.arange(16 * 16, dtype=torch.float32).reshape(1, 1, 16, 16).repeat(64, 1, 1, 1) + 1
     )
-    out = _augment(images, np.random.default_rng(0), flip=True)
+    rng = np.random.default_rng(0)
+    shifts, mirrored = rng.integers(0, 5, (2, 64)), rng.random(64) < 0.5
+    out = crop(images, torch.from_numpy(shifts), torch.from_numpy(mirrored), 2)
     assert out.shape == images.shape
     padded = nn.functional.pad(images[:1], (2, 2, 2, 2))[0, 0]
     crops = {
@@ -147,8 +150,8 @@ def test_the_learning_rate_rises_then_falls():
 def test_recalibrated_norms_have_the_training_images_statistics(digits):
     network = compile_network(Genome.residual(4), skeleton_for(digits))
     part = prepare(digits, Proxy(), "train", CPU)
-    recalibrate(network, part, Proxy(calibration_images=10**6, batch=1000), CPU)
-    images, _ = part.batch(torch.arange(len(part.labels)), CPU)
+    recalibrate(network, part, Proxy(calibration_images=10**6, batch=1000, precision="fp32"))
+    images, _ = part.batch(torch.arange(len(part.labels)))
     out = network.stem.conv(images)
     torch.testing.assert_close(network.stem.norm.running_mean, out.mean((0, 2, 3)), atol=1e-4, rtol=1e-3)  # fmt: skip
     assert network.stem.norm.momentum == 0.1
@@ -160,29 +163,27 @@ def test_accuracy_counts_right_answers(blobs):
             level = x.mean((1, 2, 3))
             return torch.stack([-level, level], 1)
 
-    part = prepare(blobs, Proxy(batch=3), "validation", CPU)
-    assert accuracy(Brightness(), part, Proxy(batch=3), CPU) == 1.0
+    part = prepare(blobs, QUICK, "validation", CPU)
+    assert accuracy(Brightness(), part, QUICK) == 1.0
     wrong = replace(part, labels=1 - part.labels)
-    assert accuracy(Brightness(), wrong, Proxy(batch=3), CPU) == 0.0
+    assert accuracy(Brightness(), wrong, QUICK) == 0.0
 
 
 def test_gradient_norms_do_not_underflow():
-    tiny = nn.Parameter(torch.zeros(2))
-    tiny.grad = torch.tensor([3e-30, 4e-30])
-    assert gradient_norm([tiny]) == pytest.approx(5e-30)
+    assert gradient_norm([torch.tensor([3e-30, 4e-30])]) == pytest.approx(5e-30)
 
 
 def test_nesterov_step_matches_the_formula(blobs):
     """One step of the trainer on a linear network against Sutskever's update written out."""
     proxy = Proxy(
         epochs=1, images=40, batch=40, learning_rate=0.1, warmup=0, weight_decay=0.01,
-        calibration_images=0,
+        calibration_images=0, precision="fp32",
     )  # fmt: skip
     network = compile_network(
         Genome.plain(1), Skeleton(blobs.shape, 2, (Stage(1, 4),), norm="none")
     )
     twin = compile_network(Genome.plain(1), Skeleton(blobs.shape, 2, (Stage(1, 4),), norm="none"))
-    images, labels = next(_batches(prepare(blobs, proxy, "train", CPU), proxy, 0, 0, CPU))
+    images, labels = batches(prepare(blobs, proxy, "train", CPU), proxy, 0, 0)[0]
     nn.functional.cross_entropy(twin(images), labels).backward()
     train(network, blobs, proxy, 0, CPU)
     for (name, after), before in zip(network.named_parameters(), twin.parameters(), strict=True):

@@ -196,11 +196,11 @@ def test_the_best_of_a_study(place):
 
 def test_a_long_training_is_the_finalists_on_all_images(place):
     found = pattern("best:small")
-    proxy = long_proxy(found, Request(), "cpu")
+    proxy = long_proxy(found, Request())
     assert (proxy.epochs, proxy.images, proxy.resolution) == (30, None, None)
     assert (proxy.batch, proxy.learning_rate, proxy.precision) == (32, 0.1, "fp32")
     asked = Request(epochs=7, batch=16, learning_rate=0.3, images=90, resolution=6, augment="crop")
-    proxy = long_proxy(found, asked, "cuda")
+    proxy = long_proxy(found, asked)
     assert (proxy.epochs, proxy.batch, proxy.learning_rate) == (7, 16, 0.3)
     assert (proxy.images, proxy.resolution, proxy.augment) == (90, 6, "crop")
     assert proxy.precision == "bf16"

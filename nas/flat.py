@@ -1,0 +1,128 @@
+"""A network's parameters in few long buffers: an update is one kernel, whatever the pattern.
+
+In bf16 the network computes with rounded copies of its weights, and the update changes the fp32
+originals (master weights, Micikevicius et al. 2018); norms stay in fp32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.optim.sgd import sgd
+
+from nas.proxy import Proxy
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+class Flat:
+    """One kind of a network's parameters: their values, gradients and momentum, end to end."""
+
+    def __init__(self, named: Mapping[str, nn.Parameter], dtype: torch.dtype, decay: float) -> None:
+        self.names, self.parameters = list(named), list(named.values())
+        self.decay = decay
+        size = sum(p.numel() for p in self.parameters)
+        device = self.parameters[0].device
+        self.master = torch.empty(size, device=device)
+        self.gradient = torch.zeros(size, device=device)
+        self.momentum = torch.zeros(size, device=device)
+        for view, parameter in zip(self.views(self.master), self.parameters, strict=True):
+            view.copy_(parameter.data)
+        self.computed = self.master if dtype == torch.float32 else self.master.to(dtype)
+        self.bind()
+
+    def views(self, buffer: Tensor) -> Iterator[Tensor]:
+        """The parameters' places in a buffer, (K, C, H, W) ones in channels_last."""
+        pieces = buffer.split([p.numel() for p in self.parameters])
+        for piece, parameter in zip(pieces, self.parameters, strict=True):
+            if parameter.ndim == 4:
+                k, c, h, w = parameter.shape
+                yield piece.view(k, h, w, c).permute(0, 3, 1, 2)
+            else:
+                yield piece.view(parameter.shape)
+
+    def take(self, gradients: Sequence[Tensor]) -> None:
+        """Puts the parameters' gradients end to end."""
+        pieces = [(g.permute(0, 2, 3, 1) if g.ndim == 4 else g).reshape(-1) for g in gradients]
+        self.gradient.copy_(torch.cat(pieces))
+
+    def round(self) -> None:
+        """Renews what the network computes with after an update."""
+        if self.computed is not self.master:
+            self.computed.copy_(self.master)
+
+    def bind(self) -> None:
+        """Lets the network compute with the buffer of its precision."""
+        self._point(self.computed)
+
+    def release(self) -> None:
+        """Gives the network its fp32 parameters back."""
+        self._point(self.master)
+
+    def _point(self, buffer: Tensor) -> None:
+        for view, parameter in zip(self.views(buffer), self.parameters, strict=True):
+            parameter.data = view
+
+
+def flatten(network: nn.Module, proxy: Proxy) -> list[Flat]:
+    """Binds a network's parameters to buffers: weights (decayed), other vectors, norms."""
+    norms = {
+        f"{name}.{part}"
+        for name, module in network.named_modules()
+        if isinstance(module, nn.BatchNorm2d)
+        for part in ("weight", "bias")
+    }
+    named = dict(network.named_parameters())
+    kinds = (
+        ({n: p for n, p in named.items() if p.ndim > 1}, DTYPES[proxy.precision], proxy.weight_decay),
+        ({n: p for n, p in named.items() if p.ndim <= 1 and n not in norms}, DTYPES[proxy.precision], 0.0),
+        ({n: p for n, p in named.items() if n in norms}, torch.float32, 0.0),
+    )  # fmt: skip
+    return [Flat(parameters, dtype, decay) for parameters, dtype, decay in kinds if parameters]
+
+
+def update(flats: Iterable[Flat], proxy: Proxy, rate: Tensor) -> None:
+    """A step of SGD with Nesterov momentum (Sutskever et al. 2013) in one kernel a decay.
+
+    Args:
+        rate: the learning rate, a number on the flats' device.
+    """
+    by_decay: dict[float, list[Flat]] = {}
+    for flat in flats:
+        by_decay.setdefault(flat.decay, []).append(flat)
+    for decay, some in by_decay.items():
+        sgd(
+            [f.master for f in some],
+            [f.gradient for f in some],
+            [f.momentum if proxy.momentum else None for f in some],
+            fused=True,
+            weight_decay=decay,
+            momentum=proxy.momentum,
+            lr=rate,  # type: ignore[arg-type]
+            dampening=0.0,
+            nesterov=proxy.momentum > 0,
+            maximize=False,
+        )
+    for flat in flats:
+        flat.round()
+
+
+@contextmanager
+def in_precision(network: nn.Module, proxy: Proxy) -> Iterator[torch.dtype]:
+    """Inside, a network computes in the proxy's precision; its norms stay in fp32.
+
+    A network that is being trained does so already.
+    """
+    dtype = DTYPES[proxy.precision]
+    norms = {id(p) for m in network.modules() if isinstance(m, nn.BatchNorm2d) for p in m.parameters()}  # fmt: skip
+    changed = [(p, p.data) for p in network.parameters() if p.dtype != dtype and id(p) not in norms]
+    for parameter, _ in changed:
+        parameter.data = parameter.data.to(dtype)
+    try:
+        yield dtype
+    finally:
+        for parameter, before in changed:
+            parameter.data = before
