@@ -18,6 +18,7 @@ from nas.genome import Genome
 from nas.settings import check_keys
 from search_spaces import SPACES, load_plugins
 from studies.cli_baseline import baseline
+from studies.cli_bench import bench_command
 from studies.cli_compare import compare
 from studies.cli_dashboard import dashboard
 from studies.cli_report import report
@@ -279,6 +280,7 @@ def spaces(name: str | None, plugins: tuple[Path, ...]) -> None:
 
 
 app.add_command(baseline)
+app.add_command(bench_command)
 app.add_command(compare)
 app.add_command(dashboard)
 app.add_command(report)

@@ -1,25 +1,33 @@
 """Checks the GPU path and times it, in one call on a machine with a CUDA device.
 
-1. the tests marked gpu;
+1. the tests marked gpu: bitwise repeats, packs as solo runs, --fast within seed noise;
 2. the same evaluations in two processes give the same results, in fp32 and bf16, with latencies;
-3. candidates a minute for 1, 2, 4 and 8 workers on one GPU, and beside the usual way.
+3. memory: what a step was predicted to need, and what it needed;
+4. designs: ways of training several networks at once (gpu_designs.py);
+5. candidates a minute beside the usual way, for 1 to 8 processes and several lags.
 
-    python tests/benchmarks/gpu_check.py [--space fashion9] [--data fashion-mnist]
+Pictures of CIFAR's size are noise here: only times are taken from them.
+
+    python tests/benchmarks/gpu_check.py [--fashion-mnist]
 """
 
 import argparse
 import random
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from nas import evaluate
+from nas import evaluate, plan
+from nas.evaluation import evaluate_together
 from nas.jobs import EvaluationBench, EvaluationJob, evaluate_job
+from nas.memory import training_bytes
+from nas.precision import resolved
 from nas.workers import Finished, Workers
-from search_spaces import SPACES
 from studies.run import Request, prepare_settings
 
 HERE = Path(__file__).parent
@@ -30,7 +38,7 @@ def repeats(settings, genomes, precision):
     proxy = replace(settings.space.proxy, precision=precision)
     skeleton, data = settings.space.skeleton, settings.data
     jobs = [EvaluationJob(i, genome, proxy, 0) for i, genome in enumerate(genomes)]
-    with Workers(evaluate_job, EvaluationBench(skeleton, data, ("cuda:0",)), 1) as workers:
+    with Workers(evaluate_job, EvaluationBench(skeleton, data, ("cuda:0",)), 1, 4) as workers:
         found = {r.number: r.result for r in workers.run(jobs) if isinstance(r, Finished)}
     equal = 0
     for number, genome in enumerate(genomes):
@@ -38,40 +46,71 @@ def repeats(settings, genomes, precision):
         there = found[number]
         equal += (here.losses, here.accuracies) == (there.losses, there.accuracies)
         print(f"  {precision} {here.status:5} {here.accuracy:.4f} {here.seconds:6.2f} s "
-              f"{here.peak_bytes / 2**20:7.1f} MiB  latency {1e3 * here.latency_1:.3f} ms for one, "
+              f"latency {1e3 * here.latency_1:.3f} ms for one, "
               f"{1e3 * here.latency_full:.3f} ms for {proxy.batch}  {genome}")  # fmt: skip
-    print(f"{precision}: {equal} of {len(genomes)} evaluations repeat exactly in another process")
+    print(f"{precision}: {equal} of {len(genomes)} evaluations repeat in a pack elsewhere")
     return equal == len(genomes)
+
+
+def memory(settings, sizes=(1, 4, 8)):
+    """Predicted and real bytes of packs."""
+    space = settings.space
+    proxy = resolved(space.proxy, space.skeleton, torch.device("cuda"))
+    for size in sizes:
+        genomes = [space.sample(random.Random(n)) for n in range(size)]
+        need = sum(training_bytes(plan(g, space.skeleton), proxy, space.skeleton) for g in genomes)
+        torch.cuda.empty_cache()
+        found = evaluate_together(genomes, space.skeleton, proxy, 0, settings.data, "cuda:0")
+        real = size * found[0].peak_bytes
+        print(f"{space.name}, {size} together: predicted {need / 2**20:.0f} MiB, "
+              f"allocated {real / 2**20:.0f} MiB, ratio {real / need:.2f}")  # fmt: skip
+
+
+def noise(folder):
+    """A file with pictures of CIFAR's shape."""
+    rng = np.random.default_rng(0)
+    path = Path(folder) / "noise.npz"
+    images = rng.integers(0, 256, (14_000, 3, 32, 32), dtype=np.uint8)
+    np.savez(path, images=images, labels=np.arange(len(images)) % 10)
+    return path
+
+
+def script(name, *arguments):
+    command = [sys.executable, HERE / name, *map(str, arguments)]
+    print("+", name, *arguments, flush=True)
+    return subprocess.run(command, check=False).returncode == 0
 
 
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--space", default="fashion9", choices=sorted(SPACES))
-    parser.add_argument("--data")
+    parser.add_argument("--fashion-mnist", action="store_true", help="time fashion9, too")
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit("no CUDA device: nothing to check")
-    print(torch.cuda.get_device_name(), "torch", torch.__version__)
+    print(torch.cuda.get_device_name(), "torch", torch.__version__, flush=True)
     tests = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-m", "gpu", HERE.parent], check=False
     )
-    settings, _ = prepare_settings(
-        Request(space=arguments.space, data=arguments.data, device="cuda")
-    )
+    settings, _ = prepare_settings(Request(space="digits9", device="cuda"))
     genomes = [settings.space.sample(random.Random(i)) for i in range(4)]
-    fine = [repeats(settings, genomes, precision) for precision in ("fp32", "bf16")]
-    for count in (1, 2, 4, 8):
-        subprocess.run(
-            [
-                sys.executable, HERE / "throughput.py", "--space", arguments.space,
-                *(["--data", arguments.data] if arguments.data else []),
-                "--device", "cuda", "--workers", str(count), "--candidates", "32",
-            ],
-            check=True,
-        )  # fmt: skip
-    sys.exit(0 if all(fine) and tests.returncode == 0 else 1)
+    fine = [tests.returncode == 0]
+    fine += [repeats(settings, genomes, precision) for precision in ("fp32", "bf16")]
+    memory(settings)
+    with tempfile.TemporaryDirectory() as folder:
+        cifar = noise(folder)
+        memory(prepare_settings(Request(space="cifar9", data=str(cifar), device="cuda"))[0])
+        fine.append(script("gpu_designs.py", "--device", "cuda"))
+        work = [("digits9",), ("cifar9", "--data", cifar)]
+        work += [("fashion9",)] if arguments.fashion_mnist else []
+        for space in work:
+            for processes, lag in ((1, 8), (1, 32), (2, 32), (4, 32), (8, 64)):
+                fine.append(
+                    script("throughput.py", *space, "--device", "cuda", "--workers", processes,
+                           "--lag", lag, "--repetitions", 5 if processes == 1 else 2)
+                )  # fmt: skip
+    sys.exit(0 if all(fine) else 1)
 
 
 if __name__ == "__main__":
