@@ -111,6 +111,10 @@ def _checked(path: Path, option: click.Parameter, value: Any) -> Any:
     help="Stops weak candidates after an epoch: none, median, halving or hyperband.",
 )
 @click.option(
+    "--screen",
+    help="SCORE:N, such as synflow:4: draws N candidates (2 to 64) for a trial and trains the one with the best score at initialisation (nas score). [default: trains the first]",
+)
+@click.option(
     "--evaluations",
     type=int,
     default=100,
@@ -186,6 +190,7 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
     nas search --space fashion9 --data fashion-mnist --evaluations 60
     nas search --strategy nsga2 --objectives accuracy,macs
     nas search --strategy tpe --pruner hyperband
+    nas search --screen synflow:4
     nas search --config pareto
     nas search --from resnet-56 --space exercise28 --data fashion-mnist
     nas search --space my.toml --storage postgresql://… --workers 8

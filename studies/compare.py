@@ -20,6 +20,7 @@ from baselines.page import interval
 from nas.errors import InputError, unknown
 from nas.settings import differences
 from studies.finalists import holm, paired_p
+from studies.screen import SCREENED_ON
 from studies.settings import recorded_space
 from studies.store import Store, Trial, search_names, study_names
 
@@ -186,7 +187,8 @@ def _labels(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings less what labels say already, and with short names."""
-    left = {k: v for k, v in settings.items() if k not in ("seed", "strategy", "device", "pruner")}
+    said = ("seed", "strategy", "device", "pruner", SCREENED_ON)
+    left = {k: v for k, v in settings.items() if k not in said}
     space = {k: v for k, v in left.pop("space").items() if k not in ("name", "data", "skeleton")}
     return {**left, **space}
 

@@ -15,6 +15,7 @@ from nas.genome import Genome
 from nas.settings import from_mapping
 from nas.space import SearchSpace
 from studies.objectives import OBJECTIVES
+from studies.screen import SCREENED_ON, Screen
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class SearchSettings:
     """Evaluated after the hand-made patterns; its mutants are the first population."""
     plugins: Mapping[Path, str] = field(default_factory=dict)
     """Hash of every plugin by its path."""
+    screen: Screen | None = None
 
     def record(self) -> dict[str, Any]:
         """As nested JSON values, compared when a study is opened again."""
@@ -50,6 +52,7 @@ class SearchSettings:
         if not space["always"]:
             del space["always"]
         pruner = {"pruner": self.pruner} if self.pruner != "none" else {}
+        screen = self.screen.record(self.device) if self.screen else {}
         return json.loads(
             json.dumps(
                 {
@@ -66,6 +69,7 @@ class SearchSettings:
                     "lag": self.lag,
                     "population": self.population,
                     **pruner,
+                    **screen,
                     "start": str(self.start) if self.start else None,
                     "limits": asdict(self.limits),
                     "fast": self.fast,
@@ -78,8 +82,9 @@ class SearchSettings:
 
     @property
     def default_name(self) -> str:
-        """A study name that follows from the settings, the kind of device left out."""
-        record = {key: value for key, value in self.record().items() if key != "device"}
+        """A study name that follows from the settings, the kinds of device left out."""
+        kinds = ("device", SCREENED_ON)
+        record = {key: value for key, value in self.record().items() if key not in kinds}
         digest = hashlib.blake2b(json.dumps(record, sort_keys=True).encode(), digest_size=3)
         return f"{self.space.name}-{self.data.name}-{self.strategy}-seed{self.seed}-{digest.hexdigest()}"
 
