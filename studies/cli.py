@@ -21,6 +21,7 @@ from studies.cli_baseline import baseline
 from studies.cli_compare import compare
 from studies.cli_dashboard import dashboard
 from studies.cli_report import report
+from studies.cli_score import score
 from studies.cli_winner import export, train
 from studies.definitions import find_definition, read_definition
 from studies.options import data_dir_option, plugin_option, storage_option
@@ -287,6 +288,7 @@ app.add_command(baseline)
 app.add_command(compare)
 app.add_command(dashboard)
 app.add_command(report)
+app.add_command(score)
 app.add_command(train)
 app.add_command(export)
 

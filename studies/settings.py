@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nas.data import Data
+from nas.data import SOURCES, Data, load_data
+from nas.errors import InputError
 from nas.evolution import Limits, Setting
 from nas.genome import Genome
 from nas.settings import from_mapping
@@ -111,3 +112,26 @@ def recorded_space(record: Mapping[str, Any]) -> SearchSpace:
     """
     fields = {**record["space"], "proxy": record["proxy"]}
     return from_mapping(SearchSpace, fields, "the study's space")
+
+
+def recorded_data(record: Mapping[str, Any], data: str | None, data_dir: Path | None) -> Data:
+    """The images of a study, known by their fingerprint.
+
+    Args:
+        data: the folder or file that they are in; None is the set of the recorded name.
+
+    Raises:
+        InputError: they are not there, or not the study's.
+    """
+    recorded = record["data"]
+    name = data or recorded["name"]
+    if data is None and name not in SOURCES:
+        raise InputError(f"the study was searched on {name!r}: name its folder or file with --data")
+    side = min(record["space"]["skeleton"]["input_shape"][1:])
+    found = load_data(name, data_dir, recorded["split_seed"], side)
+    if found.fingerprint != recorded["fingerprint"]:
+        raise InputError(
+            f"--data {name}: not the images of the study (fingerprint {found.fingerprint}, "
+            f"the study's is {recorded['fingerprint']})"
+        )
+    return found
