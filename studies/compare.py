@@ -170,10 +170,9 @@ def _check_same(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> 
 
 
 def _labels(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The strategy and its pruner, and what else differs from the first contender."""
-    labels = [
-        one["strategy"] + (f" + {one['pruner']}" if "pruner" in one else "") for one in settings
-    ]
+    """The strategy, its pruner and screen, and what else differs from the first contender."""
+    named = ("strategy", "pruner", "screen")
+    labels = [" + ".join(one[key] for key in named if key in one) for one in settings]
     made = []
     for label, one in zip(labels, settings, strict=True):
         first = settings[0]
@@ -187,7 +186,7 @@ def _labels(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings less what labels say already, and with short names."""
-    said = ("seed", "strategy", "device", "pruner", SCREENED_ON)
+    said = ("seed", "strategy", "device", "pruner", "screen", SCREENED_ON)
     left = {k: v for k, v in settings.items() if k not in said}
     space = {k: v for k, v in left.pop("space").items() if k not in ("name", "data", "skeleton")}
     return {**left, **space}
