@@ -222,6 +222,16 @@ def test_another_screen_is_another_study(small_toml, tmp_path):
     assert named[0] != named[1]
 
 
+def test_where_a_gpu_trains_the_cpu_that_scores_is_recorded(small_toml):
+    asked = Request(space=str(small_toml), device="cpu", screen="snip:4")
+    on_cpu = prepare_settings(asked)[0]
+    on_gpu = replace(on_cpu, device={"type": "cuda", "torch": "2.99"})
+    assert on_cpu.record()["screen"] == on_gpu.record()["screen"] == "snip:4"
+    assert on_gpu.record()["screened_on"] == on_cpu.device
+    assert "screened_on" not in on_cpu.record()
+    assert on_cpu.default_name == on_gpu.default_name
+
+
 def test_a_screen_of_a_users_own_in_a_definition(small_toml, tmp_path):
     plugin = small_toml.parent / "mine.py"
     plugin.write_text(
