@@ -20,6 +20,7 @@ _LAZY = {
     "load_data": "nas.data",
     "Evaluation": "nas.evaluation",
     "evaluate": "nas.evaluation",
+    "score": "nas.scores",
     "Classifier": "nas.saved",
     "load_network": "nas.saved",
     "save_network": "nas.saved",

@@ -7,7 +7,7 @@ one candidate at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
@@ -170,17 +170,23 @@ STRATEGIES: dict[str, Breed | None] = {
 
 
 def propose(
-    strategy: str, setting: Setting, history: Sequence[Record], k: int, seed: int
+    strategy: str,
+    setting: Setting,
+    history: Sequence[Record],
+    k: int,
+    seed: int,
+    drawn: Set[str] = frozenset(),
 ) -> Proposal:
     """Candidate k: new (no key of the history again) and within the limits.
 
     Args:
         history: trials 0 to k-1, with values only where proposal k may see them.
+        drawn: keys of candidates that have been drawn for k before; this is another.
 
     Raises:
         Exhausted: nothing new is left.
     """
-    rng = Random(f"{seed}/{k}")
+    rng = generator(seed, k, len(drawn))
     seen = {record.genome.key for record in history}
     breed = STRATEGIES[strategy]
     parents = [Individual(r, setting.weights) for r in history if r.parent and r.values is not None]
@@ -191,11 +197,17 @@ def propose(
             proposal = breed(parents, setting, rng)
             known = proposal.genome.key in seen
             duplicates += known
-            if not known and setting.limits.admit(proposal.genome, setting.space):
+            new = not known and proposal.genome.key not in drawn
+            if new and setting.limits.admit(proposal.genome, setting.space):
                 return replace(proposal, duplicates=duplicates)
     if breed and inside < setting.population:
-        return Proposal(newcomer(setting, seen, rng))
-    return Proposal(fresh(setting, seen, rng), duplicates=duplicates)
+        return Proposal(newcomer(setting, seen | drawn, rng))
+    return Proposal(fresh(setting, seen | drawn, rng), duplicates=duplicates)
+
+
+def generator(seed: int, k: int, draw: int = 0) -> Random:
+    """The source of all that is random in a draw of candidate k."""
+    return Random(f"{seed}/{k}/{draw}" if draw else f"{seed}/{k}")
 
 
 def newcomer(setting: Setting, seen: set[str], rng: Random) -> Genome:

@@ -1,4 +1,4 @@
-"""Merges, blocks, stems, data, spaces and strategies from a user's own file."""
+"""Merges, blocks, stems, data, spaces, strategies and scores from a user's own file."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ TABLES = {
     "SOURCES": "nas.data",
     "STRATEGIES": "nas.evolution",
     "MUTATIONS": "nas.mutations",
+    "SCORES": "nas.scores",
 }
 """A table's name, in a plugin as in the module that owns it."""
 

@@ -22,6 +22,7 @@ from studies.cli_bench import bench_command
 from studies.cli_compare import compare
 from studies.cli_dashboard import dashboard
 from studies.cli_report import report
+from studies.cli_score import score
 from studies.cli_winner import export, train
 from studies.definitions import find_definition, read_definition
 from studies.options import data_dir_option, plugin_option, storage_option
@@ -112,6 +113,10 @@ def _checked(path: Path, option: click.Parameter, value: Any) -> Any:
     help="Stops weak candidates after an epoch: none, median, halving or hyperband.",
 )
 @click.option(
+    "--screen",
+    help="SCORE:N, such as synflow:4: draws N candidates (2 to 64) for a trial and trains the one with the best score at initialisation (nas score). [default: trains the first]",
+)
+@click.option(
     "--evaluations",
     type=int,
     default=100,
@@ -187,6 +192,7 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
     nas search --space fashion9 --data fashion-mnist --evaluations 60
     nas search --strategy nsga2 --objectives accuracy,macs
     nas search --strategy tpe --pruner hyperband
+    nas search --screen synflow:4
     nas search --config pareto
     nas search --from resnet-56 --space exercise28 --data fashion-mnist
     nas search --space my.toml --storage postgresql://… --workers 8
@@ -284,6 +290,7 @@ app.add_command(bench_command)
 app.add_command(compare)
 app.add_command(dashboard)
 app.add_command(report)
+app.add_command(score)
 app.add_command(train)
 app.add_command(export)
 

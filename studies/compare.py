@@ -20,6 +20,7 @@ from baselines.page import interval
 from nas.errors import InputError, unknown
 from nas.settings import differences
 from studies.finalists import holm, paired_p
+from studies.screen import SCREENED_ON
 from studies.settings import recorded_space
 from studies.store import Store, Trial, search_names, study_names
 
@@ -169,10 +170,9 @@ def _check_same(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> 
 
 
 def _labels(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The strategy and its pruner, and what else differs from the first contender."""
-    labels = [
-        one["strategy"] + (f" + {one['pruner']}" if "pruner" in one else "") for one in settings
-    ]
+    """The strategy, its pruner and screen, and what else differs from the first contender."""
+    named = ("strategy", "pruner", "screen")
+    labels = [" + ".join(one[key] for key in named if key in one) for one in settings]
     made = []
     for label, one in zip(labels, settings, strict=True):
         first = settings[0]
@@ -186,7 +186,8 @@ def _labels(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings less what labels say already, and with short names."""
-    left = {k: v for k, v in settings.items() if k not in ("seed", "strategy", "device", "pruner")}
+    said = ("seed", "strategy", "device", "pruner", "screen", SCREENED_ON)
+    left = {k: v for k, v in settings.items() if k not in said}
     space = {k: v for k, v in left.pop("space").items() if k not in ("name", "data", "skeleton")}
     return {**left, **space}
 

@@ -108,7 +108,7 @@ class Study:
             f"{'larger' if OBJECTIVES[name].maximise else 'smaller'} is better)"
             for name in self.objectives
         ]
-        how = {"population": "", "lag": "", "seed": "", "pruner": "pruner "}
+        how = {"population": "", "lag": "", "seed": "", "pruner": "pruner ", "screen": "screen "}
         details = [
             f"{label or f'{key} '}{settings[key]}" for key, label in how.items() if key in settings
         ]

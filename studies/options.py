@@ -10,7 +10,7 @@ STORAGE = "sqlite:///nas.db"
 
 plugin_option = click.option(
     "--plugin", "plugins", multiple=True, type=click.Path(path_type=Path),
-    help="Python file with merges, blocks, data or strategies of your own; repeatable.",
+    help="Python file with merges, blocks, data, strategies or scores of your own; repeatable.",
 )  # fmt: skip
 
 storage_option = click.option(

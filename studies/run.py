@@ -28,6 +28,7 @@ from studies.objectives import check_objectives
 from studies.options import STORAGE
 from studies.pruners import PRUNERS
 from studies.samplers import MULTI_OBJECTIVE, PARETO, strategy_names
+from studies.screen import Screen
 from studies.search import Event, Outcome, Search, best_trials, given_patterns
 from studies.settings import SearchSettings
 from studies.spaces import check_resolution, find_space, starting_point
@@ -52,6 +53,8 @@ class Request:
     max_seconds: float | None = None
     seed: int = 0
     pruner: str = "none"
+    screen: str | None = None
+    """SCORE:N, such as synflow:4: of N candidates drawn for a trial, the best by the score."""
     objectives: str | None = None
     """Comma-separated; None is accuracy, and accuracy,params for NSGA-II and NSGA-III."""
     max_params: int | None = None
@@ -178,6 +181,7 @@ def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]
             f"--pruner {request.pruner}: it judges by accuracy alone, "
             f"but the objectives are {','.join(objectives)}"
         )
+    screen = Screen.parse(request.screen) if request.screen is not None else None
     device, devices = find_device(request.device), default_devices(request.device)
     kinds = [device_kind(find_device(name)) for name in devices]
     if any(kind != kinds[0] for kind in kinds):
@@ -201,6 +205,7 @@ def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]
     settings = SearchSettings(
         space, data, request.strategy, objectives, request.seed, request.lag, limits,
         device_kind(device), request.fast, request.population, request.pruner, start, plugins,
+        screen,
     )  # fmt: skip
     return settings, devices
 

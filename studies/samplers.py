@@ -7,7 +7,7 @@ what the sampler keeps in a trial (a generation's number) is recorded with it.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from random import Random
 
@@ -22,7 +22,7 @@ from optuna.samplers import (
     TPESampler,
 )
 
-from nas.evolution import STRATEGIES, Proposal, Record, Setting, fresh, newcomer
+from nas.evolution import STRATEGIES, Proposal, Record, Setting, fresh, generator, newcomer
 from nas.genome import Genome
 from nas.mutations import mutate
 from nas.space import SearchSpace
@@ -62,6 +62,7 @@ def sample(
     k: int,
     seed: int,
     given: Genome | None = None,
+    drawn: Set[str] = frozenset(),
 ) -> Proposal:
     """Candidate k of a sampler: new, and within the limits.
 
@@ -71,6 +72,7 @@ def sample(
     Args:
         history: trials 0 to k-1, with values only where proposal k may see them.
         given: a candidate that is set, about which the sampler may still keep something.
+        drawn: keys of candidates that have been drawn for k before; this is another.
 
     Raises:
         Exhausted: nothing new is left.
@@ -86,15 +88,18 @@ def sample(
     trial_id = view.begin()
     with warnings.catch_warnings(), one_thread(torch.device("cpu")):  # the Gaussian process's sums
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = SAMPLERS[strategy](seed_of(seed, k), setting)
+        sampler = SAMPLERS[strategy](seed_of(seed, k, len(drawn)), setting)
         sampler.before_trial(view.study, view.trial(trial_id))
         if isinstance(sampler, BaseGASampler):
             _parents(sampler, view, history)
         proposal = (
             Proposal(given)
             if given
-            else _new(strategy, sampler, view, trial_id, setting, history, k, seed)
-        )
+            else _new(
+                strategy, sampler, view, trial_id, setting, history,
+                generator(seed, k, len(drawn)), drawn,
+            )
+        )  # fmt: skip
         memory = {}
         if isinstance(sampler, BaseGASampler) and proposal.genome in setting.space:
             sampler.get_trial_generation(view.study, view.trial(trial_id))
@@ -127,26 +132,26 @@ def _new(
     trial_id: int,
     setting: Setting,
     history: Sequence[Record],
-    k: int,
-    seed: int,
+    rng: Random,
+    drawn: Set[str],
 ) -> Proposal:
-    space, limits, rng = setting.space, setting.limits, Random(f"{seed}/{k}")
+    space, limits = setting.space, setting.limits
     seen = {record.genome.key for record in history}
     inside = sum(record.inside for record in history)
     if (inside < setting.population and strategy != "random-optuna") or not space.genes:
-        return Proposal(newcomer(setting, seen, rng))
+        return Proposal(newcomer(setting, seen | drawn, rng))
     duplicates = 0
     for draw in range(DRAWS + MUTATIONS):
         if draw < DRAWS:
-            drawn = genome = _draw(sampler, view, trial_id, space)
+            last = genome = _draw(sampler, view, trial_id, space)
         else:
-            genome = mutate(drawn, space, rng, 1 + (draw - DRAWS) // 20)
+            genome = mutate(last, space, rng, 1 + (draw - DRAWS) // 20)
         genome = limits.repair(genome, space, rng)
         known = genome.key in seen
         duplicates += known
-        if not known and limits.admit(genome, space):
+        if not known and genome.key not in drawn and limits.admit(genome, space):
             return Proposal(genome, duplicates=duplicates)
-    return Proposal(fresh(setting, seen, rng), duplicates=duplicates)
+    return Proposal(fresh(setting, seen | drawn, rng), duplicates=duplicates)
 
 
 def _draw(sampler: BaseSampler, view: View, trial_id: int, space: SearchSpace) -> Genome:

@@ -7,7 +7,7 @@ whenever, so the trials do not depend on the number of workers or on interruptio
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,13 @@ from nas.evolution import Exhausted, Proposal, Record, propose
 from nas.genome import Genome
 from nas.jobs import Epoch, EvaluationJob
 from nas.plan import plan
+from nas.scores import score
 from nas.space import SearchSpace
 from nas.workers import Finished, Workers
 from studies.objectives import OBJECTIVES
 from studies.pruners import judge
 from studies.samplers import SAMPLERS, sample
+from studies.screen import screened
 from studies.settings import SearchSettings
 from studies.store import JUDGED, Store, Trial
 
@@ -151,7 +153,7 @@ class Search:
         return self._complete >= k - self.settings.lag
 
     def _start(self, k: int) -> None:
-        proposal = self._proposal(k)
+        proposal, more = self._proposal(k)
         planned = plan(proposal.genome, self.settings.space.skeleton)
         attrs = {
             "parents": list(proposal.parents),
@@ -161,23 +163,40 @@ class Search:
             "macs": planned.macs,
             "seed": self.settings.seed,
             "role": self.role(proposal.genome),
+            **more,
         }
         self.store.add(k, proposal.genome, self.settings.space, attrs, proposal.memory)
         self.records.append(self._record(k, proposal.genome, memory=proposal.memory))
         self._submit(k, proposal.genome)
 
-    def _proposal(self, k: int) -> Proposal:
+    def _proposal(self, k: int) -> tuple[Proposal, dict[str, Any]]:
+        """Candidate k, and what its screening adds to the trial's attributes."""
         settings, first = self.settings, list(self.patterns.values())
         given = first[k] if k < len(first) else None
         seen = self._seen(k) + [
             Record(r.number, r.genome, None, r.inside, False, memory=r.memory)
             for r in self.records[len(self._seen(k)) :]
         ]
-        if settings.strategy in SAMPLERS:
-            return sample(settings.strategy, settings.setting(), seen, k, settings.seed, given)
-        if given:
-            return Proposal(given)
-        return propose(settings.strategy, settings.setting(), seen, k, settings.seed)
+
+        def draw(drawn: Set[str] = frozenset()) -> Proposal:
+            asked = settings.strategy, settings.setting(), seen, k, settings.seed
+            if settings.strategy in SAMPLERS:
+                return sample(*asked, given, drawn)
+            return Proposal(given) if given else propose(*asked, drawn)
+
+        if given or not settings.screen:
+            return draw(), {}
+        return screened(settings.screen, draw, self._score)
+
+    def _score(self, genome: Genome) -> float:
+        """The screen's score: on the CPU, so that a proposal is the same on every device."""
+        settings, space = self.settings, self.settings.space
+        assert settings.screen
+        self.store.renew()
+        return score(
+            genome, space.skeleton, space.proxy, settings.seed, settings.data,
+            settings.screen.score, "cpu",
+        )  # fmt: skip
 
     def _seen(self, k: int) -> list[Record]:
         """The records whose results proposal k and its pruning may see."""

@@ -9,12 +9,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nas.data import Data
+from nas.data import SOURCES, Data, load_data
+from nas.errors import InputError
 from nas.evolution import Limits, Setting
 from nas.genome import Genome
 from nas.settings import from_mapping
 from nas.space import SearchSpace
 from studies.objectives import OBJECTIVES
+from studies.screen import SCREENED_ON, Screen
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class SearchSettings:
     """Evaluated after the hand-made patterns; its mutants are the first population."""
     plugins: Mapping[Path, str] = field(default_factory=dict)
     """Hash of every plugin by its path."""
+    screen: Screen | None = None
 
     def record(self) -> dict[str, Any]:
         """As nested JSON values, compared when a study is opened again."""
@@ -50,6 +53,7 @@ class SearchSettings:
         if not space["always"]:
             del space["always"]
         pruner = {"pruner": self.pruner} if self.pruner != "none" else {}
+        screen = self.screen.record(self.device) if self.screen else {}
         return json.loads(
             json.dumps(
                 {
@@ -66,6 +70,7 @@ class SearchSettings:
                     "lag": self.lag,
                     "population": self.population,
                     **pruner,
+                    **screen,
                     "start": str(self.start) if self.start else None,
                     "limits": asdict(self.limits),
                     "fast": self.fast,
@@ -78,8 +83,9 @@ class SearchSettings:
 
     @property
     def default_name(self) -> str:
-        """A study name that follows from the settings, the kind of device left out."""
-        record = {key: value for key, value in self.record().items() if key != "device"}
+        """A study name that follows from the settings, the kinds of device left out."""
+        kinds = ("device", SCREENED_ON)
+        record = {key: value for key, value in self.record().items() if key not in kinds}
         digest = hashlib.blake2b(json.dumps(record, sort_keys=True).encode(), digest_size=3)
         return f"{self.space.name}-{self.data.name}-{self.strategy}-seed{self.seed}-{digest.hexdigest()}"
 
@@ -106,3 +112,26 @@ def recorded_space(record: Mapping[str, Any]) -> SearchSpace:
     """
     fields = {**record["space"], "proxy": record["proxy"]}
     return from_mapping(SearchSpace, fields, "the study's space")
+
+
+def recorded_data(record: Mapping[str, Any], data: str | None, data_dir: Path | None) -> Data:
+    """The images of a study, known by their fingerprint.
+
+    Args:
+        data: the folder or file that they are in; None is the set of the recorded name.
+
+    Raises:
+        InputError: they are not there, or not the study's.
+    """
+    recorded = record["data"]
+    name = data or recorded["name"]
+    if data is None and name not in SOURCES:
+        raise InputError(f"the study was searched on {name!r}: name its folder or file with --data")
+    side = min(record["space"]["skeleton"]["input_shape"][1:])
+    found = load_data(name, data_dir, recorded["split_seed"], side)
+    if found.fingerprint != recorded["fingerprint"]:
+        raise InputError(
+            f"--data {name}: not the images of the study (fingerprint {found.fingerprint}, "
+            f"the study's is {recorded['fingerprint']})"
+        )
+    return found

@@ -81,6 +81,7 @@ def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
     return {gene.name: CategoricalDistribution(gene.choices) for gene in space.genes}
 
 
-def seed_of(seed: int, k: int) -> int:
-    """The seed of the decision about trial k."""
-    return int.from_bytes(hashlib.blake2b(f"{seed}/{k}".encode(), digest_size=4).digest(), "big")
+def seed_of(seed: int, k: int, draw: int = 0) -> int:
+    """The seed of the decision about trial k, or of a further draw for it."""
+    text = f"{seed}/{k}/{draw}" if draw else f"{seed}/{k}"
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big")

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nas.data import SOURCES, Data, load_data
 from nas.device import device_kind, find_device
 from nas.errors import InputError
 from nas.evaluation import Evaluation, failed
@@ -28,7 +27,7 @@ from studies.report.knockout import (
 )
 from studies.report.lesions import LesionJob, knockout_job, remove_skip, skips_of
 from studies.report.trials import best_first, candidates
-from studies.settings import recorded_space
+from studies.settings import recorded_data, recorded_space
 from studies.store import Store, Trial
 
 
@@ -68,7 +67,7 @@ def run_knockout(
         raise InputError(f"study {store.name!r} has no candidate that was trained: nothing to cut")
     paths = (*installed_plugins(), *means.plugins)
     _check(store.name, settings, means, paths)
-    data = _data(settings, space, means)
+    data = recorded_data(settings, means.data, means.data_dir)
     devices = default_devices(means.device)
     bench = EvaluationBench(space.skeleton, data, devices, settings["fast"], paths)
     kept = ("data", "fast", "plugins", "trainer", "device", "seed", "proxy")
@@ -107,22 +106,6 @@ def _check(study: str, settings: Mapping[str, Any], means: Means, paths: tuple[P
             f"study {study!r}: its skips can be knocked out only where it was searched "
             f"({'; '.join(differing)})"
         )
-
-
-def _data(settings: Mapping[str, Any], space: SearchSpace, means: Means) -> Data:
-    """The study's images, known by their fingerprint."""
-    recorded = settings["data"]
-    name = means.data or recorded["name"]
-    if means.data is None and name not in SOURCES:
-        raise InputError(f"the study was searched on {name!r}: name its folder or file with --data")
-    side = min(space.skeleton.input_shape[1:])
-    data = load_data(name, means.data_dir, recorded["split_seed"], side)
-    if data.fingerprint != recorded["fingerprint"]:
-        raise InputError(
-            f"--data {name}: not the images of the study (fingerprint {data.fingerprint}, "
-            f"the study's is {recorded['fingerprint']})"
-        )
-    return data
 
 
 class Parts:

@@ -142,6 +142,7 @@ def bad_inputs(tmp_path):
         "config types": (["--config", tmp_path / "types.toml"], "evaluations"),
         "config syntax": (["--config", tmp_path / "syntax.toml"], "line 1"),
         "unknown config": (["--config", "pareot"], "did you mean pareto"),
+        "screen": (["--screen", "synflow"], "SCORE:N with N candidates from 2 to 64"),
         "unknown pruner": (["--pruner", "medain"], "did you mean median"),
         "pruner": (["--strategy", "nsga2", "--pruner", "median"], "it judges by accuracy alone"),
         "no config": (["--config", tmp_path / "none.toml"], "none.toml"),

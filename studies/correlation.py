@@ -1,0 +1,83 @@
+"""How well a score ranks candidates: rank correlation with accuracy, and what is left of it once
+the number of skips is taken out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+RESAMPLES = 2000
+DETERMINED = 1e-9
+"""Where 1 - r² is less, one ranking says all of the other."""
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Of a score with accuracy; None where it is not defined (a constant, or only skips)."""
+
+    n: int
+    infinite: int
+    """Candidates without a finite score; they rank worst."""
+    rho: float | None
+    """Spearman's rank correlation."""
+    bounds: tuple[float, float] | None
+    """Its 95 % interval: the bootstrap's percentiles over candidates."""
+    partial: float | None
+    """Of ranks, given the number of skips."""
+    partial_bounds: tuple[float, float] | None
+
+
+def correlate(
+    scores: Sequence[float], accuracies: Sequence[float], skips: Sequence[int], seed: int = 0
+) -> Correlation:
+    """Both correlations over candidates, with intervals.
+
+    Args:
+        skips: every candidate's number of skips.
+        seed: of the bootstrap.
+    """
+    finite = np.isfinite(scores)
+    columns = np.where(finite, scores, -np.inf), np.array(accuracies), np.array(skips)
+    n = len(finite)
+    drawn = np.random.default_rng(seed).integers(0, n, (RESAMPLES, n))
+    again = [column[drawn] for column in columns]
+    rho, partial = spearman(*columns[:2]), partial_spearman(*columns)
+    return Correlation(
+        n, int(n - finite.sum()),
+        _defined(rho), _interval(rho, spearman(*again[:2])),
+        _defined(partial), _interval(partial, partial_spearman(*again)),
+    )  # fmt: skip
+
+
+def spearman(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Rank correlations (…) of rows (…, n), ties at their mean rank; nan where a row is constant."""
+    a, b = (rankdata(values, axis=-1) for values in (x, y))
+    a, b = (ranks - ranks.mean(-1, keepdims=True) for ranks in (a, b))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
+
+
+def partial_spearman(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Rank correlations of x and y given z: (r_xy - r_xz r_yz) / √((1 - r_xz²)(1 - r_yz²)).
+
+    With a constant z it is that of x and y; nan where z's ranking determines one of theirs.
+    """
+    xy, xz, yz = spearman(x, y), np.nan_to_num(spearman(x, z)), np.nan_to_num(spearman(y, z))
+    left = np.minimum(1 - xz**2, 1 - yz**2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = (xy - xz * yz) / np.sqrt((1 - xz**2) * (1 - yz**2))
+    return np.where(left > DETERMINED, found, np.nan)
+
+
+def _defined(value: np.ndarray) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _interval(value: np.ndarray, resampled: np.ndarray) -> tuple[float, float] | None:
+    if not np.isfinite(value):
+        return None
+    low, high = np.nanquantile(resampled, (0.025, 0.975))
+    return float(low), float(high)
