@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain, count, islice
+from itertools import count
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -236,11 +236,18 @@ def first_batches(
     data: Data, proxy: Proxy, seed: int, device: torch.device, number: int
 ) -> list[tuple[Tensor, Tensor]]:
     """The first batches of a training, epoch after epoch where one has too few."""
-    from nas.training import _batches, prepare
+    from nas.batches import Feed, prepare
 
-    training = prepare(data, proxy, "train", device)
-    epochs = (_batches(training, proxy, seed, epoch, device) for epoch in count())
-    return list(islice(chain.from_iterable(epochs), number))
+    feed = Feed(prepare(data, proxy, "train", device), proxy, seed, device)
+    found: list[tuple[Tensor, Tensor]] = []
+    for epoch in count():
+        feed.start(epoch)
+        for _ in range(min(feed.steps, number - len(found))):
+            feed.load()
+            found.append((feed.images.clone(), feed.labels.clone()))
+        if len(found) == number:
+            break
+    return found
 
 
 def _weights(network: nn.Module) -> list[Tensor]:
