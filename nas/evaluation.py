@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import torch
 
     from nas.data import Data
+    from nas.inheritance import Inherited
+    from nas.network import Network
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Evaluation:
     """Seconds of a forward pass of one image, where it was asked for."""
     latency_full: float | None = None
     """Seconds of a forward pass of a whole batch of the proxy, where it was asked for."""
+    inherited: Inherited | None = None
+    """What it started with of another network's weights."""
 
 
 def evaluate(
@@ -64,6 +68,8 @@ def evaluate(
     fast: bool = False,
     latencies: bool = False,
     on_epoch: Callable[[int, float], bool | None] | None = None,
+    start: Mapping[str, torch.Tensor] | None = None,
+    keep: Callable[[Network], None] | None = None,
 ) -> Evaluation:
     """Trains a genome by the proxy and scores it.
 
@@ -76,11 +82,14 @@ def evaluate(
         part: "validation" (scored every epoch) or "test" (scored once, at the end).
         latencies: whether to measure latency after the training.
         on_epoch: called with (epoch from 1, accuracy) after every score; True prunes the candidate.
+        start: weights by name to start from, where names and shapes agree.
+        keep: called with the trained network, unless it was pruned or diverged.
 
     Raises:
         InputError: the arguments do not fit together.
     """
     from nas.device import find_device, one_thread, reproducible
+    from nas.inheritance import inherit
     from nas.network import compile_network
     from nas.training import Curves, train
 
@@ -88,14 +97,18 @@ def evaluate(
     planned = plan(genome, skeleton)
     started, peak = time.perf_counter(), PeakMemory(where)
     curves, status, why = Curves(), "ok", ""
-    single = full = None
+    single = full = inherited = None
     proxy = proxy.resolved(where.type)
     with one_thread(where), reproducible(where, not fast), _out_of_memory() as problem:
         import torch
 
         network = compile_network(genome, skeleton, seed)
+        if start is not None:
+            inherited = inherit(network, start)
         network = network.to(where).to(memory_format=torch.channels_last)
         curves = train(network, data, proxy, seed, where, part, part != "test", on_epoch)
+        if keep and not (curves.diverged or curves.stopped):
+            keep(network)
         if latencies:
             from nas.latency import latency
 
@@ -122,6 +135,7 @@ def evaluate(
         peak_bytes=peak.read(),
         latency_1=single,
         latency_full=full,
+        inherited=inherited,
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from nas.data import Data
 from nas.evaluation import Evaluation, evaluate
 from nas.genome import Genome
+from nas.inheritance import Ancestor, WeightFolder, evaluate_heir
 from nas.proxy import Proxy
 from nas.skeleton import Skeleton
 from nas.workers import Send
@@ -22,6 +24,8 @@ class EvaluationBench:
     devices: tuple[str, ...]
     fast: bool = False
     plugins: tuple[Path, ...] = ()
+    weights: WeightFolder | None = None
+    """Where weights are kept that others inherit."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class EvaluationJob:
     ask: bool = False
     """Whether it waits after every epoch for the answer whether to be pruned."""
     latencies: bool = False
+    ancestors: tuple[Ancestor, ...] | None = None
+    """First parents, the eldest first, whose weights it inherits; None where nobody inherits."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +55,15 @@ class Epoch:
 
 def evaluate_job(job: EvaluationJob, bench: EvaluationBench, device: str, send: Send) -> Evaluation:
     """The task of a search's workers."""
-    return evaluate(
-        job.genome, bench.skeleton, job.proxy, job.seed, bench.data, device,
-        part=job.part, fast=bench.fast, latencies=job.latencies,
+    train = partial(
+        evaluate, skeleton=bench.skeleton, proxy=job.proxy, seed=job.seed, data=bench.data,
+        device=device, part=job.part, fast=bench.fast,
+    )  # fmt: skip
+    own = partial(
+        train, job.genome, latencies=job.latencies,
         on_epoch=lambda epoch, accuracy: send(Epoch(job.number, epoch, accuracy), job.ask),
     )  # fmt: skip
+    if job.ancestors is None or bench.weights is None:
+        return own()
+    lineage = (*job.ancestors, Ancestor(job.number, job.genome))
+    return evaluate_heir(lineage, bench.weights, own, train)

@@ -111,6 +111,11 @@ def _checked(path: Path, option: click.Parameter, value: Any) -> Any:
     help="Stops weak candidates after an epoch: none, median, halving or hyperband.",
 )
 @click.option(
+    "--inherit",
+    is_flag=True,
+    help="A child starts from its first parent's trained weights, where names and shapes agree; accuracies then reflect the training of all ancestors. Finalists start from scratch.",
+)
+@click.option(
     "--evaluations",
     type=int,
     default=100,

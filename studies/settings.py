@@ -38,6 +38,8 @@ class SearchSettings:
     """Evaluated after the hand-made patterns; its mutants are the first population."""
     plugins: Mapping[Path, str] = field(default_factory=dict)
     """Hash of every plugin by its path."""
+    inherit: bool = False
+    """Whether children start from their first parents' weights."""
 
     def record(self) -> dict[str, Any]:
         """As nested JSON values, compared when a study is opened again."""
@@ -50,6 +52,7 @@ class SearchSettings:
         if not space["always"]:
             del space["always"]
         pruner = {"pruner": self.pruner} if self.pruner != "none" else {}
+        inherit = {"inherit": True} if self.inherit else {}
         return json.loads(
             json.dumps(
                 {
@@ -66,6 +69,7 @@ class SearchSettings:
                     "lag": self.lag,
                     "population": self.population,
                     **pruner,
+                    **inherit,
                     "start": str(self.start) if self.start else None,
                     "limits": asdict(self.limits),
                     "fast": self.fast,
