@@ -143,6 +143,7 @@ def bad_inputs(tmp_path):
         "config syntax": (["--config", tmp_path / "syntax.toml"], "line 1"),
         "unknown config": (["--config", "pareot"], "did you mean pareto"),
         "unknown pruner": (["--pruner", "medain"], "did you mean median"),
+        "inherit": (["--strategy", "tpe", "--inherit"], "those of regularized, mu-plus-lambda"),
         "pruner": (["--strategy", "nsga2", "--pruner", "median"], "it judges by accuracy alone"),
         "no config": (["--config", tmp_path / "none.toml"], "none.toml"),
         "space keys": (["--space", tmp_path / "space.toml"], "did you mean epochs"),
