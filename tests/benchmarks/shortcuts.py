@@ -94,7 +94,11 @@ def until(runs, measure, target):
     """Median over searches, and how many reached it."""
     spent = [reached(one, measure, target) for one in runs]
     middle, count = np.sort(spent)[len(spent) // 2], np.isfinite(spent).sum()
-    return f"{middle:.0f} ({count}/{len(spent)})" if np.isfinite(middle) else f"- ({count}/{len(spent)})"
+    return (
+        f"{middle:.0f} ({count}/{len(spent)})"
+        if np.isfinite(middle)
+        else f"- ({count}/{len(spent)})"
+    )
 
 
 MEASURES = {
@@ -109,14 +113,12 @@ def curves(runs):
     for name, measure in MEASURES.items():
         least = min(measure(one)[-1] for ones in runs.values() for one in ones)
         points = [least * part / 4 for part in (1, 2, 3, 4)]
-        print(f"\nbest validation accuracy by {name} (mean over searches)")
+        print(f"\nbest validation accuracy by {name} (mean over searches; - before all have one)")
         print(f"{'':26}" + "".join(f"{point:9.0f}" for point in points))
         for label, ones in runs.items():
-            means = [
-                np.mean([max([0, *one.curve[measure(one) <= point]]) for one in ones])
-                for point in points
-            ]
-            print(f"{label:26}" + "".join(f"{100 * mean:8.2f} " for mean in means))
+            bests = [[max([0, *o.curve[measure(o) <= p]]) for o in ones] for p in points]
+            cells = [f"{100 * np.mean(best):9.2f}" if all(best) else f"{'-':>9}" for best in bests]
+            print(f"{label:26}" + "".join(cells))
     target = min(np.mean([one.curve[-1] for one in ones]) for ones in runs.values())
     print(f"\nspent until {100 * target:.2f} %, the weakest's end: median (searches that did)")
     print(f"{'':26}" + "".join(f"{name:>14}" for name in MEASURES) + f"{'epochs in all':>16}")
