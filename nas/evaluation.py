@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     import torch
 
     from nas.data import Data
+    from nas.inheritance import Inherited
+    from nas.network import Network
     from nas.training import Curves
 
 
@@ -56,6 +57,8 @@ class Evaluation:
     """Seconds of a forward pass of one image, where it was asked for."""
     latency_full: float | None = None
     """Seconds of a forward pass of a whole batch of the proxy, where it was asked for."""
+    inherited: Inherited | None = None
+    """What it started with of another network's weights."""
 
 
 OnScore = Callable[[int, int, float], bool | None]
@@ -74,6 +77,8 @@ def evaluate(
     fast: bool = False,
     latencies: bool = False,
     on_epoch: Callable[[int, float], bool | None] | None = None,
+    start: Mapping[str, torch.Tensor] | None = None,
+    keep: Callable[[Network], None] | None = None,
 ) -> Evaluation:
     """Trains a genome by the proxy and scores it.
 
@@ -86,6 +91,8 @@ def evaluate(
         part: "validation" (scored every epoch) or "test" (scored once, at the end).
         latencies: whether to measure latency after the training.
         on_epoch: called with (epoch from 1, accuracy) after every score; True prunes the candidate.
+        start: weights by name to start from, where names and shapes agree.
+        keep: called with the trained network, unless it was pruned or diverged.
 
     Raises:
         InputError: the arguments do not fit together.
@@ -93,6 +100,7 @@ def evaluate(
     return evaluate_together(
         [genome], skeleton, proxy, seed, data, device, part=part, fast=fast, latencies=latencies,
         on_score=lambda _, epoch, score: on_epoch(epoch, score) if on_epoch else None,
+        starts=[start], keep=lambda _, network: keep(network) if keep else None,
     )[0]  # fmt: skip
 
 
@@ -108,6 +116,8 @@ def evaluate_together(
     fast: bool = False,
     latencies: bool = False,
     on_score: OnScore = lambda index, epoch, score: None,
+    starts: Sequence[Mapping[str, torch.Tensor] | None] | None = None,
+    keep: Callable[[int, Network], None] = lambda index, network: None,
 ) -> list[Evaluation]:
     """Trains genomes in lockstep, on a GPU side by side; each evaluation is as if it were alone.
 
@@ -115,7 +125,7 @@ def evaluate_together(
     half as many are tried, down to one, and scores are reported again.
 
     Args:
-        genomes: the other arguments are those of `evaluate`.
+        genomes: the other arguments are those of `evaluate`, with the index of the genome first.
     """
     from nas.device import find_device, free_bytes, on_device, one_thread, reproducible
     from nas.precision import resolved
@@ -126,17 +136,14 @@ def evaluate_together(
     if where.type == "cuda" and len(genomes) > 1:
         needs = [training_bytes(plan(g, skeleton), proxy, skeleton) for g in genomes]
         sizes = side_by_side(needs, free_bytes(where))
-    job = _Job(skeleton, proxy, seed, data, where, part, latencies)
+    job = _Job(skeleton, proxy, seed, data, where, part, latencies, on_score, keep)
+    starts = starts or [None] * len(genomes)
     found: list[Evaluation] = []
     with on_device(where), one_thread(where), reproducible(where, not fast):
         for size in sizes:
-            done = len(found)
-            found += _pack(genomes[done : done + size], job, partial(_later, on_score, done))
+            some = range(len(found), len(found) + size)
+            found += _pack([_Entry(i, genomes[i], starts[i]) for i in some], job)
     return found
-
-
-def _later(on_score: OnScore, by: int, index: int, epoch: int, score: float) -> bool | None:
-    return on_score(by + index, epoch, score)
 
 
 @dataclass(frozen=True)
@@ -150,67 +157,71 @@ class _Job:
     device: torch.device
     part: str
     latencies: bool
+    on_score: OnScore
+    keep: Callable[[int, Network], None]
 
 
-def _pack(genomes: Sequence[Genome], job: _Job, on_score: OnScore) -> list[Evaluation]:
+@dataclass
+class _Entry:
+    """A genome of a pack and what was found of it."""
+
+    index: int
+    genome: Genome
+    start: Mapping[str, torch.Tensor] | None
+    curves: Curves | None = None
+    inherited: Inherited | None = None
+    latencies: tuple[float | None, float | None] = (None, None)
+
+
+def _pack(entries: Sequence[_Entry], job: _Job) -> list[Evaluation]:
     """Evaluates genomes together, or in halves where memory ends."""
     started, peak = time.perf_counter(), PeakMemory(job.device)
-    trained: list[_Trained] = []
     with _out_of_memory() as problem:
-        trained = _train(genomes, job, on_score)
-    if problem and len(genomes) > 1:
-        half = len(genomes) // 2
-        first = _pack(genomes[:half], job, on_score)
-        return first + _pack(genomes[half:], job, partial(_later, on_score, half))
+        _train(entries, job)
+    if problem and len(entries) > 1:
+        half = len(entries) // 2
+        return _pack(entries[:half], job) + _pack(entries[half:], job)
     seconds, bytes_ = time.perf_counter() - started, peak.read()
-    return [
-        _evaluation(
-            genome, job, one, problem[0] if problem else "",
-            seconds / len(genomes), bytes_ and bytes_ // len(genomes),
-        )
-        for genome, one in zip_longest(genomes, trained)
-    ]  # fmt: skip
+    why, share = problem[0] if problem else "", bytes_ and bytes_ // len(entries)
+    return [_evaluation(entry, job, why, seconds / len(entries), share) for entry in entries]
 
 
-_Trained = tuple["Curves", float | None, float | None]
-"""Curves, and seconds of a pass of one image and of a batch where they were asked for."""
-
-
-def _train(genomes: Sequence[Genome], job: _Job, on_score: OnScore) -> list[_Trained]:
+def _train(entries: Sequence[_Entry], job: _Job) -> None:
     import torch
 
+    from nas.inheritance import inherit
     from nas.latency import latency
     from nas.network import compile_network
     from nas.training import Trainee, train_together
 
     trainees = []
-    for index, genome in enumerate(genomes):
-        network = compile_network(genome, job.skeleton, job.seed)
+    for entry in entries:
+        network = compile_network(entry.genome, job.skeleton, job.seed)
+        if entry.start is not None:
+            entry.inherited = inherit(network, entry.start)
         network = network.to(job.device).to(memory_format=torch.channels_last)
-        trainees.append(Trainee(network, on_epoch=partial(on_score, index)))
+        trainees.append(Trainee(network, on_epoch=partial(job.on_score, entry.index)))
+        entry.curves = trainees[-1].curves
     train_together(
         trainees, job.data, job.proxy, job.seed, job.device, job.part, job.part != "test"
     )
-    if not job.latencies:
-        return [(trainee.curves, None, None) for trainee in trainees]
-    shape, batch = job.skeleton.input_shape, job.proxy.batch
-    return [
-        (
-            trainee.curves,
-            latency(trainee.network, shape, 1, job.proxy, job.device),
-            latency(trainee.network, shape, batch, job.proxy, job.device),
-        )
-        for trainee in trainees
-    ]
+    for entry, trainee in zip(entries, trainees, strict=True):
+        if not (trainee.curves.diverged or trainee.curves.stopped):
+            job.keep(entry.index, trainee.network)
+        if job.latencies:
+            shape, batch = job.skeleton.input_shape, job.proxy.batch
+            single, full = (
+                latency(trainee.network, shape, n, job.proxy, job.device) for n in (1, batch)
+            )
+            entry.latencies = (single, full)
 
 
 def _evaluation(
-    genome: Genome, job: _Job, trained: _Trained | None, problem: str,
-    seconds: float, peak_bytes: int | None,
-) -> Evaluation:  # fmt: skip
+    entry: _Entry, job: _Job, problem: str, seconds: float, peak_bytes: int | None
+) -> Evaluation:
     from nas.training import Curves
 
-    curves, single, full = trained or (Curves(), None, None)
+    curves = entry.curves if entry.curves and not problem else Curves()
     status, why = "ok", ""
     if problem:
         status, why = "out of memory", problem
@@ -218,9 +229,9 @@ def _evaluation(
         status, why = "diverged", curves.diverged
     elif curves.stopped:
         status, why = "pruned", f"after epoch {len(curves.accuracies)} of {job.proxy.epochs}"
-    planned = plan(genome, job.skeleton)
+    planned = plan(entry.genome, job.skeleton)
     return Evaluation(
-        genome=genome,
+        genome=entry.genome,
         seed=job.seed,
         status=status,
         why=why,
@@ -232,8 +243,9 @@ def _evaluation(
         macs=planned.macs,
         seconds=seconds,
         peak_bytes=peak_bytes,
-        latency_1=single,
-        latency_full=full,
+        latency_1=entry.latencies[0],
+        latency_full=entry.latencies[1],
+        inherited=entry.inherited,
     )
 
 

@@ -11,16 +11,19 @@ from nas.errors import InputError
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, mark: str = "") -> Iterator[Path]:
     """A path beside `path`, with its ending, that takes its place when the block ends well.
 
     Whoever reads `path` finds the old content or the new, also after a process was killed; what
     that leaves is replaced the next time.
 
+    Args:
+        mark: keeps writers of the same file apart.
+
     Raises:
         InputError: the place cannot be written.
     """
-    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.part{mark}{path.suffix}")
     try:
         yield temporary
         with temporary.open("rb") as file:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from nas.data import Data
-from nas.evaluation import Evaluation, evaluate_together
+from nas.evaluation import Evaluation, evaluate, evaluate_together
 from nas.genome import Genome
+from nas.inheritance import Ancestor, WeightFolder, evaluate_heir
 from nas.proxy import Proxy
 from nas.skeleton import Skeleton
 from nas.workers import Pack, Send
@@ -23,6 +25,8 @@ class EvaluationBench:
     devices: tuple[str, ...]
     fast: bool = False
     plugins: tuple[Path, ...] = ()
+    weights: WeightFolder | None = None
+    """Where weights are kept that others inherit."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class EvaluationJob:
     ask: bool = False
     """Whether it waits after every epoch for the answer whether to be pruned."""
     latencies: bool = False
+    ancestors: tuple[Ancestor, ...] | None = None
+    """First parents, the eldest first, whose weights it inherits; None where nobody inherits."""
 
 
 @dataclass(frozen=True)
@@ -56,22 +62,40 @@ def evaluate_job(
     found: dict[int, Evaluation] = {}
     alike: dict[EvaluationJob, list[EvaluationJob]] = {}
     for one in jobs:
-        alike.setdefault(replace(one, number=0, genome=jobs[0].genome), []).append(one)
+        if one.ancestors is None or bench.weights is None:
+            alike.setdefault(replace(one, number=0, genome=jobs[0].genome), []).append(one)
+        else:
+            found[one.number] = _heir(one, bench, bench.weights, device, send)
     for shared, pack in alike.items():
-
-        def report(
-            index: int, epoch: int, accuracy: float,
-            shared: EvaluationJob = shared, pack: list[EvaluationJob] = pack,
-        ) -> bool | None:  # fmt: skip
-            return send(Epoch(pack[index].number, epoch, accuracy), shared.ask)
-
         evaluations = evaluate_together(
             [one.genome for one in pack], bench.skeleton, shared.proxy, shared.seed, bench.data,
-            device, part=shared.part, fast=bench.fast, latencies=shared.latencies, on_score=report,
+            device, part=shared.part, fast=bench.fast, latencies=shared.latencies,
+            on_score=partial(_report, pack, send),
         )  # fmt: skip
         found |= {one.number: result for one, result in zip(pack, evaluations, strict=True)}
     results = [found[one.number] for one in jobs]
     return results if isinstance(job, Pack) else results[0]
+
+
+def _heir(
+    job: EvaluationJob, bench: EvaluationBench, folder: WeightFolder, device: str, send: Send
+) -> Evaluation:
+    """What a job evaluates that inherits weights."""
+    train = partial(
+        evaluate, skeleton=bench.skeleton, proxy=job.proxy, seed=job.seed, data=bench.data,
+        device=device, part=job.part, fast=bench.fast,
+    )  # fmt: skip
+    own = partial(
+        train, job.genome, latencies=job.latencies, on_epoch=partial(_report, [job], send, 0)
+    )
+    lineage = (*(job.ancestors or ()), Ancestor(job.number, job.genome))
+    return evaluate_heir(lineage, folder, own, train)
+
+
+def _report(
+    jobs: Sequence[EvaluationJob], send: Send, index: int, epoch: int, accuracy: float
+) -> bool | None:
+    return send(Epoch(jobs[index].number, epoch, accuracy), jobs[index].ask)
 
 
 def lockstep(devices: Sequence[str], workers: int, lag: int) -> int:

@@ -117,6 +117,11 @@ def _checked(path: Path, option: click.Parameter, value: Any) -> Any:
     help="SCORE:N, such as synflow:4: draws N candidates (2 to 64) for a trial and trains the one with the best score at initialisation (nas score). [default: trains the first]",
 )
 @click.option(
+    "--inherit",
+    is_flag=True,
+    help="A child starts from its first parent's trained weights, where names and shapes agree; accuracies then reflect the training of all ancestors. Finalists start from scratch.",
+)
+@click.option(
     "--evaluations",
     type=int,
     default=100,

@@ -81,6 +81,12 @@ def compare(
     console.print(_table(found))
     for one in found.contenders[1:]:
         console.print(_verdict(one, found.contenders[0].label), soft_wrap=True, highlight=False)
+    if len({one.inherits for one in found.contenders}) > 1:
+        console.print(
+            "With inherit, accuracies hold the training of all ancestors: they are no evidence of "
+            "better patterns; training from scratch (nas train, finalists) is.",
+            soft_wrap=True,
+        )
     if out:
         console.print(f"Picture: {Path(out)}", soft_wrap=True)
 

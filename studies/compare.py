@@ -52,6 +52,8 @@ class Contender:
     """Two-sided paired t-test of the difference, corrected for the contenders (Holm 1979)."""
     pairs: int = 0
     """Seeds that both have."""
+    inherits: bool = False
+    """Whether its accuracies hold the training of ancestors."""
 
     @property
     def finals(self) -> list[float]:
@@ -136,6 +138,7 @@ def compare_studies(
                 tuple(settings[i]["seed"] for i in ordered), curves,
                 tuple(_epochs(trials[i]) for i in ordered),
                 tuple(sum(t.attrs.get("seconds") or 0.0 for t in trials[i]) for i in ordered),
+                inherits="inherit" in settings[members[0]],
             )
         )  # fmt: skip
     goal = min(one.mean for one in contenders) if target is None else target
@@ -170,9 +173,12 @@ def _check_same(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> 
 
 
 def _labels(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The strategy, its pruner and screen, and what else differs from the first contender."""
-    named = ("strategy", "pruner", "screen")
-    labels = [" + ".join(one[key] for key in named if key in one) for one in settings]
+    """The strategy, its pruner, screen and inheritance, and what else differs from the first contender."""
+    labels = []
+    for one in settings:
+        words = [one["strategy"], one.get("pruner"), one.get("screen")]
+        words.append("inherit" if "inherit" in one else None)
+        labels.append(" + ".join(filter(None, words)))
     made = []
     for label, one in zip(labels, settings, strict=True):
         first = settings[0]
@@ -186,7 +192,7 @@ def _labels(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings less what labels say already, and with short names."""
-    said = ("seed", "strategy", "device", "pruner", "screen", SCREENED_ON)
+    said = ("seed", "strategy", "device", "pruner", "screen", SCREENED_ON, "inherit")
     left = {k: v for k, v in settings.items() if k not in said}
     space = {k: v for k, v in left.pop("space").items() if k not in ("name", "data", "skeleton")}
     return {**left, **space}

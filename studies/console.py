@@ -43,7 +43,8 @@ class ConsoleView(View):
         space, data = settings.space, settings.data
         self.console.print(
             f"Searching [bold]{space.name}[/] ({len(space.genes)} genes, {count(space.distinct)} "
-            f"genomes) on [bold]{data.name}[/] with {settings.strategy}; {workers} worker"
+            f"genomes) on [bold]{data.name}[/] with {settings.strategy}"
+            f"{', weights inherited' if settings.inherit else ''}; {workers} worker"
             f"{'s' if workers > 1 else ''} on {settings.device['type']}, {space.proxy.precision}."
         )
         resumed = f", going on after {done} trials" if done else ""
@@ -122,7 +123,8 @@ class ConsoleView(View):
             self.console.print(drawing(trial.genome, skeleton))
         self.console.print(
             f"Best of {finished} by the proxy: trial {trial.number}, validation accuracy "
-            f"{percent(trial.attrs['accuracy'])}",
+            f"{percent(trial.attrs['accuracy'])}"
+            f"{', its ancestors trained too' if 'inherited_from' in trial.attrs else ''}",
         )
         self.console.print(Text(f"  {trial.genome}", "bold"), soft_wrap=True)
         given = [t for t in result.trials if t.ok and t.attrs["role"]]

@@ -112,6 +112,8 @@ class Study:
         details = [
             f"{label or f'{key} '}{settings[key]}" for key, label in how.items() if key in settings
         ]
+        if "inherit" in settings:
+            details.append("weights inherited from the first parent")
         return [
             ("space", f"{space.name}: {space.skeleton.layers} layers, distances "
              f"{', '.join(map(str, space.distances))}, merges {', '.join(space.merges)}, strengths "

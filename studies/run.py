@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import shlex
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from nas.data import SOURCES, load_data
 from nas.device import device_kind, find_device
 from nas.errors import InputError, unknown
 from nas.evolution import Limits
+from nas.inheritance import WeightFolder
 from nas.jobs import EvaluationBench, evaluate_job, lockstep
 from nas.precision import resolved
 from nas.workers import Workers, default_count, default_devices
@@ -27,13 +29,16 @@ from studies.finalists import (
 from studies.objectives import check_objectives
 from studies.options import STORAGE
 from studies.pruners import PRUNERS
-from studies.samplers import MULTI_OBJECTIVE, PARETO, strategy_names
+from studies.samplers import MULTI_OBJECTIVE, PARETO, check_parents, strategy_names
 from studies.screen import Screen
 from studies.search import Event, Outcome, Search, best_trials, given_patterns
 from studies.settings import SearchSettings
 from studies.spaces import check_resolution, find_space, starting_point
-from studies.storages import shown
+from studies.storages import shown, weights_folder
 from studies.store import COMMAND, VERSIONS, Store, Trial, open_storage, storage_errors
+
+POPULATIONS = 4
+"""Populations of trained weights that are kept, and as many more as the lag."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,8 @@ class Request:
     pruner: str = "none"
     screen: str | None = None
     """SCORE:N, such as synflow:4: of N candidates drawn for a trial, the best by the score."""
+    inherit: bool = False
+    """Whether a child starts from its first parent's weights."""
     objectives: str | None = None
     """Comma-separated; None is accuracy, and accuracy,params for NSGA-II and NSGA-III."""
     max_params: int | None = None
@@ -129,14 +136,19 @@ def _run(request: Request, view: View) -> Result:
     settings, devices = prepare_settings(request)
     count = request.workers or min(default_count(devices), request.lag)
     storage = open_storage(request.storage)
+    name = request.study or settings.default_name
+    weights = _weights(request.storage, name, settings) if settings.inherit else None
     store = Store.open(
-        storage, request.study or settings.default_name, settings.record(),
+        storage, name, settings.record(),
         settings.maximise, settings.objectives,
     )  # fmt: skip
     bench = EvaluationBench(
-        settings.space.skeleton, settings.data, devices, request.fast, tuple(settings.plugins)
-    )
+        settings.space.skeleton, settings.data, devices, request.fast, tuple(settings.plugins),
+        weights,
+    )  # fmt: skip
     with store.owned(request.storage):
+        if weights:
+            weights.tidy()
         store.note(VERSIONS, _versions())
         trials = store.trials()
         wanted = max(request.evaluations, len(trials))
@@ -163,6 +175,19 @@ def _run(request: Request, view: View) -> Result:
     return result
 
 
+def _weights(url: str, study: str, settings: SearchSettings) -> WeightFolder:
+    """Room for the candidates that can soon be parents, also where old ones are (the best of all).
+
+    Raises:
+        InputError: no folder can be made.
+    """
+    limit = POPULATIONS * settings.population + settings.lag
+    origin = json.dumps(settings.record(), sort_keys=True)
+    folder = WeightFolder(weights_folder(url, study), origin, limit)
+    folder.prepare()
+    return folder
+
+
 def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]:
     """The settings of a request and the devices that its workers use."""
     plugins = load_plugins(request.plugins)
@@ -182,6 +207,8 @@ def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]
             f"but the objectives are {','.join(objectives)}"
         )
     screen = Screen.parse(request.screen) if request.screen is not None else None
+    if request.inherit:
+        check_parents(request.strategy)
     device, devices = find_device(request.device), default_devices(request.device)
     kinds = [device_kind(find_device(name)) for name in devices]
     if any(kind != kinds[0] for kind in kinds):
@@ -194,8 +221,9 @@ def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]
             "have; name a folder of images by class with --data"
         )
     data = load_data(request.data or space.data, request.data_dir, request.split_seed, side)
+    space = space.for_data(data.shape, len(data.classes))
     space = replace(
-        space.for_data(data.shape, len(data.classes)),
+        space,
         proxy=resolved(space.proxy, space.skeleton, device),
         final=resolved(space.final_proxy, space.skeleton, device),
     )
@@ -205,7 +233,7 @@ def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]
     settings = SearchSettings(
         space, data, request.strategy, objectives, request.seed, request.lag, limits,
         device_kind(device), request.fast, request.population, request.pruner, start, plugins,
-        screen,
+        screen, request.inherit,
     )  # fmt: skip
     return settings, devices
 

@@ -22,6 +22,7 @@ from optuna.samplers import (
     TPESampler,
 )
 
+from nas.errors import InputError
 from nas.evolution import STRATEGIES, Proposal, Record, Setting, fresh, generator, newcomer
 from nas.genome import Genome
 from nas.mutations import mutate
@@ -53,6 +54,15 @@ PARETO = ("nsga2", "nsga2-optuna", "nsga3")
 
 def strategy_names() -> list[str]:
     return [*STRATEGIES, *SAMPLERS]
+
+
+def check_parents(strategy: str) -> None:
+    """Raises InputError for a strategy whose candidates have no parents to inherit weights from."""
+    if STRATEGIES.get(strategy) is None:
+        able = ", ".join(name for name, breed in STRATEGIES.items() if breed)
+        raise InputError(
+            f"--inherit: the candidates of strategy {strategy} have no parents; those of {able} have"
+        )
 
 
 def sample(

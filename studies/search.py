@@ -15,6 +15,7 @@ from nas.errors import InputError
 from nas.evaluation import Evaluation, failed
 from nas.evolution import Exhausted, Proposal, Record, propose
 from nas.genome import Genome
+from nas.inheritance import Ancestor
 from nas.jobs import Epoch, EvaluationJob
 from nas.plan import plan
 from nas.scores import score
@@ -96,6 +97,7 @@ class Search:
         self.running: dict[int, Genome] = {}
         self._curves: dict[int, dict[int, float]] = {}
         self._kept: dict[int, dict[str, Any]] = {}
+        self._first_parents: dict[int, int] = {}
         self._complete = 0
         self._best = -1.0
 
@@ -144,6 +146,7 @@ class Search:
                 )
             )  # fmt: skip
             self._remember(trial.genome, trial.attrs.get("accuracy"), trial.ok)
+            self._note_parents(trial.number, trial.attrs.get("parents") or ())
         return [(t.number, t.genome) for t in trials if not t.state.is_finished()]
 
     def _visible(self, k: int) -> bool:
@@ -165,6 +168,9 @@ class Search:
             "role": self.role(proposal.genome),
             **more,
         }
+        if self.settings.inherit and proposal.parents:
+            attrs["inherited_from"] = proposal.parents[0]
+        self._note_parents(k, proposal.parents)
         self.store.add(k, proposal.genome, self.settings.space, attrs, proposal.memory)
         self.records.append(self._record(k, proposal.genome, memory=proposal.memory))
         self._submit(k, proposal.genome)
@@ -213,8 +219,21 @@ class Search:
         job = EvaluationJob(
             number, genome, settings.space.proxy, settings.seed,
             ask=settings.pruner != "none", latencies=settings.latencies,
+            ancestors=self._ancestors(number) if settings.inherit else None,
         )  # fmt: skip
         self.workers.submit(job)
+
+    def _note_parents(self, number: int, parents: Sequence[int]) -> None:
+        if parents:
+            self._first_parents[number] = parents[0]
+
+    def _ancestors(self, number: int) -> tuple[Ancestor, ...]:
+        """The first parents of a trial, the eldest first."""
+        found: list[Ancestor] = []
+        while (parent := self._first_parents.get(number)) is not None:
+            found.append(Ancestor(parent, self.records[parent].genome))
+            number = parent
+        return tuple(reversed(found))
 
     def _epoch(self, report: Epoch) -> None:
         """Records an epoch's accuracy and answers whether the candidate is pruned."""

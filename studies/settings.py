@@ -41,6 +41,8 @@ class SearchSettings:
     plugins: Mapping[Path, str] = field(default_factory=dict)
     """Hash of every plugin by its path."""
     screen: Screen | None = None
+    inherit: bool = False
+    """Whether children start from their first parents' weights."""
 
     def record(self) -> dict[str, Any]:
         """As nested JSON values, compared when a study is opened again."""
@@ -54,6 +56,7 @@ class SearchSettings:
             del space["always"]
         pruner = {"pruner": self.pruner} if self.pruner != "none" else {}
         screen = self.screen.record(self.device) if self.screen else {}
+        inherit = {"inherit": True} if self.inherit else {}
         return json.loads(
             json.dumps(
                 {
@@ -71,6 +74,7 @@ class SearchSettings:
                     "population": self.population,
                     **pruner,
                     **screen,
+                    **inherit,
                     "start": str(self.start) if self.start else None,
                     "limits": asdict(self.limits),
                     "fast": self.fast,

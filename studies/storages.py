@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from urllib.parse import quote
 
 import sqlalchemy
 from optuna.storages import BaseStorage
@@ -55,7 +56,7 @@ def storage_file(url: str) -> Path | None:
         return None
     name = (database.database or "").removeprefix("file:").partition("?")[0]
     if name in ("", ":memory:"):
-        raise InputError(f"--storage {url}: a database in memory has no studies to show")
+        raise InputError(f"--storage {url}: a database in memory keeps nothing for other processes")
     return Path(name)
 
 
@@ -66,12 +67,23 @@ def shown(url: str) -> str:
 
 
 def picture_folder(url: str) -> Path:
-    """Where pictures of a storage's trials are kept: beside its file, or in the user's cache."""
+    """Where pictures of a storage's trials are kept."""
+    return _folder(url, "artifacts")
+
+
+def weights_folder(url: str, study: str) -> Path:
+    """Where weights that a study's trials inherit are kept."""
+    # no name of a study leads out of the folder
+    return _folder(url, "weights") / quote(study, safe=" ").replace(".", "%2E")
+
+
+def _folder(url: str, what: str) -> Path:
+    """A folder beside a storage's file, or in the user's cache."""
     path = storage_file(url)
     if path is not None:
-        return path.with_name(f"{path.name}.artifacts")
+        return path.with_name(f"{path.name}.{what}")
     digest = hashlib.blake2b(shown(url).encode(), digest_size=8).hexdigest()
-    return Path.home() / ".cache" / "skipnas" / "artifacts" / digest
+    return Path.home() / ".cache" / "skipnas" / what / digest
 
 
 def _database(url: str) -> URL | None:

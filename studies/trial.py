@@ -67,9 +67,12 @@ def measured(evaluation: Evaluation) -> dict[str, Any]:
         "seconds": round(evaluation.seconds, 3),
         "peak_bytes": evaluation.peak_bytes,
     }
-    more = {
+    more: dict[str, Any] = {
         "latency_1": evaluation.latency_1,
         "latency_full": evaluation.latency_full,
         "why": evaluation.why or None,
     }
+    if evaluation.inherited:
+        more["inherited_tensors"] = evaluation.inherited.tensors
+        more["inherited_share"] = round(evaluation.inherited.share, 4)
     return attrs | {name: value for name, value in more.items() if value is not None}

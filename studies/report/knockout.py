@@ -94,8 +94,9 @@ def by_part(trials: Sequence[Trial]) -> Mapping[tuple[str, str, str], Trial]:
 
 
 def trained_keys(trials: Sequence[Trial]) -> dict[str, Trial]:
-    """The patterns that a search has trained to the end, or to their divergence."""
-    return {t.attrs["key"]: t for t in trials if status_of(t) in ("ok", "diverged")}
+    """The patterns that a search has trained from scratch to the end, or to their divergence."""
+    scratch = (t for t in trials if "inherited_from" not in t.attrs)
+    return {t.attrs["key"]: t for t in scratch if status_of(t) in ("ok", "diverged")}
 
 
 def _accuracy(trial: Trial | None) -> float | None:

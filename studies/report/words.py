@@ -79,12 +79,15 @@ def question(facts: Facts) -> str:
     made = ""
     if settings.get("start"):
         made = ", starting from a given pattern"
+    inherited = ""
+    if "inherit" in settings:
+        inherited = ", where a child starts from its first parent's trained weights"
     return (
         f"Which of {layers} layers should be connected by skips, how, and how strongly? "
         f"The space {space['name']} has {large(facts.genomes)} patterns ({facts.genes} genes). "
         f"Strategy {settings['strategy']} searched it on {data['name']} for {goals}{made}, with seed "
         f"{settings['seed']}: {facts.cost.trials} evaluations, each a training of "
-        f"{proxy['epochs']} epoch{'s' if proxy['epochs'] > 1 else ''} on {images}."
+        f"{proxy['epochs']} epoch{'s' if proxy['epochs'] > 1 else ''} on {images}{inherited}."
     )
 
 
@@ -106,6 +109,11 @@ def answer(facts: Facts) -> list[str]:
         f"{found}: by the short training of the search it recognises {percent(winner.accuracy)} "
         f"of the validation images{beside}. The best of many is flattered by luck."
     ]
+    if "inherit" in facts.settings:
+        sentences.append(
+            "Candidates inherited weights, so their accuracies hold the training of all their "
+            "ancestors; the hand-made patterns were trained from scratch."
+        )
     return sentences + list(_tested(facts, f"trial {winner.number}"))
 
 

@@ -144,6 +144,7 @@ def bad_inputs(tmp_path):
         "unknown config": (["--config", "pareot"], "did you mean pareto"),
         "screen": (["--screen", "synflow"], "SCORE:N with N candidates from 2 to 64"),
         "unknown pruner": (["--pruner", "medain"], "did you mean median"),
+        "inherit": (["--strategy", "tpe", "--inherit"], "those of regularized, mu-plus-lambda"),
         "pruner": (["--strategy", "nsga2", "--pruner", "median"], "it judges by accuracy alone"),
         "no config": (["--config", tmp_path / "none.toml"], "none.toml"),
         "space keys": (["--space", tmp_path / "space.toml"], "did you mean epochs"),
