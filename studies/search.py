@@ -15,6 +15,7 @@ from nas.errors import InputError
 from nas.evaluation import Evaluation, failed
 from nas.evolution import Exhausted, Proposal, Record, propose
 from nas.genome import Genome
+from nas.history import History
 from nas.jobs import Epoch, EvaluationJob
 from nas.plan import plan
 from nas.space import SearchSpace
@@ -91,6 +92,7 @@ class Search:
         self.settings, self.store, self.workers, self.on_event = settings, store, workers, on_event
         self.patterns = given_patterns(settings)
         self.records: list[Record] = []
+        self.history = History(settings.setting().weights)
         self.running: dict[int, Genome] = {}
         self._curves: dict[int, dict[int, float]] = {}
         self._kept: dict[int, dict[str, Any]] = {}
@@ -169,15 +171,19 @@ class Search:
     def _proposal(self, k: int) -> Proposal:
         settings, first = self.settings, list(self.patterns.values())
         given = first[k] if k < len(first) else None
-        seen = self._seen(k) + [
-            Record(r.number, r.genome, None, r.inside, False, memory=r.memory)
-            for r in self.records[len(self._seen(k)) :]
-        ]
+        seen = self._history(k)
         if settings.strategy in SAMPLERS:
             return sample(settings.strategy, settings.setting(), seen, k, settings.seed, given)
         if given:
             return Proposal(given)
         return propose(settings.strategy, settings.setting(), seen, k, settings.seed)
+
+    def _history(self, k: int) -> History:
+        """What proposal k may see."""
+        history = self.history
+        history.propose(record.hidden for record in self.records[len(history) : k])
+        history.reveal(self.records[history.revealed : max(0, k - self.settings.lag)])
+        return history
 
     def _seen(self, k: int) -> list[Record]:
         """The records whose results proposal k and its pruning may see."""
