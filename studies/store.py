@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 from filelock import FileLock, Timeout
 from optuna.storages import BaseStorage
@@ -190,9 +191,17 @@ class Store:
         return trials
 
     def front(self) -> list[int]:
-        """Numbers of the trials that no other dominates in all objectives (Optuna's)."""
-        study = optuna.load_study(storage=self.storage, study_name=self.name)
-        return [trial.number for trial in study.best_trials]
+        """Numbers of the trials that no other dominates in all of several objectives."""
+        import moocore
+
+        complete = [trial for trial in self.trials() if trial.complete]
+        if not complete:
+            return []
+        directions = self.storage.get_study_directions(self.study_id)
+        maximise = [direction == StudyDirection.MAXIMIZE for direction in directions]
+        values = np.array([trial.values for trial in complete])
+        kept = moocore.is_nondominated(values, maximise=maximise, keep_weakly=True)
+        return [trial.number for trial, keep in zip(complete, kept, strict=True) if keep]
 
     def add(
         self,

@@ -4,14 +4,10 @@ import json
 import os
 import random
 import shlex
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import optuna
 import pytest
@@ -338,36 +334,6 @@ def test_the_command_that_is_kept_repeats_the_study_and_keeps_no_password(small_
 def test_genomes_in_the_store_are_the_notation(undisturbed):
     for _, notation, *_, attrs in undisturbed:
         assert attrs["notation"] == attrs["key"] == str(Genome.parse(notation))
-
-
-@pytest.fixture
-def postgresql(tmp_path_factory):
-    """A server of its own on a free port, gone after the test."""
-    tools = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not tools:
-        pytest.skip("PostgreSQL's server is not installed (Debian's package postgresql)")
-    root = os.getuid() == 0
-    if root and not shutil.which("runuser"):
-        pytest.skip("PostgreSQL does not run as root, and runuser is missing")
-    with tempfile.TemporaryDirectory(prefix="skipnas-pg-") as folder, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
-        as_user = ["runuser", "-u", "postgres", "--"] if root else []
-        if root:
-            shutil.chown(folder, "postgres")
-
-        def run(tool, *arguments):
-            command = [*as_user, str(tools[-1].parent / tool), "-D", f"{folder}/data", *arguments]
-            subprocess.run(command, check=True, capture_output=True, cwd="/")
-
-        run("initdb", "-U", "nas", "--auth=trust")
-        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-        run("pg_ctl", "-w", "-o", options, "-l", f"{folder}/log", "start")
-        try:
-            yield f"postgresql+psycopg://nas@127.0.0.1:{port}/postgres"
-        finally:
-            run("pg_ctl", "-m", "immediate", "stop")
 
 
 def test_postgresql_gives_the_same_trials(undisturbed, small_toml, postgresql):
