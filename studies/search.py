@@ -96,6 +96,7 @@ class Search:
         self.running: dict[int, Genome] = {}
         self._curves: dict[int, dict[int, float]] = {}
         self._kept: dict[int, dict[str, Any]] = {}
+        self._proposed: Proposal | None = None
         self._complete = 0
         self._best = -1.0
 
@@ -109,17 +110,18 @@ class Search:
         waiting = self._replay(self.store.trials())
         ended: Outcome | None = None
         while True:
-            while self.workers.idle and not (deadline and time.monotonic() >= deadline):
-                if waiting:
-                    self._submit(*waiting.pop(0))
-                    continue
-                k = len(self.records)
-                if ended or k >= evaluations or not self._visible(k):
-                    break
+            late = deadline is not None and time.monotonic() >= deadline
+            while self.workers.idle and waiting and not late:
+                self._submit(*waiting.pop(0))
+            while not (waiting or late or ended) and self._next(evaluations):
                 try:
-                    self._start(k)
+                    self._prepare(len(self.records))
                 except Exhausted as error:
-                    ended = Outcome("exhausted", str(error), k)
+                    ended = Outcome("exhausted", str(error), len(self.records))
+                    break
+                if not self.workers.idle:
+                    break
+                self._start()
             if not self.running:
                 break
             self.store.renew()
@@ -127,11 +129,19 @@ class Search:
                 if isinstance(report, Epoch):
                     self._epoch(report)
                 else:
+                    late = deadline is not None and time.monotonic() >= deadline
+                    if self._proposed and not late:
+                        self._start()  # before recording, so that the worker need not wait for it
                     self._finish(report.number, report.result or self._failed(report))
         if ended:
             return ended
         done = len(self.records) >= evaluations and not waiting
         return Outcome("budget" if done else "clock", "", len(self.records))
+
+    def _next(self, evaluations: int) -> bool:
+        """Whether there is another trial to start, whose proposal can see all that it is to see."""
+        k = len(self.records)
+        return k < evaluations and (self._proposed is not None or self._visible(k))
 
     def _replay(self, trials: Sequence[Trial]) -> list[tuple[int, Genome]]:
         """Takes up the recorded trials; those left running are to be evaluated again."""
@@ -152,8 +162,19 @@ class Search:
             self._complete += 1
         return self._complete >= k - self.settings.lag
 
-    def _start(self, k: int) -> None:
-        proposal = self._proposal(k)
+    def _prepare(self, k: int) -> None:
+        """Proposes trial k, ahead of the worker that is to evaluate it.
+
+        All results that it sees are recorded by then, so what is kept follows from what is kept.
+        """
+        if self._proposed is None:
+            self._proposed = self._proposal(k)
+
+    def _start(self) -> None:
+        """Records the proposal and gives it to an idle worker."""
+        k, proposal = len(self.records), self._proposed
+        assert proposal is not None
+        self._proposed = None
         planned = plan(proposal.genome, self.settings.space.skeleton)
         attrs = {
             "parents": list(proposal.parents),

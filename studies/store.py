@@ -44,7 +44,7 @@ JUDGED = "pruner"
 """Key of what a pruner keeps with a trial."""
 LEASE = "nas:lease"
 LEASE_SECONDS = 60
-REPORT_SECONDS = 1
+REPORT_SECONDS = 5
 """Reports of epochs that follow each other faster are written together."""
 
 

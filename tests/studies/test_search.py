@@ -14,8 +14,9 @@ import pytest
 
 import studies
 from nas import Genome, InputError
+from nas.workers import Workers
 from studies.run import Request, run_search
-from studies.search import HAND_MADE
+from studies.search import HAND_MADE, Search
 from studies.store import Store, open_storage
 from tests.conftest import write_small_space
 
@@ -340,3 +341,29 @@ def test_postgresql_gives_the_same_trials(undisturbed, small_toml, postgresql):
     run_search(request(small_toml, postgresql, evaluations=10))
     run_search(request(small_toml, postgresql))
     assert trials_of(postgresql) == undisturbed
+
+
+def test_a_worker_does_not_wait_for_records_and_proposals_see_only_what_is_recorded(
+    small_toml, tmp_path, monkeypatch
+):
+    done = []
+
+    def noted(owner, name, number):
+        call = getattr(owner, name)
+
+        def noting(self, *arguments):
+            done.append((name, number(*arguments)))
+            return call(self, *arguments)
+
+        monkeypatch.setattr(owner, name, noting)
+
+    noted(Store, "add", lambda k, *_: k)
+    noted(Workers, "submit", lambda job: job.number)
+    noted(Store, "finish", lambda k, *_: k)
+    noted(Search, "_proposal", lambda k: k)
+    run_search(request(small_toml, f"sqlite:///{tmp_path}/a.db", lag=3))
+    at = {call: place for place, call in enumerate(done)}
+    for k in range(1, 24):
+        assert at["_proposal", k] < at["add", k] < at["submit", k] < at["finish", k - 1]
+        recorded = {number for name, number in done[: at["_proposal", k]] if name == "finish"}
+        assert recorded >= set(range(k - 3))
