@@ -1,4 +1,4 @@
-"""Strategies: how the next candidate follows from the evidence so far (DEAP does the selection).
+"""Strategies: how the next candidate follows from the evidence so far.
 
 A strategy is a pure function of (seed, k, the history that proposal k may see): the same history
 gives the same proposal, in any process, after any interruption. All strategies are steady-state,
@@ -12,10 +12,9 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from deap import base, tools
-
 from nas.errors import InputError
 from nas.genome import Genome, Layer
+from nas.history import History, Individual, Population, Record
 from nas.mutations import crossover, mutate
 from nas.plan import plan
 from nas.space import SearchSpace
@@ -73,27 +72,6 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Record:
-    """One trial as a proposal sees it."""
-
-    number: int
-    genome: Genome
-    values: tuple[float, ...] | None
-    """The objectives' values; None where they are not there yet or must not be seen."""
-    inside: bool
-    """Whether it lies in the space and within the limits."""
-    parent: bool
-    """Whether it may be a parent: it is inside and completed."""
-    curve: Mapping[int, float] = field(default_factory=dict)
-    """Accuracy by epoch, where there is one objective and it may be seen."""
-    pruned: bool = False
-    memory: Mapping[str, Any] = field(default_factory=dict)
-    """What the strategy kept with it when it was proposed."""
-    judged: Mapping[str, Any] = field(default_factory=dict)
-    """What the pruner kept with it."""
-
-
-@dataclass(frozen=True)
 class Proposal:
     genome: Genome
     parents: tuple[int, ...] = ()
@@ -119,43 +97,29 @@ class Setting:
     """The genome whose mutants are the first population; None for random genomes."""
 
 
-class Individual:
-    """A record with the fitness that DEAP's operators read."""
-
-    def __init__(self, record: Record, weights: tuple[float, ...]) -> None:
-        self.number, self.genome = record.number, record.genome
-        kind = type("Fitness", (base.Fitness,), {"weights": weights})
-        self.fitness = kind(record.values)
+Breed = Callable[[Population, Setting, Random], Proposal]
 
 
-Breed = Callable[[list[Individual], Setting, Random], Proposal]
-
-
-def regularized(population: list[Individual], setting: Setting, rng: Random) -> Proposal:
+def regularized(population: Population, setting: Setting, rng: Random) -> Proposal:
     """Aging evolution: the youngest live, the best of a random few is mutated (Real et al. 2019)."""
-    youngest = sorted(population, key=lambda p: p.number)[-setting.population :]
-    parent = _tournament(youngest, setting.tournament, rng)
+    parent = _tournament(population.youngest(setting.population), setting.tournament, rng)
     return Proposal(_mutated(parent.genome, setting, rng), (parent.number,))
 
 
-def mu_plus_lambda(population: list[Individual], setting: Setting, rng: Random) -> Proposal:
+def mu_plus_lambda(population: Population, setting: Setting, rng: Random) -> Proposal:
     """(μ+1): the best μ of all live; two tournament winners are crossed or one is mutated."""
-    best = tools.selBest(population, setting.population)
+    best = population.best(setting.population)
     return _offspring(best, setting, rng, lambda: _tournament(best, 2, rng))
 
 
-def nsga2(population: list[Individual], setting: Setting, rng: Random) -> Proposal:
+def nsga2(population: Population, setting: Setting, rng: Random) -> Proposal:
     """Steady-state NSGA-II: non-dominated sorting and crowding distance (Deb et al. 2002)."""
-    survivors = tools.selNSGA2(population, setting.population)
-    ranks = {
-        id(p): rank
-        for rank, front in enumerate(tools.sortNondominated(survivors, len(survivors)))
-        for p in front
-    }
+    ranks = population.survivors(setting.population)
+    survivors = list(ranks)
 
     def winner() -> Individual:
         pair = rng.sample(survivors, min(2, len(survivors)))
-        return min(pair, key=lambda p: (ranks[id(p)], -p.fitness.crowding_dist, p.number))
+        return min(pair, key=lambda p: (ranks[p], -p.fitness.crowding_dist, p.number))
 
     return _offspring(survivors, setting, rng, winner)
 
@@ -180,17 +144,18 @@ def propose(
     """Candidate k: new (no key of the history again) and within the limits.
 
     Args:
-        history: trials 0 to k-1, with values only where proposal k may see them.
+        history: trials 0 to k-1, with values only where proposal k may see them; one that grows
+            with the search (`History`) saves going through all of them again.
         drawn: keys of candidates that have been drawn for k before; this is another.
 
     Raises:
         Exhausted: nothing new is left.
     """
     rng = generator(seed, k, len(drawn))
-    seen = {record.genome.key for record in history}
+    if not isinstance(history, History):
+        history = History(setting.weights, history)
+    seen, parents, inside = history.keys, history.parents, history.inside
     breed = STRATEGIES[strategy]
-    parents = [Individual(r, setting.weights) for r in history if r.parent and r.values is not None]
-    inside = sum(record.inside for record in history)
     duplicates = 0
     if breed and parents and inside >= setting.population:
         for _ in range(DRAWS):

@@ -11,7 +11,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import groupby
 
 from nas.errors import InputError, unknown
@@ -158,7 +158,6 @@ def _number(strength: float) -> str:
 
 
 def _check(layer: Layer, index: int) -> None:
-    where = f"layer {index} '{layer}'"
     if not layer.skips:
         if layer.merge is not None:
             raise InputError(
@@ -166,19 +165,29 @@ def _check(layer: Layer, index: int) -> None:
             )
         return
     if layer.merge not in MERGES:
-        raise unknown("merge", layer.merge, MERGES, place=where)
+        raise unknown("merge", layer.merge, MERGES, place=_where(layer, index))
     previous = 0
     for skip in layer.skips:
         d, s = skip.distance, skip.strength
         if not isinstance(d, int) or isinstance(d, bool) or d < 1:
-            raise InputError(f"{where}: distance {d} is not a whole number from 1 to {index}")
+            raise InputError(
+                f"{_where(layer, index)}: distance {d} is not a whole number from 1 to {index}"
+            )
         if d > index:
-            raise InputError(f"{where}: distance {d} reaches before the stem; at most {index} here")
+            raise InputError(
+                f"{_where(layer, index)}: distance {d} reaches before the stem; at most {index} here"
+            )
         if d <= previous:
-            raise InputError(f"{where}: distances must be distinct and in rising order")
+            raise InputError(
+                f"{_where(layer, index)}: distances must be distinct and in rising order"
+            )
         if isinstance(s, bool) or not isinstance(s, int | float) or not math.isfinite(s) or s <= 0:
-            raise InputError(f"{where}: strength {s} is not a finite number above 0")
+            raise InputError(f"{_where(layer, index)}: strength {s} is not a finite number above 0")
         previous = d
+
+
+def _where(layer: Layer, index: int) -> str:
+    return f"layer {index} '{layer}'"
 
 
 def _parse_token(token: str, column: int, before: int) -> list[Layer]:
@@ -195,11 +204,26 @@ def _parse_token(token: str, column: int, before: int) -> list[Layer]:
         )
     if match["plain"]:
         return [Layer()] * times
-    skips, at = [], column + match.start("skips")
-    for word in match["skips"].split(","):
-        skips.append(_parse_skip(word, at))
-        at += len(word) + 1
-    return [Layer(match["merge"], tuple(sorted(skips)))] * times
+    merge, words = match["merge"], match["skips"]
+    try:
+        layer = _known_layer(merge, words)
+    except InputError:  # once more, so that the message has the right column
+        layer = _parse_layer(merge, words, column + match.start("skips"))
+    return [layer] * times
+
+
+@lru_cache(maxsize=65536)
+def _known_layer(merge: str, words: str) -> Layer:
+    """One object for all genomes with this layer: studies have the same few in thousands."""
+    return _parse_layer(merge, words, 1)
+
+
+def _parse_layer(merge: str, words: str, column: int) -> Layer:
+    skips = []
+    for word in words.split(","):
+        skips.append(_parse_skip(word, column))
+        column += len(word) + 1
+    return Layer(merge, tuple(sorted(skips)))
 
 
 def _parse_skip(word: str, column: int) -> Skip:

@@ -28,10 +28,7 @@ def compile_network(genome: Genome, skeleton: Skeleton, seed: int = 0) -> Networ
     Raises:
         InputError: the genome does not fit the skeleton.
     """
-    planned = plan(genome, skeleton)
-    with torch.device("meta"):
-        network = Network(planned, genome, skeleton)
-    network.to_empty(device="cpu")
+    network = Network(plan(genome, skeleton), genome, skeleton)
     initialise(network, skeleton.init, seed)
     return network
 
@@ -132,8 +129,16 @@ class Subsample(nn.Module):
         return f"stride={self.stride}, zero_channels={self.extra}"
 
 
+class Conv(nn.Conv2d):
+    """Convolution whose weights are left as they are until `initialise` sets them."""
+
+    def reset_parameters(self) -> None: ...
+
+
 class Head(nn.Linear):
-    """Linear layer on a (N, C, 1, 1) map."""
+    """Linear layer on a (N, C, 1, 1) map; its weights, too, are left to `initialise`."""
+
+    def reset_parameters(self) -> None: ...
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.flatten(1))
@@ -146,9 +151,7 @@ def build(part: parts.Part) -> nn.Module:
             return _chain(part)
         case parts.Conv():
             inputs, kernel = part.inputs[0], part.kernel
-            conv = nn.Conv2d(
-                inputs, part.channels, kernel, part.stride, kernel // 2, bias=part.bias
-            )
+            conv = Conv(inputs, part.channels, kernel, part.stride, kernel // 2, bias=part.bias)
             if part.bias_start is not None:
                 conv.bias_start = part.bias_start  # type: ignore[assignment]
             return conv
@@ -178,21 +181,22 @@ def _chain(chain: parts.Chain) -> nn.Sequential:
 
 
 def initialise(network: nn.Module, scheme: str, seed: int) -> None:
-    """Sets all weights from (seed, module name): PyTorch's defaults, or He's (2015) for convolutions."""
+    """Sets all weights from (seed, module name): PyTorch's defaults, or He's (2015) for convolutions.
+
+    Norms have theirs, which are not random, since they were made.
+    """
     for name, module in network.named_modules():
-        generator = module_generator(seed, name)
-        if isinstance(module, nn.BatchNorm2d):
-            module.reset_parameters()
-        elif isinstance(module, nn.Conv2d | nn.Linear):
-            if scheme == "he" and isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            generator = module_generator(seed, name)
+            he = scheme == "he" and isinstance(module, nn.Conv2d)
+            if he:
                 nn.init.kaiming_normal_(
                     module.weight, mode="fan_out", nonlinearity="relu", generator=generator
                 )
-                bound = 0.0
             else:
                 nn.init.kaiming_uniform_(module.weight, a=math.sqrt(5), generator=generator)
-                bound = 1 / math.sqrt(module.weight[0].numel())
             if module.bias is not None:
+                bound = 0.0 if he else 1 / math.sqrt(module.weight[0].numel())
                 nn.init.uniform_(module.bias, -bound, bound, generator=generator)
                 if hasattr(module, "bias_start"):
                     nn.init.constant_(module.bias, cast(float, module.bias_start))

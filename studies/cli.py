@@ -4,34 +4,65 @@ from __future__ import annotations
 
 import shlex
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.text import Text
 
-from baselines import find_baseline
-from nas.drawing import check_picture, draw, save
 from nas.errors import InputError
-from nas.genome import Genome
-from nas.settings import check_keys
-from search_spaces import SPACES, load_plugins
-from studies.cli_baseline import baseline
-from studies.cli_bench import bench_command
-from studies.cli_compare import compare
-from studies.cli_dashboard import dashboard
-from studies.cli_report import report
-from studies.cli_score import score
-from studies.cli_winner import export, train
-from studies.definitions import find_definition, read_definition
 from studies.options import data_dir_option, plugin_option, storage_option
 
 EXIT_INPUT = 2
 EXIT_INTERRUPTED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+ELSEWHERE = {
+    "baseline": ("studies.cli_baseline", "The five exercises as fixed genomes: list, show, run."),
+    "bench": (
+        "studies.cli_bench",
+        "Measure this machine: candidates a minute, beside the usual way, and where the time goes.",
+    ),
+    "compare": ("studies.cli_compare", "Hold strategies against each other, over search seeds."),
+    "dashboard": (
+        "studies.cli_dashboard",
+        "Show the studies of a storage in a browser, also while a search runs.",
+    ),
+    "report": (
+        "studies.cli_report",
+        "Explain a study on one page, which needs no network and no other file.",
+    ),
+    "score": (
+        "studies.cli_score",
+        "Score networks at initialisation, at no cost of training; larger is better.",
+    ),
+    "train": (
+        "studies.cli_winner",
+        "Train one pattern to the end; the same command again goes on where it stopped.",
+    ),
+    "export": (
+        "studies.cli_winner",
+        "Write a network for other programs, and check each file in a fresh process.",
+    ),
+}
+"""Commands that are loaded when they are called: their module, and what help says of them."""
+
+
+class Commands(click.Group):
+    """A group whose help does not load the commands that are elsewhere."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in ELSEWHERE:
+            command = getattr(import_module(ELSEWHERE[name][0]), name)
+        return name, command, rest
+
+
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="skipnas")
 def app() -> None:
     """Search for skip-connection patterns: which layers to connect, how, and how strongly."""
@@ -41,6 +72,9 @@ def _config(context: click.Context, _: click.Parameter, name: str | None) -> Pat
     """Makes the values of a TOML file the defaults of the command's options."""
     if name is None:
         return None
+    from nas.settings import check_keys
+    from studies.definitions import find_definition, read_definition
+
     path = find_definition(name)
     given = read_definition(path)
     options = {_key(p): p for p in context.command.params if p.name != "config"}
@@ -203,7 +237,9 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
     nas search --space my.toml --storage postgresql://… --workers 8
     """
     import optuna
+    from rich.console import Console
 
+    from nas.drawing import check_picture
     from studies.console import ConsoleView, JsonView
     from studies.run import Request, run_search
 
@@ -243,8 +279,15 @@ def show(
     nas show "add(1)*9" --space digits9
     nas show "- add(1,2@0.5)*8" --space fashion9 --out pattern.png
     """
+    from rich.console import Console
+    from rich.text import Text
+
+    from baselines import find_baseline
+    from nas.drawing import draw, save
+    from nas.genome import Genome
     from nas.plan import plan
     from nas.skeleton import Skeleton, Stage
+    from search_spaces import load_plugins
     from studies.spaces import find_space
     from studies.tables import count, drawing
 
@@ -278,6 +321,9 @@ def show(
 @plugin_option
 def spaces(name: str | None, plugins: tuple[Path, ...]) -> None:
     """List the search spaces with their sizes, or tell all about one (a name or a .toml file)."""
+    from rich.console import Console
+
+    from search_spaces import SPACES, load_plugins
     from studies.spaces import find_space
     from studies.tables import space_table, spaces_table
 
@@ -290,14 +336,8 @@ def spaces(name: str | None, plugins: tuple[Path, ...]) -> None:
     console.print("nas spaces NAME tells all about one; a space of your own is a TOML file.")
 
 
-app.add_command(baseline)
-app.add_command(bench_command)
-app.add_command(compare)
-app.add_command(dashboard)
-app.add_command(report)
-app.add_command(score)
-app.add_command(train)
-app.add_command(export)
+for _name, (_, _about) in ELSEWHERE.items():
+    app.add_command(click.Command(_name, help=_about))
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import json
 import click
 
 
-@click.command("bench")
+@click.command()
 @click.option("--space", default="digits9", show_default=True, help="A named space or a file.")
 @click.option("--data", help="As for nas search. [default: the space's usual data]")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
@@ -21,7 +21,7 @@ import click
     help="Of every way, in turn.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def bench_command(
+def bench(
     space: str,
     data: str | None,
     device: str,
@@ -41,11 +41,11 @@ def bench_command(
     """
     from rich.console import Console
 
-    from studies.bench import bench
+    from studies.bench import bench as measure
     from studies.bench.table import bench_table
 
     quiet = Console(stderr=True)
-    found = bench(
+    found = measure(
         space, data, device, workers, candidates, repetitions,
         on_progress=lambda line: quiet.print(f"[dim]{line} …[/dim]"),
     )  # fmt: skip

@@ -15,6 +15,7 @@ from nas.errors import InputError
 from nas.evaluation import Evaluation, failed
 from nas.evolution import Exhausted, Proposal, Record, propose
 from nas.genome import Genome
+from nas.history import History
 from nas.inheritance import Ancestor
 from nas.jobs import Epoch, EvaluationJob
 from nas.plan import plan
@@ -94,10 +95,12 @@ class Search:
         self.settings, self.store, self.workers, self.on_event = settings, store, workers, on_event
         self.patterns = given_patterns(settings)
         self.records: list[Record] = []
+        self.history = History(settings.setting().weights)
         self.running: dict[int, Genome] = {}
         self._curves: dict[int, dict[int, float]] = {}
         self._kept: dict[int, dict[str, Any]] = {}
         self._first_parents: dict[int, int] = {}
+        self._proposed: tuple[Proposal, dict[str, Any]] | None = None
         self._complete = 0
         self._best = -1.0
 
@@ -111,17 +114,18 @@ class Search:
         waiting = self._replay(self.store.trials())
         ended: Outcome | None = None
         while True:
-            while self.workers.idle and not (deadline and time.monotonic() >= deadline):
-                if waiting:
-                    self._submit(*waiting.pop(0))
-                    continue
-                k = len(self.records)
-                if ended or k >= evaluations or not self._visible(k):
-                    break
+            late = deadline is not None and time.monotonic() >= deadline
+            while self.workers.idle and waiting and not late:
+                self._submit(*waiting.pop(0))
+            while not (waiting or late or ended) and self._next(evaluations):
                 try:
-                    self._start(k)
+                    self._prepare(len(self.records))
                 except Exhausted as error:
-                    ended = Outcome("exhausted", str(error), k)
+                    ended = Outcome("exhausted", str(error), len(self.records))
+                    break
+                if not self.workers.idle:
+                    break
+                self._start()
             if not self.running:
                 break
             self.store.renew()
@@ -129,11 +133,19 @@ class Search:
                 if isinstance(report, Epoch):
                     self._epoch(report)
                 else:
+                    late = deadline is not None and time.monotonic() >= deadline
+                    if self._proposed and not late:
+                        self._start()  # before recording, so that the worker need not wait for it
                     self._finish(report.number, report.result or self._failed(report))
         if ended:
             return ended
         done = len(self.records) >= evaluations and not waiting
         return Outcome("budget" if done else "clock", "", len(self.records))
+
+    def _next(self, evaluations: int) -> bool:
+        """Whether there is another trial to start, whose proposal can see all that it is to see."""
+        k = len(self.records)
+        return k < evaluations and (self._proposed is not None or self._visible(k))
 
     def _replay(self, trials: Sequence[Trial]) -> list[tuple[int, Genome]]:
         """Takes up the recorded trials; those left running are to be evaluated again."""
@@ -155,8 +167,19 @@ class Search:
             self._complete += 1
         return self._complete >= k - self.settings.lag
 
-    def _start(self, k: int) -> None:
-        proposal, more = self._proposal(k)
+    def _prepare(self, k: int) -> None:
+        """Proposes trial k, ahead of the worker that is to evaluate it.
+
+        All results that it sees are recorded by then, so what is kept follows from what is kept.
+        """
+        if self._proposed is None:
+            self._proposed = self._proposal(k)
+
+    def _start(self) -> None:
+        """Records the proposal and gives it to an idle worker."""
+        assert self._proposed is not None
+        k, (proposal, more) = len(self.records), self._proposed
+        self._proposed = None
         planned = plan(proposal.genome, self.settings.space.skeleton)
         attrs = {
             "parents": list(proposal.parents),
@@ -179,10 +202,7 @@ class Search:
         """Candidate k, and what its screening adds to the trial's attributes."""
         settings, first = self.settings, list(self.patterns.values())
         given = first[k] if k < len(first) else None
-        seen = self._seen(k) + [
-            Record(r.number, r.genome, None, r.inside, False, memory=r.memory)
-            for r in self.records[len(self._seen(k)) :]
-        ]
+        seen = self._history(k)
 
         def draw(drawn: Set[str] = frozenset()) -> Proposal:
             asked = settings.strategy, settings.setting(), seen, k, settings.seed
@@ -203,6 +223,13 @@ class Search:
             genome, space.skeleton, space.proxy, settings.seed, settings.data,
             settings.screen.score, "cpu",
         )  # fmt: skip
+
+    def _history(self, k: int) -> History:
+        """What proposal k may see."""
+        history = self.history
+        history.propose(record.hidden for record in self.records[len(history) : k])
+        history.reveal(self.records[history.revealed : max(0, k - self.settings.lag)])
+        return history
 
     def _seen(self, k: int) -> list[Record]:
         """The records whose results proposal k and its pruning may see."""

@@ -18,10 +18,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 from filelock import FileLock, Timeout
-from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -31,7 +31,9 @@ from nas.genome import Genome
 from nas.plugins import is_loaded
 from nas.settings import differences
 from nas.space import SearchSpace
-from studies.trial import Trial, measured, read_trial
+from studies.calls import Calls, JournalFileStorage
+from studies.rows import Rows
+from studies.trial import Trial, measured
 from studies.view import distributions
 
 SETTINGS = "nas:settings"
@@ -42,6 +44,8 @@ JUDGED = "pruner"
 """Key of what a pruner keeps with a trial."""
 LEASE = "nas:lease"
 LEASE_SECONDS = 60
+REPORT_SECONDS = 5
+"""Reports of epochs that follow each other faster are written together."""
 
 
 def open_storage(url: str) -> BaseStorage:
@@ -52,7 +56,7 @@ def open_storage(url: str) -> BaseStorage:
     """
     try:
         if url.endswith((".log", ".journal")) and "://" not in url:
-            storage: BaseStorage = JournalStorage(JournalFileBackend(url))
+            storage: BaseStorage = JournalFileStorage(url)
         else:
             storage = optuna.storages.get_storage(url)
         storage.get_all_studies()
@@ -72,7 +76,11 @@ class Store:
 
     def __init__(self, storage: BaseStorage, name: str, study_id: int) -> None:
         self.storage, self.name, self.study_id = storage, name, study_id
+        self._records: Rows | Calls = Rows.of(storage, study_id) or Calls(storage, study_id)
         self._ids: dict[int, int] = {}
+        self._finished: list[Trial] = []
+        self._unwritten: dict[int, tuple[dict[int, float], dict[str, Any]]] = {}
+        self._reported = -float(REPORT_SECONDS)
         self._leased = -float(LEASE_SECONDS)
 
     @classmethod
@@ -174,19 +182,26 @@ class Store:
         return self.storage.get_study_user_attrs(self.study_id)
 
     def trials(self) -> list[Trial]:
-        """All trials by number."""
-        frozen = self.storage.get_all_trials(self.study_id, deepcopy=False)
-        for trial in frozen:
-            if trial.number not in self._ids:
-                self._ids[trial.number] = self.storage.get_trial_id_from_study_id_trial_number(
-                    self.study_id, trial.number
-                )
-        return [read_trial(trial) for trial in sorted(frozen, key=lambda t: t.number)]
+        """All trials by number. Those that had finished when they were last read are not read again."""
+        found = self._records.read(len(self._finished))
+        self._ids.update((trial.number, trial_id) for trial_id, trial in found)
+        trials = [*self._finished, *(trial for _, trial in found)]
+        running = (trial.number for trial in trials if not trial.state.is_finished())
+        self._finished = trials[: next(running, len(trials))]
+        return trials
 
     def front(self) -> list[int]:
-        """Numbers of the trials that no other dominates in all objectives (Optuna's)."""
-        study = optuna.load_study(storage=self.storage, study_name=self.name)
-        return [trial.number for trial in study.best_trials]
+        """Numbers of the trials that no other dominates in all of several objectives."""
+        import moocore
+
+        complete = [trial for trial in self.trials() if trial.complete]
+        if not complete:
+            return []
+        directions = self.storage.get_study_directions(self.study_id)
+        maximise = [direction == StudyDirection.MAXIMIZE for direction in directions]
+        values = np.array([trial.values for trial in complete])
+        kept = moocore.is_nondominated(values, maximise=maximise, keep_weakly=True)
+        return [trial.number for trial, keep in zip(complete, kept, strict=True) if keep]
 
     def add(
         self,
@@ -219,11 +234,10 @@ class Store:
             intermediate_values={},
             trial_id=-1,
         )
-        trial_id = self.storage.create_new_trial(self.study_id, template_trial=template)
-        self._ids[number] = trial_id
-        if self.storage.get_trial(trial_id).number != number:
-            self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
+        trial_id = self._records.create(number, template)
+        if trial_id is None:
             raise InputError(f"study {self.name!r}: another process adds trials to it")
+        self._ids[number] = trial_id
 
     def renew(self) -> None:
         """Keeps the study this machine's; to be called at least every LEASE_SECONDS."""
@@ -232,23 +246,32 @@ class Store:
             self.note(LEASE, {"host": socket.gethostname(), "time": time.time()})
 
     def report(self, number: int, epoch: int, accuracy: float) -> None:
-        """Records the accuracy after an epoch as an intermediate value."""
-        self.storage.set_trial_intermediate_value(self._ids[number], epoch, accuracy)
+        """Records the accuracy after an epoch as an intermediate value; `finish` at the latest."""
+        self._of(number)[0][epoch] = accuracy
+        if time.monotonic() - self._reported > REPORT_SECONDS:
+            self._reported = time.monotonic()
+            self._records.write(self._ids[number], *self._unwritten.pop(number))
 
     def judge(self, number: int, kept: Mapping[str, Any]) -> None:
-        """Keeps what a pruner keeps with a running trial, instead of what was kept before."""
-        self.storage.set_trial_user_attr(self._ids[number], JUDGED, dict(kept))
+        """Keeps what a pruner keeps with a running trial, instead of what was kept before.
+
+        It is written with the next report, or by `finish`.
+        """
+        self._of(number)[1][JUDGED] = dict(kept)
+
+    def _of(self, number: int) -> tuple[dict[int, float], dict[str, Any]]:
+        """The curve and the attributes of a running trial that are not written yet."""
+        return self._unwritten.setdefault(number, ({}, {}))
 
     def finish(self, number: int, evaluation: Evaluation, values: Sequence[float]) -> None:
-        """Records an evaluation; a failed one ends in state FAIL, without values."""
-        trial_id = self._ids[number]
-        for name, value in measured(evaluation).items():
-            self.storage.set_trial_user_attr(trial_id, name, value)
-        if evaluation.status == "failed":
-            self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
-            return
-        state = TrialState.PRUNED if evaluation.status == "pruned" else TrialState.COMPLETE
-        self.storage.set_trial_state_values(trial_id, state, list(values))
+        """Records an evaluation in one write; a failed one ends in state FAIL, without values."""
+        curve, attrs = self._unwritten.pop(number, ({}, {}))
+        attrs |= measured(evaluation)
+        state = {"failed": TrialState.FAIL, "pruned": TrialState.PRUNED}.get(
+            evaluation.status, TrialState.COMPLETE
+        )
+        found = None if state == TrialState.FAIL else list(values)
+        self._records.write(self._ids[number], curve, attrs, state, found)
 
     @contextmanager
     def owned(self, url: str) -> Iterator[None]:

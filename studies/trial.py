@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from nas.errors import InputError
 from nas.evaluation import Evaluation
@@ -39,19 +39,24 @@ class Trial:
         return self.complete and self.attrs.get("status") == "ok"
 
 
-def read_trial(trial: FrozenTrial) -> Trial:
-    if "notation" not in trial.user_attrs:
-        raise InputError(f"trial {trial.number} of this study was not made by nas search")
-    return Trial(
-        trial.number,
-        Genome.parse(trial.user_attrs["notation"]),
-        trial.state,
-        tuple(trial.values) if trial.values is not None else None,
-        trial.user_attrs,
-        trial.intermediate_values,
-        trial.params,
-        trial.system_attrs,
-    )
+def made_trial(
+    number: int,
+    state: TrialState,
+    values: tuple[float, ...] | None,
+    attrs: Mapping[str, Any],
+    curve: Mapping[int, float],
+    genes: Mapping[str, Any],
+    memory: Mapping[str, Any],
+) -> Trial:
+    """A trial from what a storage has of it.
+
+    Raises:
+        InputError: it is not this program's.
+    """
+    if "notation" not in attrs:
+        raise InputError(f"trial {number} of this study was not made by nas search")
+    genome = Genome.parse(attrs["notation"])
+    return Trial(number, genome, state, values, attrs, curve, genes, memory)
 
 
 def measured(evaluation: Evaluation) -> dict[str, Any]:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
+
 from search_spaces import SPACES, load_space
 from studies import cli
 
@@ -61,7 +63,7 @@ def test_commands_and_options_exist():
         words = line.split("#")[0].split("|")[0].split()[1:]
         command = cli.app
         while words and words[0] in getattr(command, "commands", {}):
-            command = command.commands[words.pop(0)]
+            _, command, _ = command.resolve_command(click.Context(command), [words.pop(0)])
         known = {option for parameter in command.params for option in parameter.opts}
         used = set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", " ".join(words)))
         assert used <= known, line

@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import hashlib
 import random
 import shutil
 import weakref
@@ -271,3 +272,45 @@ def test_a_thousand_layers_train_a_step():
     optimizer.step()
     assert len(network.layers) == 1000
     assert not torch.equal(before, network.layers["1"].branch.conv1.weight)
+
+
+@pytest.mark.parametrize("init", ["pytorch", "he"])
+def test_every_weight_follows_from_the_seed_and_its_modules_name(init):
+    """The rule that is documented, written out with PyTorch's own layers and functions."""
+    skeleton = Skeleton((3, 8, 8), 10, (Stage(2, 4), Stage(2, 8, 2)), bias=True, init=init)
+    genome = Genome.parse("add(1) gate(1,2) concat(1,3@0.5) channel(2)")
+    before = torch.get_rng_state()
+    network = compile_network(genome, skeleton, seed=5)
+    assert torch.equal(torch.get_rng_state(), before)
+    kinds = set()
+    for name, module in network.named_modules():
+        if isinstance(module, nn.BatchNorm2d):
+            own = nn.BatchNorm2d(module.num_features)
+        elif isinstance(module, nn.Conv2d):
+            own = nn.Conv2d(
+                module.in_channels, module.out_channels, module.kernel_size, bias=True
+            )  # fmt: skip
+        elif isinstance(module, nn.Linear):
+            own = nn.Linear(module.in_features, module.out_features)
+        else:
+            continue
+        kinds.add(type(own))
+        digest = hashlib.blake2b(f"5/{name}".encode(), digest_size=8).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+        if isinstance(own, nn.Conv2d) and init == "he":
+            nn.init.kaiming_normal_(
+                own.weight, mode="fan_out", nonlinearity="relu", generator=generator
+            )
+            nn.init.zeros_(own.bias)
+        elif not isinstance(own, nn.BatchNorm2d):
+            nn.init.kaiming_uniform_(own.weight, a=5**0.5, generator=generator)
+            bound = own.weight[0].numel() ** -0.5
+            nn.init.uniform_(own.bias, -bound, bound, generator=generator)
+        given = module.state_dict()
+        for key, value in own.state_dict().items():
+            if key not in given:  # a convolution without a bias
+                continue
+            start = getattr(module, "bias_start", None)
+            wanted = torch.full_like(value, start) if key == "bias" and start is not None else value
+            torch.testing.assert_close(given[key], wanted, rtol=0, atol=1e-7 * (key == "bias"))
+    assert kinds == {nn.BatchNorm2d, nn.Conv2d, nn.Linear}

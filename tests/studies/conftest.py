@@ -1,5 +1,12 @@
 """Fixtures of studies that several files read; who changes one takes a copy."""
 
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from studies.run import Request, run_search
@@ -17,3 +24,33 @@ def searched(tmp_path_factory):
         )
     )  # fmt: skip
     return folder / "nas.db"
+
+
+@pytest.fixture
+def postgresql(tmp_path_factory):
+    """A server of its own on a free port, gone after the test."""
+    tools = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not tools:
+        pytest.skip("PostgreSQL's server is not installed (Debian's package postgresql)")
+    root = os.getuid() == 0
+    if root and not shutil.which("runuser"):
+        pytest.skip("PostgreSQL does not run as root, and runuser is missing")
+    with tempfile.TemporaryDirectory(prefix="skipnas-pg-") as folder, socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        probe.close()
+        as_user = ["runuser", "-u", "postgres", "--"] if root else []
+        if root:
+            shutil.chown(folder, "postgres")
+
+        def run(tool, *arguments):
+            command = [*as_user, str(tools[-1].parent / tool), "-D", f"{folder}/data", *arguments]
+            subprocess.run(command, check=True, capture_output=True, cwd="/")
+
+        run("initdb", "-U", "nas", "--auth=trust")
+        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        run("pg_ctl", "-w", "-o", options, "-l", f"{folder}/log", "start")
+        try:
+            yield f"postgresql+psycopg://nas@127.0.0.1:{port}/postgres"
+        finally:
+            run("pg_ctl", "-m", "immediate", "stop")

@@ -1,5 +1,6 @@
 """The command line as a user meets it: output, exit codes, one line for what is wrong."""
 
+import importlib
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from PIL import Image
@@ -307,3 +309,26 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, small_toml):
     assert "--evaluations 5000" in err
     assert "Traceback" not in err
     assert _trials(tmp_path / "a.db")
+
+
+def test_help_says_what_the_commands_say_and_loads_none_of_them():
+    for name, (module, about) in cli.ELSEWHERE.items():
+        command = getattr(importlib.import_module(module), name)
+        assert command.help.split("\n\n")[0].replace("\n", " ") == about
+        assert cli.app.resolve_command(click.Context(cli.app), [name])[1] is command
+    heavy = [
+        "torch",
+        "numpy",
+        "pandas",
+        "matplotlib",
+        "optuna",
+        "sqlalchemy",
+        "rich",
+        "pydantic",
+        "deap",
+    ]
+    code = (
+        "import sys; from studies.cli import app; app(['--help'], standalone_mode=False);"
+        f"assert not set({heavy}) & set(sys.modules), set({heavy}) & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

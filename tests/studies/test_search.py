@@ -4,22 +4,19 @@ import json
 import os
 import random
 import shlex
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import optuna
 import pytest
 
 import studies
 from nas import Genome, InputError
+from nas.workers import Workers
 from studies.run import Request, run_search
-from studies.search import HAND_MADE
+from studies.search import HAND_MADE, Search
 from studies.store import Store, open_storage
 from tests.conftest import write_small_space
 
@@ -340,37 +337,33 @@ def test_genomes_in_the_store_are_the_notation(undisturbed):
         assert attrs["notation"] == attrs["key"] == str(Genome.parse(notation))
 
 
-@pytest.fixture
-def postgresql(tmp_path_factory):
-    """A server of its own on a free port, gone after the test."""
-    tools = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not tools:
-        pytest.skip("PostgreSQL's server is not installed (Debian's package postgresql)")
-    root = os.getuid() == 0
-    if root and not shutil.which("runuser"):
-        pytest.skip("PostgreSQL does not run as root, and runuser is missing")
-    with tempfile.TemporaryDirectory(prefix="skipnas-pg-") as folder, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
-        as_user = ["runuser", "-u", "postgres", "--"] if root else []
-        if root:
-            shutil.chown(folder, "postgres")
-
-        def run(tool, *arguments):
-            command = [*as_user, str(tools[-1].parent / tool), "-D", f"{folder}/data", *arguments]
-            subprocess.run(command, check=True, capture_output=True, cwd="/")
-
-        run("initdb", "-U", "nas", "--auth=trust")
-        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-        run("pg_ctl", "-w", "-o", options, "-l", f"{folder}/log", "start")
-        try:
-            yield f"postgresql+psycopg://nas@127.0.0.1:{port}/postgres"
-        finally:
-            run("pg_ctl", "-m", "immediate", "stop")
-
-
 def test_postgresql_gives_the_same_trials(undisturbed, small_toml, postgresql):
     run_search(request(small_toml, postgresql, evaluations=10))
     run_search(request(small_toml, postgresql))
     assert trials_of(postgresql) == undisturbed
+
+
+def test_a_worker_does_not_wait_for_records_and_proposals_see_only_what_is_recorded(
+    small_toml, tmp_path, monkeypatch
+):
+    done = []
+
+    def noted(owner, name, number):
+        call = getattr(owner, name)
+
+        def noting(self, *arguments):
+            done.append((name, number(*arguments)))
+            return call(self, *arguments)
+
+        monkeypatch.setattr(owner, name, noting)
+
+    noted(Store, "add", lambda k, *_: k)
+    noted(Workers, "submit", lambda job: job.number)
+    noted(Store, "finish", lambda k, *_: k)
+    noted(Search, "_proposal", lambda k: k)
+    run_search(request(small_toml, f"sqlite:///{tmp_path}/a.db", lag=3))
+    at = {call: place for place, call in enumerate(done)}
+    for k in range(1, 24):
+        assert at["_proposal", k] < at["add", k] < at["submit", k] < at["finish", k - 1]
+        recorded = {number for name, number in done[: at["_proposal", k]] if name == "finish"}
+        assert recorded >= set(range(k - 3))

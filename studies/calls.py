@@ -1,0 +1,99 @@
+"""Trials in any storage, by Optuna's calls; in a journal file several calls are one write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from studies.trial import Trial, made_trial
+
+
+class JournalFile(JournalFileBackend):
+    """A journal file to which what is logged within `together()` is written at once."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._waiting: list[dict[str, Any]] | None = None
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        self._waiting = []
+        try:
+            yield
+            logs = self._waiting
+        finally:
+            self._waiting = None
+        super().append_logs(logs)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        if self._waiting is None:
+            super().append_logs(logs)
+        else:
+            self._waiting.extend(logs)
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:  # type: ignore[override]
+        """What waits to be written is read once it has its place among what others write."""
+        return iter(()) if self._waiting is not None else super().read_logs(log_number_from)
+
+
+class JournalFileStorage(JournalStorage):
+    """Optuna's journal storage in a `JournalFile`."""
+
+    def __init__(self, path: str) -> None:
+        self.file = JournalFile(path)
+        super().__init__(self.file)
+
+
+class Calls:
+    """The trials of one study; the same methods as `studies.rows.Rows`."""
+
+    def __init__(self, storage: BaseStorage, study_id: int) -> None:
+        self.storage, self.study_id = storage, study_id
+
+    def create(self, number: int, trial: FrozenTrial) -> int | None:
+        """Writes a new running trial; its id, or None if it has not got this number."""
+        trial_id = self.storage.create_new_trial(self.study_id, template_trial=trial)
+        if self.storage.get_trial(trial_id).number == number:
+            return trial_id
+        self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
+        return None
+
+    def write(
+        self,
+        trial_id: int,
+        curve: Mapping[int, float],
+        attrs: Mapping[str, Any],
+        state: TrialState | None = None,
+        values: Sequence[float] | None = None,
+    ) -> None:
+        """Adds to a running trial, or replaces; a state ends it."""
+        storage = self.storage
+        at_once = storage.file.together() if isinstance(storage, JournalFileStorage) else None
+        with at_once or nullcontext():
+            for epoch, accuracy in curve.items():
+                storage.set_trial_intermediate_value(trial_id, epoch, accuracy)
+            for name, value in attrs.items():
+                storage.set_trial_user_attr(trial_id, name, value)
+            if state is not None:
+                storage.set_trial_state_values(trial_id, state, values)
+
+    def read(self, first: int) -> list[tuple[int, Trial]]:
+        """The trials from number `first` on, with their ids, by number."""
+        frozen = self.storage.get_all_trials(self.study_id, deepcopy=False)
+        return [
+            (
+                self.storage.get_trial_id_from_study_id_trial_number(self.study_id, trial.number),
+                made_trial(
+                    trial.number, trial.state,
+                    tuple(trial.values) if trial.values is not None else None,
+                    trial.user_attrs, trial.intermediate_values, trial.params, trial.system_attrs,
+                ),
+            )
+            for trial in sorted(frozen, key=lambda trial: trial.number)
+            if trial.number >= first
+        ]  # fmt: skip

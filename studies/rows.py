@@ -1,0 +1,241 @@
+"""Trials in an SQL database, in Optuna's own tables: several rows as one write, all trials as few reads.
+
+Optuna's calls write every attribute in a transaction of its own, and make distributions for every
+trial that is read. What is written here is what they would have written: Optuna, its dashboard and
+`studies.calls` read it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    distribution_to_json,
+    json_to_distribution,
+)
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Connection, Select, delete, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from studies.trial import Trial, made_trial
+
+DIALECTS = ("sqlite", "postgresql")
+"""Databases with which this is tested; others are used through Optuna's calls."""
+
+
+class Rows:
+    """The rows of one study's trials.
+
+    Args:
+        tables: Optuna's, as SQLAlchemy's models.
+    """
+
+    def __init__(self, engine: sqlalchemy.Engine, study_id: int, tables: Any) -> None:
+        self.engine, self.study_id = engine, study_id
+        self.studies = tables.StudyModel.__table__
+        self.rows = tables.TrialModel.__table__
+        self.params = tables.TrialParamModel.__table__
+        self.attrs = tables.TrialUserAttributeModel.__table__
+        self.memory = tables.TrialSystemAttributeModel.__table__
+        self.values = tables.TrialValueModel.__table__
+        self.curve = tables.TrialIntermediateValueModel.__table__
+        self._value = tables.TrialValueModel.value_to_stored_repr
+        self._read_value = tables.TrialValueModel.stored_repr_to_value
+        steps = tables.TrialIntermediateValueModel
+        self._step = steps.intermediate_value_to_stored_repr
+        self._read_step = steps.stored_repr_to_intermediate_value
+
+    @classmethod
+    def of(cls, storage: BaseStorage, study_id: int) -> Rows | None:
+        """None where the storage is no SQL database of a kind that is known here."""
+        backend = getattr(storage, "_backend", storage)
+        if not isinstance(backend, RDBStorage) or backend.engine.name not in DIALECTS:
+            return None
+        try:
+            from optuna.storages._rdb import models  # with it the storage has checked the database
+
+            return cls(backend.engine, study_id, models)
+        except (ImportError, AttributeError):
+            return None
+
+    def create(self, number: int, trial: FrozenTrial) -> int | None:
+        """Writes a new running trial; its id, or None if it would not have this number."""
+        row = {
+            "number": number,
+            "study_id": self.study_id,
+            "state": TrialState.RUNNING,
+            "datetime_start": _now(),
+        }
+        with self._writing() as connection:
+            study = self.studies.c.study_id == self.study_id
+            connection.execute(select(self.studies.c.study_id).where(study).with_for_update())
+            new = insert(self.rows).values(row).returning(self.rows.c.trial_id)
+            trial_id = connection.execute(new).scalar_one()
+            if number != self._count_before(connection, trial_id):
+                connection.rollback()
+                return None
+            params = [
+                {
+                    "trial_id": trial_id,
+                    "param_name": name,
+                    "param_value": trial.distributions[name].to_internal_repr(value),
+                    "distribution_json": distribution_to_json(trial.distributions[name]),
+                }
+                for name, value in trial.params.items()
+            ]
+            if params:
+                connection.execute(insert(self.params), params)
+            self._put_attrs(connection, self.attrs, trial_id, trial.user_attrs)
+            self._put_attrs(connection, self.memory, trial_id, trial.system_attrs)
+        return trial_id
+
+    def write(
+        self,
+        trial_id: int,
+        curve: Mapping[int, float],
+        attrs: Mapping[str, Any],
+        state: TrialState | None = None,
+        values: Sequence[float] | None = None,
+    ) -> None:
+        """Adds to a running trial, or replaces; a state ends it."""
+        with self._writing() as connection:
+            if curve:
+                table, steps = self.curve, list(curve)
+                here = (table.c.trial_id == trial_id) & table.c.step.in_(steps)
+                connection.execute(delete(table).where(here))
+                rows = [(step, *self._step(value)) for step, value in curve.items()]
+                names = ("step", "intermediate_value", "intermediate_value_type")
+                connection.execute(insert(table), _named(trial_id, names, rows))
+            self._put_attrs(connection, self.attrs, trial_id, attrs)
+            if values is not None:
+                rows = [(place, *self._value(value)) for place, value in enumerate(values)]
+                names = ("objective", "value", "value_type")
+                connection.execute(insert(self.values), _named(trial_id, names, rows))
+            if state is not None:
+                ended = {"state": state, "datetime_complete": _now()}
+                here = self.rows.c.trial_id == trial_id
+                connection.execute(update(self.rows).where(here).values(ended))
+
+    def read(self, first: int) -> list[tuple[int, Trial]]:
+        """The trials from number `first` on, with their ids, by number."""
+        with self._errors(), self.engine.connect() as connection:
+            rows, attrs, memory = self.rows, self.attrs, self.memory
+            found = connection.execute(
+                select(rows.c.trial_id, rows.c.number, rows.c.state)
+                .where(rows.c.study_id == self.study_id, rows.c.number >= first)
+                .order_by(rows.c.number)
+            ).all()
+            genes = self._genes(connection, first)
+            values = self._numbers(connection, self.values, first, self._read_value)
+            curves = self._numbers(connection, self.curve, first, self._read_step)
+            user, system = (self._attrs(connection, table, first) for table in (attrs, memory))
+        return [
+            (
+                trial_id,
+                made_trial(
+                    number, state,
+                    tuple(v for _, v in sorted(values[trial_id].items())) or None,
+                    user[trial_id], curves[trial_id], genes[trial_id], system[trial_id],
+                ),
+            )
+            for trial_id, number, state in found
+        ]  # fmt: skip
+
+    def _count_before(self, connection: Connection, trial_id: int) -> int:
+        """The number that follows the study's last trial before this one."""
+        rows = self.rows
+        last = (
+            select(rows.c.number)
+            .where(rows.c.study_id == self.study_id, rows.c.trial_id < trial_id)
+            .order_by(rows.c.trial_id.desc())
+            .limit(1)
+        )
+        number = connection.execute(last).scalar()
+        return 0 if number is None else number + 1
+
+    def _put_attrs(
+        self, connection: Connection, table: Any, trial_id: int, attrs: Mapping[str, Any]
+    ) -> None:
+        if attrs:
+            here = (table.c.trial_id == trial_id) & table.c.key.in_(list(attrs))
+            connection.execute(delete(table).where(here))
+            rows = [(key, json.dumps(value)) for key, value in attrs.items()]
+            connection.execute(insert(table), _named(trial_id, ("key", "value_json"), rows))
+
+    def _of_trials(self, table: Any, first: int, *columns: str) -> Select:
+        """The rows of a table that belong to trials from number `first` on."""
+        rows = self.rows
+        return (
+            select(rows.c.trial_id, *(table.c[name] for name in columns))
+            .join_from(rows, table, rows.c.trial_id == table.c.trial_id)
+            .where(rows.c.study_id == self.study_id, rows.c.number >= first)
+        )
+
+    def _attrs(self, connection: Connection, table: Any, first: int) -> dict[int, dict[str, Any]]:
+        found: dict[int, dict[str, Any]] = defaultdict(dict)
+        keys: dict[str, str] = {}  # one string for each name, not one for each trial
+        query = self._of_trials(table, first, "key", "value_json")
+        for trial_id, key, text in connection.execute(query):
+            found[trial_id][keys.setdefault(key, key)] = json.loads(text)
+        return found
+
+    def _numbers(
+        self, connection: Connection, table: Any, first: int, read: Any
+    ) -> dict[int, dict[int, float]]:
+        """Objectives' values by place, or accuracies by epoch."""
+        found: dict[int, dict[int, float]] = defaultdict(dict)
+        names = [c.name for c in table.columns if c.name != "trial_id" and not c.primary_key]
+        for trial_id, place, value, kind in connection.execute(
+            self._of_trials(table, first, *names)
+        ):
+            found[trial_id][place] = read(value, kind)
+        return found
+
+    def _genes(self, connection: Connection, first: int) -> dict[int, dict[str, Any]]:
+        found: dict[int, dict[str, Any]] = defaultdict(dict)
+        known: dict[str, BaseDistribution] = {}
+        names: dict[str, str] = {}
+        query = self._of_trials(
+            self.params, first, "param_name", "param_value", "distribution_json"
+        ).order_by(self.params.c.param_id)
+        for trial_id, name, value, text in connection.execute(query):
+            one = known.get(text) or known.setdefault(text, json_to_distribution(text))
+            found[trial_id][names.setdefault(name, name)] = (
+                one.choices[int(value)]
+                if isinstance(one, CategoricalDistribution)
+                else one.to_external_repr(value)
+            )
+        return found
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with self._errors(), self.engine.connect() as connection:
+            yield connection
+            connection.commit()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """As Optuna names them, whose class is caught."""
+        try:
+            yield
+        except SQLAlchemyError as error:
+            raise StorageInternalError("the database could not be read or written") from error
+
+
+def _named(trial_id: int, names: Sequence[str], rows: Sequence[tuple]) -> list[dict[str, Any]]:
+    return [{"trial_id": trial_id, **dict(zip(names, row, strict=True))} for row in rows]
+
+
+def _now() -> datetime:
+    """As Optuna keeps times in databases: UTC without a zone."""
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -1,0 +1,278 @@
+"""What a search costs besides its evaluations: per trial, with a long history, and at the start.
+
+(a) milliseconds a trial for proposing, recording, transfer and compiling, beside an evaluation;
+(b) with thousands of recorded trials: resuming, a proposal of every strategy, peak memory;
+(c) the start of the command line, beside that of an empty click program.
+
+    python tests/benchmarks/overheads.py [--trials 20000] [--part a|b|c]
+"""
+
+import argparse
+import json
+import multiprocessing
+import random
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+
+import optuna
+import sqlalchemy
+import torch
+from optuna.distributions import distribution_to_json
+from optuna.storages._rdb import models
+
+from nas import compile_network, evaluate
+from nas.evolution import STRATEGIES
+from nas.jobs import EvaluationJob
+from nas.plan import plan
+from studies.run import Request, prepare_settings
+from studies.search import Search
+from studies.store import Store, open_storage
+from studies.trial import measured
+from studies.view import distributions
+
+PATIENCE_SECONDS = 30
+"""A proposal that takes longer is given up."""
+
+
+def milliseconds(call, items):
+    """Median over the items, the first two left out."""
+    taken = []
+    for item in items:
+        started = time.perf_counter()
+        call(item)
+        taken.append(1e3 * (time.perf_counter() - started))
+    return median(taken[2:])
+
+
+def settings_of(strategy="regularized", objectives=None):
+    request = Request(space="digits9", strategy=strategy, objectives=objectives, device="cpu")
+    return prepare_settings(request)[0]
+
+
+def opened(settings, url):
+    return Store.open(
+        open_storage(url), "overheads", settings.record(), settings.maximise, settings.objectives
+    )
+
+
+def attributes(genome, space):
+    planned = plan(genome, space.skeleton)
+    return {
+        "parents": [0], "duplicates": 0, "strategy": "regularized", "params": planned.params,
+        "macs": planned.macs, "seed": 0, "role": "",
+    }  # fmt: skip
+
+
+def per_trial():
+    settings = settings_of()
+    space, rng = settings.space, random.Random(0)
+    genomes = [space.sample(rng) for _ in range(40)]
+    torch.set_num_threads(1)
+
+    def train(genome):
+        return evaluate(genome, space.skeleton, space.proxy, 0, settings.data, "cpu")
+
+    evaluations = [train(genome) for genome in genomes[:12]]
+    whole = 1e3 * median(evaluation.seconds for evaluation in evaluations[2:])
+    costs = {"compile": milliseconds(lambda g: compile_network(g, space.skeleton), genomes)}
+    ours, theirs = multiprocessing.Pipe()
+
+    def transfer(number):
+        for message in (
+            EvaluationJob(number, genomes[number], space.proxy, 0), evaluations[number % 12],
+        ):  # fmt: skip
+            ours.send(message)
+            theirs.recv()
+
+    costs["transfer"] = milliseconds(transfer, range(40))
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        for kind, url in (("SQLite", f"sqlite:///{folder}/a.db"), ("journal", f"{folder}/a.log")):
+            store = opened(settings, url)
+            search = Search(settings, store, workers=None)
+
+            def step(number, search=search, store=store):
+                """A trial as the loop has it, less its evaluation."""
+                started = time.perf_counter()
+                proposal = search._proposal(number)
+                proposed = time.perf_counter()
+                evaluation = evaluations[number % 12]
+                memory = proposal.memory
+                attrs = attributes(proposal.genome, space)
+                store.add(number, proposal.genome, space, attrs, memory)
+                for epoch, accuracy in enumerate(evaluation.accuracies, 1):
+                    store.report(number, epoch, accuracy)
+                store.finish(number, evaluation, (evaluation.accuracy,))
+                done = time.perf_counter()
+                search.records.append(
+                    search._record(number, proposal.genome, (evaluation.accuracy,), "ok")
+                )
+                return proposed - started, done - proposed
+
+            spent = [step(number) for number in range(80)]
+            proposing, recording = (
+                1e3 * median(column[30:]) for column in zip(*spent, strict=False)
+            )
+            rows = {"propose": proposing, "record": recording, **costs}
+            print(f"(a) {kind}: digits9, an evaluation takes {whole:.0f} ms on one core")
+            for name, value in rows.items():
+                print(f"    {name:9} {value:7.2f} ms  {value / whole:6.2%}")
+            print(f"    {'sum':9} {sum(rows.values()):7.2f} ms  {sum(rows.values()) / whole:6.2%}")
+
+
+def fill(settings, url, count):
+    """Thousands of finished trials in one transaction, the rows that Optuna itself would write."""
+    store, space, rng = opened(settings, url), settings.space, random.Random(1)
+    evaluation = evaluate(
+        space.sample(rng), space.skeleton, space.proxy, 0, settings.data, "cpu"
+    )  # fmt: skip
+    known = distributions(space)
+    texts = {name: distribution_to_json(one) for name, one in known.items()}
+    trials, values, curves, params, attrs = [], [], [], [], []
+    for number in range(count):
+        genome, trial_id = space.sample(rng), number + 1
+        accuracy = rng.randrange(200, 290) / 297
+        trials.append(
+            {
+                "trial_id": trial_id, "number": number, "study_id": store.study_id,
+                "state": optuna.trial.TrialState.COMPLETE, "datetime_start": datetime(2026, 1, 1),
+                "datetime_complete": datetime(2026, 1, 1),
+            }
+        )  # fmt: skip
+        values.append(
+            {"trial_id": trial_id, "objective": 0, "value": accuracy, "value_type": "FINITE"}
+        )
+        for epoch in range(1, 5):
+            curves.append(
+                {
+                    "trial_id": trial_id, "step": epoch, "intermediate_value": accuracy * epoch / 4,
+                    "intermediate_value_type": "FINITE",
+                }
+            )  # fmt: skip
+        for name, value in space.params_of(genome).items():
+            index = known[name].to_internal_repr(value)
+            params.append(
+                {
+                    "trial_id": trial_id, "param_name": name, "param_value": index,
+                    "distribution_json": texts[name],
+                }
+            )  # fmt: skip
+        found = replace(evaluation, genome=genome, accuracy=accuracy)
+        kept = {"notation": str(genome), "key": genome.key, **attributes(genome, space)}
+        for key, value in (kept | measured(found)).items():
+            attrs.append({"trial_id": trial_id, "key": key, "value_json": json.dumps(value)})
+    engine = sqlalchemy.create_engine(url)
+    with engine.begin() as connection:
+        for model, rows in (
+            (models.TrialModel, trials), (models.TrialValueModel, values),
+            (models.TrialIntermediateValueModel, curves), (models.TrialParamModel, params),
+            (models.TrialUserAttributeModel, attrs),
+        ):  # fmt: skip
+            connection.execute(sqlalchemy.insert(model.__table__), rows)
+
+
+def resume(url):
+    """Opens the study, takes up its trials, and says how long that took and how much memory."""
+    settings = settings_of()
+    store = Store.load(open_storage(url), "overheads")
+    started = time.perf_counter()
+    trials = store.trials()
+    read = time.perf_counter()
+    search = Search(settings, store, workers=None)
+    search._replay(trials)
+    ended = time.perf_counter()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"(b) {len(trials)} trials: resuming {ended - started:.1f} s "
+        f"(reading {read - started:.1f} s), peak memory {peak:.0f} MB"
+    )
+    return search.records
+
+
+def propose_all(records):
+    for strategy in sorted(STRATEGIES):
+        several = strategy == "nsga2"
+        settings = settings_of(strategy, "accuracy,params" if several else None)
+        search = Search(settings, None, workers=None)
+        search.records = [
+            replace(r, values=(*r.values, float(plan(r.genome, settings.space.skeleton).params)))
+            if several else r
+            for r in records
+        ]  # fmt: skip
+        taken = []
+        signal.signal(signal.SIGALRM, give_up)
+        try:
+            for _ in range(20):
+                k = len(search.records)
+                signal.alarm(PATIENCE_SECONDS)
+                started = time.perf_counter()
+                genome = search._proposal(k).genome
+                taken.append(1e3 * (time.perf_counter() - started))
+                signal.alarm(0)
+                values = search.records[-20].values
+                search.records.append(search._record(k, genome, values, "ok"))
+            rest = taken[1:]
+            print(
+                f"    {strategy:15} {median(rest):8.2f} ms a proposal (slowest {max(rest):.2f}), "
+                f"the first after resuming {taken[0]:.0f} ms"
+            )
+        except TimeoutError:
+            print(f"    {strategy:15} more than {PATIENCE_SECONDS} s a proposal")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"    peak memory after proposals {peak:.0f} MB")
+
+
+def give_up(*_):
+    raise TimeoutError
+
+
+def seconds_of(*command):
+    taken = []
+    for _ in range(9):
+        started = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        taken.append(time.perf_counter() - started)
+    return median(taken)
+
+
+def start():
+    click = seconds_of(sys.executable, "-c", "import click")
+    ours = seconds_of(sys.executable, "-c", "from studies.cli import main; main()", "--help")
+    print(
+        f"(c) nas --help: {ours:.3f} s, {ours / click:.1f} times an `import click` ({click:.3f} s)"
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--trials", type=int, default=20_000)
+    parser.add_argument("--part", choices=("a", "b", "c"))
+    parser.add_argument("--storage", help="reads this study of an earlier run instead")
+    arguments = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if arguments.storage:
+        propose_all(resume(arguments.storage))
+        return
+    if arguments.part in (None, "a"):
+        per_trial()
+    if arguments.part in (None, "b"):
+        with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+            url = f"sqlite:///{folder}/long.db"
+            fill(settings_of(), url, arguments.trials)
+            again = [sys.executable, __file__, "--storage", url]  # memory of a process of its own
+            subprocess.run(again, check=True)
+    if arguments.part in (None, "c"):
+        start()
+
+
+if __name__ == "__main__":
+    main()
