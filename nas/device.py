@@ -52,8 +52,9 @@ def computes_bf16(device: torch.device) -> bool:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory of a GPU that nobody has."""
-    return torch.cuda.mem_get_info(device)[0]
+    """Memory of a GPU that nobody has, or that PyTorch holds in reserve."""
+    reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + reserve
 
 
 def on_device(device: torch.device) -> AbstractContextManager:

@@ -243,7 +243,9 @@ class _Pack:
         self._rate = torch.zeros((), device=device)
         watched = any(course.trainee.on_step for course in courses)
         self._work = self._whole if watched else Repeated(self._whole, device)
-        self._score = Repeated(self._scores, device)
+        # copies from the host's memory cannot be captured
+        here = feed.on_device and all(c.scoring.images.device == c.right.device for c in courses)
+        self._score = Repeated(self._scores, device) if here else self._scores
 
     def train_epoch(self, epoch: int, tick: Callable[[int], None] | None) -> None:
         self.feed.start(epoch)
@@ -294,8 +296,9 @@ def recalibrate(network: nn.Module, training: Part, proxy: Proxy) -> None:
     for norm in norms:
         norm.reset_running_stats()
     network.train()
-    every = torch.linspace(0, len(training.labels) - 1, count).round().long()
-    chunks = every.to(training.images.device).split(4 * proxy.batch)
+    where = training.images.device
+    every = torch.linspace(0, len(training.labels) - 1, count, device=where).round().long()
+    chunks = every.split(4 * proxy.batch)
     with in_precision(network, proxy) as dtype:
         for number, indices in enumerate(chunks, 1):
             if len(indices) == 1 and count > 1:

@@ -35,6 +35,8 @@ VARIANTS = {
     "halving": {"pruner": "halving"},
     "inherit": {"inherit": True},
     "inherit, half the epochs": {"inherit": True, "space": SHORT},
+    "screen by synflow": {"screen": "synflow:4"},
+    "screen by parameters": {"screen": "params:4"},
 }
 """Options of `nas search`; the first is what the others are held against."""
 AGAIN, SAMPLED = 4, 2

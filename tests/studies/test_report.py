@@ -635,7 +635,7 @@ def test_a_study_that_was_killed_and_resumed_gives_the_same_report(searched, tmp
     (tmp_path / "killed.log").write_bytes(b"".join(lines[: int(0.45 * len(lines))]))
     running = collect(store_of(storage), storage)
     assert 3 < len(running.trials) < 12
-    assert running.cost.statuses["unfinished"] == 1
+    assert running.cost.statuses["unfinished"] in (1, 2)  # the next begins before one is recorded
     assert "unfinished" in render(running)
     run_search(request(small, storage, workers=2))
     ways = [storage, str(journal)]

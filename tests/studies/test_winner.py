@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -198,12 +199,14 @@ def test_a_long_training_is_the_finalists_on_all_images(place):
     found = pattern("best:small")
     proxy = long_proxy(found, Request())
     assert (proxy.epochs, proxy.images, proxy.resolution) == (30, None, None)
-    assert (proxy.batch, proxy.learning_rate, proxy.precision) == (32, 0.1, "fp32")
+    assert (proxy.batch, proxy.learning_rate, proxy.precision) == (32, 0.1, "auto")
     asked = Request(epochs=7, batch=16, learning_rate=0.3, images=90, resolution=6, augment="crop")
     proxy = long_proxy(found, asked)
     assert (proxy.epochs, proxy.batch, proxy.learning_rate) == (7, 16, 0.3)
     assert (proxy.images, proxy.resolution, proxy.augment) == (90, 6, "crop")
-    assert proxy.precision == "bf16"
+    asked = Request("-*9", space="fashion9", precision="bf16", data="digits", device="cpu")
+    assert prepare(asked).settings.proxy.precision == "bf16"
+    assert prepare(replace(asked, precision=None)).settings.proxy.precision == "fp32"  # 8×8 pixels
     space = find_pattern("-*9", "fashion9", None, "", {})
     assert (space.proxy, space.data) == (SPACES["fashion9"].final_proxy, "fashion-mnist")
     own = find_pattern(None, None, "cifar/resnet-20", "", {})
