@@ -2,7 +2,8 @@
 
 import math
 import random
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from nas.flat import flatten, in_precision
 from nas.folding import folded
 from nas.jobs import EvaluationBench, EvaluationJob, evaluate_job, lockstep
 from nas.memory import SHARE, WORKSPACE_BYTES, side_by_side, training_bytes
+from nas.replay import Branches, Repeated
 from nas.workers import Finished, Workers
 from search_spaces import SPACES
 
@@ -252,3 +254,76 @@ def test_a_replayed_step_equals_one_run_step_by_step(digits):
         curves.append(train(network, digits, proxy, 0, device, on_step=watch))
     assert curves[0].losses == pytest.approx(curves[1].losses, rel=1e-3)
     assert curves[0].accuracies == pytest.approx(curves[1].accuracies, abs=0.03)
+
+
+class FakeCuda:
+    """Notes what is asked of torch.cuda, in order; a graph's replay runs what was captured."""
+
+    def __init__(self, monkeypatch):
+        self.log, self.current = [], "trunk"
+        self.streams = 0
+        for name, value in {
+            "Stream": self.stream,
+            "current_stream": lambda device=None: Named(self, self.current),
+            "stream": self.using,
+            "CUDAGraph": lambda: Graph(self),
+            "graph": self.capturing,
+        }.items():
+            monkeypatch.setattr(torch.cuda, name, value)
+
+    def stream(self, device):
+        self.streams += 1
+        return Named(self, f"s{self.streams}")
+
+    @contextmanager
+    def using(self, stream):
+        before, self.current = self.current, stream.name
+        yield
+        self.current = before
+
+    @contextmanager
+    def capturing(self, graph):
+        self.log.append("capture")
+        yield
+        self.log.append("captured")
+
+
+@dataclass
+class Named:
+    cuda: FakeCuda
+    name: str
+
+    def wait_stream(self, other):
+        self.cuda.log.append(f"{self.name} waits for {other.name}")
+
+
+@dataclass
+class Graph:
+    cuda: FakeCuda
+
+    def replay(self):
+        self.cuda.log.append("replay")
+
+
+def test_a_repeated_step_is_run_then_captured_then_only_replayed(monkeypatch):
+    cuda = FakeCuda(monkeypatch)
+    work = Repeated(lambda: cuda.log.append(f"work on {cuda.current}"), torch.device("cuda"))
+    for _ in range(4):
+        work()
+    assert cuda.log == [
+        "s1 waits for trunk", "work on s1", "trunk waits for s1",
+        "capture", "work on trunk", "captured", "replay", "replay", "replay",
+    ]  # fmt: skip
+
+
+def test_branches_fork_from_the_trunk_and_join_it(monkeypatch):
+    cuda = FakeCuda(monkeypatch)
+    branches = Branches(2, torch.device("cuda"))
+    branches.run([lambda n=n: cuda.log.append(f"{n} on {cuda.current}") for n in (1, 2)])
+    assert cuda.log == [
+        "s1 waits for trunk", "1 on s1", "s2 waits for trunk", "2 on s2",
+        "trunk waits for s1", "trunk waits for s2",
+    ]  # fmt: skip
+    cuda.log.clear()
+    Branches(1, torch.device("cuda")).run([lambda: cuda.log.append(f"alone on {cuda.current}")])
+    assert cuda.log == ["alone on trunk"]
