@@ -20,8 +20,9 @@ from baselines.profiles import PROFILES, Profile
 from nas.data import Data
 from nas.device import device_kind, find_device
 from nas.errors import InputError, unknown
+from nas.resources import default_count, default_devices
 from nas.training import TRAINER_VERSION
-from nas.workers import Finished, Workers, default_count, default_devices
+from nas.workers import Finished, Workers
 
 EXERCISES = ("exercise-1", "exercise-2", "exercise-3", "exercise-4", "exercise-5")
 Job = TrainingJob | LawJob

@@ -16,7 +16,8 @@ from nas.evolution import Limits
 from nas.inheritance import WeightFolder
 from nas.jobs import EvaluationBench, evaluate_job, lockstep
 from nas.precision import resolved
-from nas.workers import Workers, default_count, default_devices
+from nas.resources import default_count, default_devices
+from nas.workers import Workers
 from search_spaces import load_plugins
 from studies.finalists import (
     FINALISTS,

@@ -13,10 +13,11 @@ from nas.evaluation import Evaluation, failed
 from nas.jobs import EvaluationBench, EvaluationJob
 from nas.plan import plan
 from nas.plugins import installed_plugins, load_plugin
+from nas.resources import default_count, default_devices
 from nas.settings import differences
 from nas.space import SearchSpace
 from nas.training import TRAINER_VERSION
-from nas.workers import Finished, Job, Workers, default_count, default_devices
+from nas.workers import Finished, Job, Workers
 from studies.report.knockout import (
     CUT,
     RETRAINED,

@@ -18,8 +18,9 @@ from rich.table import Table
 
 from nas import score
 from nas.jobs import EvaluationBench, EvaluationJob, evaluate_job
+from nas.resources import default_count
 from nas.scores import SCORES
-from nas.workers import Finished, Workers, default_count
+from nas.workers import Finished, Workers
 from studies.correlation import RESAMPLES, correlate, spearman
 from studies.run import Request, prepare_settings
 

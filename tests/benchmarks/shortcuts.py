@@ -23,7 +23,8 @@ from scipy.stats import spearmanr
 from baselines.page import interval
 from nas.genome import Genome
 from nas.jobs import EvaluationBench, EvaluationJob, evaluate_job
-from nas.workers import Finished, Workers, default_count
+from nas.resources import default_count
+from nas.workers import Finished, Workers
 from studies.finalists import fresh_seeds
 from studies.run import Request, prepare_settings, run_search
 from studies.search import best_trials
