@@ -22,7 +22,8 @@ from nas.device import device_kind, find_device
 from nas.errors import InputError, unknown
 from nas.resources import default_count, default_devices
 from nas.training import TRAINER_VERSION
-from nas.workers import Finished, Workers
+from nas.worker import Finished
+from nas.workers import Workers
 
 EXERCISES = ("exercise-1", "exercise-2", "exercise-3", "exercise-4", "exercise-5")
 Job = TrainingJob | LawJob

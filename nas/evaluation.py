@@ -249,11 +249,13 @@ def _evaluation(
     )
 
 
-def failed(genome: Genome, skeleton: Skeleton, seed: int, why: str) -> Evaluation:
+def failed(
+    genome: Genome, skeleton: Skeleton, seed: int, why: str, status: str = "failed"
+) -> Evaluation:
     """The evaluation of a candidate whose training raised an error or lost its process."""
     planned = plan(genome, skeleton)
     return Evaluation(
-        genome, seed, "failed", why, 0.0, (), (), (), planned.params, planned.macs, 0.0, None
+        genome, seed, status, why, 0.0, (), (), (), planned.params, planned.macs, 0.0, None
     )
 
 

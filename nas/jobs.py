@@ -13,7 +13,7 @@ from nas.genome import Genome
 from nas.inheritance import Ancestor, WeightFolder, evaluate_heir
 from nas.proxy import Proxy
 from nas.skeleton import Skeleton
-from nas.workers import Pack, Send
+from nas.worker import Pack, Send
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,11 @@ def _report(
     jobs: Sequence[EvaluationJob], send: Send, index: int, epoch: int, accuracy: float
 ) -> bool | None:
     return send(Epoch(jobs[index].number, epoch, accuracy), jobs[index].ask)
+
+
+def memory_ended(evaluation: Evaluation) -> bool:
+    """Whether it is to be run again without others beside it."""
+    return evaluation.status == "out of memory"
 
 
 def lockstep(devices: Sequence[str], workers: int, lag: int) -> int:

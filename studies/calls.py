@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from math import inf
 from typing import Any
 
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from studies.claims import Claim, Claimed
 from studies.trial import Trial, made_trial
 
 
@@ -50,12 +52,18 @@ class JournalFileStorage(JournalStorage):
 
 
 class Calls:
-    """The trials of one study; the same methods as `studies.rows.Rows`."""
+    """The trials of one study; the same methods as `studies.rows.Rows`, for one process at a time."""
+
+    shared = False
 
     def __init__(self, storage: BaseStorage, study_id: int) -> None:
         self.storage, self.study_id = storage, study_id
 
-    def create(self, number: int, trial: FrozenTrial) -> int | None:
+    def note_first(self, key: str, value: Any) -> None:
+        """Notes something with the study."""
+        self.storage.set_study_user_attr(self.study_id, key, value)
+
+    def create(self, number: int, trial: FrozenTrial, claim: Claim) -> int | None:
         """Writes a new running trial; its id, or None if it has not got this number."""
         trial_id = self.storage.create_new_trial(self.study_id, template_trial=trial)
         if self.storage.get_trial(trial_id).number == number:
@@ -70,7 +78,8 @@ class Calls:
         attrs: Mapping[str, Any],
         state: TrialState | None = None,
         values: Sequence[float] | None = None,
-    ) -> None:
+        claim: Claim | None = None,
+    ) -> bool:
         """Adds to a running trial, or replaces; a state ends it."""
         storage = self.storage
         at_once = storage.file.together() if isinstance(storage, JournalFileStorage) else None
@@ -81,6 +90,24 @@ class Calls:
                 storage.set_trial_user_attr(trial_id, name, value)
             if state is not None:
                 storage.set_trial_state_values(trial_id, state, values)
+        return True
+
+    def beat(self, trial_ids: Sequence[int]) -> None:
+        """Nobody asks."""
+
+    def claims(self) -> list[Claimed]:
+        """All running trials, as nobody's."""
+        running = self.storage.get_all_trials(
+            self.study_id, deepcopy=False, states=(TrialState.RUNNING,)
+        )
+        return [
+            Claimed(trial._trial_id, trial.number, None, inf)
+            for trial in sorted(running, key=lambda trial: trial.number)
+        ]
+
+    def take(self, trial_id: int, before: Claim | None, claim: Claim) -> bool:
+        """There is nobody else."""
+        return True
 
     def read(self, first: int) -> list[tuple[int, Trial]]:
         """The trials from number `first` on, with their ids, by number."""

@@ -6,24 +6,28 @@ was interrupted goes on, and a finalist of a larger budget is trained only where
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from scipy import stats
 
-from nas.evaluation import Evaluation, failed
+from nas.evaluation import failed
 from nas.genome import Genome
 from nas.jobs import EvaluationJob
 from nas.plan import plan
 from nas.proxy import Proxy
 from nas.skeleton import Skeleton
-from nas.workers import Finished, Workers
+from nas.worker import Finished
+from nas.workers import Pool
 from studies.settings import SearchSettings
 from studies.store import Store, study_names
+from studies.trial import Trial
 
 FINALISTS = "nas:finalists"
 """Key of the note in the search's study: the names, patterns and seeds of the last table."""
+POLL_SECONDS = 0.25
+"""How often a process looks for the results of others."""
 FRESH_SEEDS = 1_000_000
 """Finalists' seeds start here, times one more than the search's seed: never a search's own."""
 
@@ -77,45 +81,75 @@ def run_finalists(
     proxy: Proxy,
     seeds: Sequence[int],
     store: Store,
-    workers: Workers,
+    workers: Pool,
     on_result: Callable[[int, int], None] = lambda done, total: None,
-    on_wait: Callable[[], None] = lambda: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> list[Finalist]:
     """Trains every entry over all seeds (what is recorded is not trained again) and compares.
 
     Args:
         entries: (name, genome); the one named "residual" is what the others are compared with.
-        store: the finalists' study, owned by this process.
+        store: the finalists' study, which this process has joined.
         on_result: called with (trainings done, trainings in all).
-        on_wait: called every few seconds.
+        stop: asked again and again; no training starts when it is true.
+
+    Returns:
+        Nothing if it was stopped before all were trained.
     """
-    scores = {(t.attrs["key"], t.attrs["seed"]): t for t in store.trials()}
-    wanted = [(genome, seed) for seed in seeds for _, genome in entries]
-    queue: list[tuple[int, Genome, int]] = []
-    number = len(scores)
-    for genome, seed in wanted:
-        trial = scores.get((genome.key, seed))
-        if trial is None:
-            planned = plan(genome, settings.space.skeleton)
-            attrs = {"seed": seed, "params": planned.params, "macs": planned.macs, "role": "final"}
-            store.add(number, genome, None, attrs)
-            queue.append((number, genome, seed))
-            number += 1
-        elif not trial.state.is_finished():
-            queue.append((trial.number, genome, seed))
-    results = {
-        k: _score(t.attrs.get("status", "failed"), t.attrs.get("accuracy", 0.0))
-        for k, t in scores.items()
+    wanted = {(genome.key, seed): genome for seed in seeds for _, genome in entries}
+    running: dict[int, EvaluationJob] = {}
+    counted = -1
+    while True:
+        lost = [] if stop() else store.take_lost()
+        trials = store.trials()
+        known = {(t.attrs["key"], t.attrs["seed"]): t for t in trials}
+        here = [known[key] for key in wanted if key in known]
+        done = sum(trial.state.is_finished() for trial in here)
+        if done > counted:
+            on_result(done, len(wanted))
+            counted = done
+        if done == len(wanted) or (stop() and not running):
+            break
+        again = {t.number: (t.genome, t.attrs["seed"]) for t, _ in lost}
+        new = [key for key in wanted if key not in known][: workers.idle] if not stop() else []
+        for number, (key, seed) in enumerate(new, len(trials)):
+            if not _add(store, number, wanted[key, seed], seed, settings.space.skeleton):
+                break
+            again[number] = wanted[key, seed], seed
+        for number, (genome, seed) in again.items():
+            running[number] = EvaluationJob(number, genome, proxy, seed, "test")
+            workers.submit(running[number])
+        store.renew()
+        others = len(here) - done > len(running)
+        for report in workers.reports(timeout=POLL_SECONDS if others else 5):
+            if isinstance(report, Finished):
+                _finish(store, running.pop(report.number), report, settings.space.skeleton)
+    if done < len(wanted):
+        return []
+    return _rows(entries, seeds, _results(trials), settings.space.skeleton)
+
+
+def _add(store: Store, number: int, genome: Genome, seed: int, skeleton: Skeleton) -> bool:
+    planned = plan(genome, skeleton)
+    attrs = {"seed": seed, "params": planned.params, "macs": planned.macs, "role": "final"}
+    return store.add(number, genome, None, attrs)
+
+
+def _finish(store: Store, job: EvaluationJob, report: Finished, skeleton: Skeleton) -> None:
+    status = "out of memory" if report.full else "failed"
+    evaluation = report.result or failed(job.genome, skeleton, job.seed, report.why, status)
+    store.finish(report.number, evaluation, [evaluation.accuracy])
+
+
+def _results(trials: Sequence[Trial]) -> dict[tuple[str, int], float | None]:
+    """Test accuracies by key and seed."""
+    return {
+        (t.attrs["key"], t.attrs["seed"]): _score(
+            t.attrs.get("status", "failed"), t.attrs.get("accuracy", 0.0)
+        )
+        for t in trials
         if t.state.is_finished()
     }
-    on_result(len(wanted) - len(queue), len(wanted))
-    for evaluation in _train(queue, settings, proxy, store, workers, on_wait):
-        results[evaluation.genome.key, evaluation.seed] = _score(
-            evaluation.status, evaluation.accuracy
-        )
-        done = sum((genome.key, seed) in results for genome, seed in wanted)
-        on_result(done, len(wanted))
-    return _rows(entries, seeds, results, settings.space.skeleton)
 
 
 def recorded_finalists(store: Store, skeleton: Skeleton) -> list[Finalist]:
@@ -130,13 +164,7 @@ def recorded_finalists(store: Store, skeleton: Skeleton) -> list[Finalist]:
     if not note or finalists_name(store.name) not in study_names(store.storage):
         return []
     finals = Store.load(store.storage, finalists_name(store.name))
-    results = {
-        (t.attrs["key"], t.attrs["seed"]): _score(
-            t.attrs.get("status", "failed"), t.attrs.get("accuracy", 0.0)
-        )
-        for t in finals.trials()
-        if t.state.is_finished()
-    }
+    results = _results(finals.trials())
     entries = [(name, Genome.parse(notation)) for name, notation in note["entries"]]
     if any((genome.key, seed) not in results for _, genome in entries for seed in note["seeds"]):
         return []
@@ -165,25 +193,6 @@ def _rows(
 def _score(status: str, accuracy: float) -> float | None:
     """Divergence is the pattern's own failure; a lost process or full memory says nothing of it."""
     return accuracy if status in ("ok", "diverged") else None
-
-
-def _train(
-    queue: Sequence[tuple[int, Genome, int]],
-    settings: SearchSettings,
-    proxy: Proxy,
-    store: Store,
-    workers: Workers,
-    on_wait: Callable[[], None],
-) -> Iterator[Evaluation]:
-    jobs = {n: EvaluationJob(n, genome, proxy, seed, "test") for n, genome, seed in queue}
-    for report in workers.run(list(jobs.values()), idle=on_wait):
-        if isinstance(report, Finished):
-            job = jobs[report.number]
-            evaluation = report.result or failed(
-                job.genome, settings.space.skeleton, job.seed, report.why
-            )
-            store.finish(report.number, evaluation, [evaluation.accuracy])
-            yield evaluation
 
 
 def compare(rows: Sequence[Finalist]) -> list[Finalist]:

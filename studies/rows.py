@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
+from math import inf
 from typing import Any
 
 import sqlalchemy
@@ -24,21 +26,26 @@ from optuna.distributions import (
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, Select, delete, insert, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, DateTime, Select, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from studies.claims import CLAIM, Claim, Claimed
 from studies.trial import Trial, made_trial
 
 DIALECTS = ("sqlite", "postgresql")
 """Databases with which this is tested; others are used through Optuna's calls."""
+_NOW = func.current_timestamp(type_=DateTime)
+"""The server's clock: those of several machines differ."""
 
 
 class Rows:
-    """The rows of one study's trials.
+    """The rows of one study's trials, which several processes may write.
 
     Args:
         tables: Optuna's, as SQLAlchemy's models.
     """
+
+    shared = True
 
     def __init__(self, engine: sqlalchemy.Engine, study_id: int, tables: Any) -> None:
         self.engine, self.study_id = engine, study_id
@@ -49,6 +56,8 @@ class Rows:
         self.memory = tables.TrialSystemAttributeModel.__table__
         self.values = tables.TrialValueModel.__table__
         self.curve = tables.TrialIntermediateValueModel.__table__
+        self.beats = tables.TrialHeartbeatModel.__table__
+        self.notes = tables.StudyUserAttributeModel.__table__
         self._value = tables.TrialValueModel.value_to_stored_repr
         self._read_value = tables.TrialValueModel.stored_repr_to_value
         steps = tables.TrialIntermediateValueModel
@@ -68,7 +77,13 @@ class Rows:
         except (ImportError, AttributeError):
             return None
 
-    def create(self, number: int, trial: FrozenTrial) -> int | None:
+    def note_first(self, key: str, value: Any) -> None:
+        """Notes something with the study, unless somebody has noted it."""
+        row = {"study_id": self.study_id, "key": key, "value_json": json.dumps(value)}
+        with suppress(IntegrityError), self._writing() as connection:
+            connection.execute(insert(self.notes), row)
+
+    def create(self, number: int, trial: FrozenTrial, claim: Claim) -> int | None:
         """Writes a new running trial; its id, or None if it would not have this number."""
         row = {
             "number": number,
@@ -96,7 +111,9 @@ class Rows:
             if params:
                 connection.execute(insert(self.params), params)
             self._put_attrs(connection, self.attrs, trial_id, trial.user_attrs)
-            self._put_attrs(connection, self.memory, trial_id, trial.system_attrs)
+            memory = {**trial.system_attrs, CLAIM: asdict(claim)}
+            self._put_attrs(connection, self.memory, trial_id, memory)
+            connection.execute(insert(self.beats).values(trial_id=trial_id, heartbeat=_NOW))
         return trial_id
 
     def write(
@@ -106,9 +123,17 @@ class Rows:
         attrs: Mapping[str, Any],
         state: TrialState | None = None,
         values: Sequence[float] | None = None,
-    ) -> None:
-        """Adds to a running trial, or replaces; a state ends it."""
+        claim: Claim | None = None,
+    ) -> bool:
+        """Adds to a running trial, or replaces; a state ends it.
+
+        Args:
+            claim: nothing is written, and False returned, where the trial has ended or is another's.
+        """
         with self._writing() as connection:
+            if claim and not self._touch(connection, trial_id, claim):
+                connection.rollback()
+                return False
             if curve:
                 table, steps = self.curve, list(curve)
                 here = (table.c.trial_id == trial_id) & table.c.step.in_(steps)
@@ -125,6 +150,67 @@ class Rows:
                 ended = {"state": state, "datetime_complete": _now()}
                 here = self.rows.c.trial_id == trial_id
                 connection.execute(update(self.rows).where(here).values(ended))
+        return True
+
+    def beat(self, trial_ids: Sequence[int]) -> None:
+        """Says that these trials are worked on."""
+        if trial_ids:
+            here = self.beats.c.trial_id.in_(trial_ids)
+            with self._writing() as connection:
+                connection.execute(update(self.beats).where(here).values(heartbeat=_NOW))
+
+    def claims(self) -> list[Claimed]:
+        """The claims on all running trials."""
+        rows, memory, beats = self.rows, self.memory, self.beats
+        here = (memory.c.trial_id == rows.c.trial_id) & (memory.c.key == CLAIM)
+        query = (
+            select(rows.c.trial_id, rows.c.number, memory.c.value_json, beats.c.heartbeat, _NOW)
+            .outerjoin(memory, here)
+            .outerjoin(beats, beats.c.trial_id == rows.c.trial_id)
+            .where(rows.c.study_id == self.study_id, rows.c.state == TrialState.RUNNING)
+            .order_by(rows.c.number)
+        )
+        with self._errors(), self.engine.connect() as connection:
+            found = connection.execute(query).all()
+        return [
+            Claimed(
+                trial_id, number, Claim(**json.loads(text)) if text else None,
+                (now.replace(tzinfo=None) - beat).total_seconds() if beat else inf,
+            )
+            for trial_id, number, text, beat, now in found
+        ]  # fmt: skip
+
+    def take(self, trial_id: int, before: Claim | None, claim: Claim) -> bool:
+        """Puts a claim in the place of another; False if somebody else was faster."""
+        memory, text = self.memory, json.dumps(asdict(claim))
+        here = (memory.c.trial_id == trial_id) & (memory.c.key == CLAIM)
+        row = {"trial_id": trial_id, "key": CLAIM, "value_json": text}
+        with self._writing() as connection:
+            if before is None:  # of a study from before there were claims
+                try:
+                    connection.execute(insert(memory), row)
+                except IntegrityError:
+                    connection.rollback()
+                    return False
+            else:
+                known = here & (memory.c.value_json == json.dumps(asdict(before)))
+                replaced = update(memory).where(known).values(value_json=text)
+                if connection.execute(replaced).rowcount == 0:
+                    return False
+            connection.execute(delete(self.beats).where(self.beats.c.trial_id == trial_id))
+            connection.execute(insert(self.beats).values(trial_id=trial_id, heartbeat=_NOW))
+        return True
+
+    def _touch(self, connection: Connection, trial_id: int, claim: Claim) -> bool:
+        """Locks a trial for this transaction; False if it has ended or is claimed by another."""
+        rows, memory = self.rows, self.memory
+        text = json.dumps(asdict(claim))
+        own = select(memory.c.trial_id).where(
+            memory.c.trial_id == trial_id, memory.c.key == CLAIM, memory.c.value_json == text
+        )
+        here = (rows.c.trial_id == trial_id) & (rows.c.state == TrialState.RUNNING) & own.exists()
+        same = update(rows).where(here).values(state=TrialState.RUNNING)
+        return connection.execute(same).rowcount == 1
 
     def read(self, first: int) -> list[tuple[int, Trial]]:
         """The trials from number `first` on, with their ids, by number."""
@@ -228,6 +314,8 @@ class Rows:
         """As Optuna names them, whose class is caught."""
         try:
             yield
+        except IntegrityError:
+            raise
         except SQLAlchemyError as error:
             raise StorageInternalError("the database could not be read or written") from error
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import platform
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from nas.data import SOURCES, load_data
 from nas.device import device_kind, find_device
 from nas.errors import InputError, unknown
 from nas.evolution import Limits
 from nas.inheritance import WeightFolder
-from nas.jobs import EvaluationBench, evaluate_job, lockstep
+from nas.jobs import EvaluationBench, evaluate_job, lockstep, memory_ended
 from nas.precision import resolved
 from nas.resources import default_count, default_devices
+from nas.worker import Allowance, check_allowance
 from nas.workers import Workers
 from search_spaces import load_plugins
 from studies.finalists import (
@@ -36,7 +38,7 @@ from studies.search import Event, Outcome, Search, best_trials, given_patterns
 from studies.settings import SearchSettings
 from studies.spaces import check_resolution, find_space, starting_point
 from studies.storages import shown, weights_folder
-from studies.store import COMMAND, VERSIONS, Store, Trial, open_storage, storage_errors
+from studies.store import COMMAND, GOAL, VERSIONS, Store, Trial, open_storage, storage_errors
 
 POPULATIONS = 4
 """Populations of trained weights that are kept, and as many more as the lag."""
@@ -76,6 +78,10 @@ class Request:
     lag: int = 8
     finalists: int = 3
     finalist_seeds: int = 8
+    time_limit: float | None = None
+    """Seconds that an evaluation may take."""
+    memory_limit: int | None = None
+    """Bytes that the process of an evaluation may allocate."""
     plugins: tuple[Path, ...] = ()
 
     @property
@@ -101,6 +107,9 @@ class View:
 
     def evaluated(self, event: Event) -> None: ...
 
+    def elsewhere(self, trial: Trial) -> None:
+        """A trial that another process has evaluated."""
+
     def finals(self, done: int, total: int) -> None: ...
 
     def ended(self, result: Result) -> None: ...
@@ -122,47 +131,71 @@ class Result:
     """The Pareto front where there are several objectives, most accurate first."""
 
 
-def run_search(request: Request, view: View | None = None) -> Result:
-    """Runs or continues a search.
+def run_search(
+    request: Request, view: View | None = None, stop: Callable[[], bool] = lambda: False
+) -> Result:
+    """Runs or continues a search, beside other processes that work on the same study.
+
+    Args:
+        stop: asked again and again; what runs is finished, and nothing starts, when it is true.
 
     Raises:
         InputError: something in the request is wrong; nothing is recorded then.
     """
     _check(request)
     with storage_errors(request.storage):
-        return _run(request, view or View())
+        settings, devices = prepare_settings(request)
+        storage = open_storage(request.storage)
+        store = Store.open(
+            storage, request.study or settings.default_name, settings.record(),
+            settings.maximise, settings.objectives,
+        )  # fmt: skip
+        with store.joined(request.storage):
+            wanted = max(request.evaluations, len(store.trials()))
+            store.note(COMMAND, replace(request, evaluations=wanted, max_seconds=None).command)
+            store.note(GOAL, goal_of(replace(request, evaluations=wanted), settings))
+            return work(request, settings, devices, store, view or View(), stop)
 
 
-def _run(request: Request, view: View) -> Result:
-    settings, devices = prepare_settings(request)
-    count = request.workers or min(default_count(devices), request.lag)
-    storage = open_storage(request.storage)
-    name = request.study or settings.default_name
-    weights = _weights(request.storage, name, settings) if settings.inherit else None
-    store = Store.open(
-        storage, name, settings.record(),
-        settings.maximise, settings.objectives,
-    )  # fmt: skip
+def goal_of(request: Request, settings: SearchSettings) -> dict[str, Any]:
+    """What a study is to come to; it is no part of what decides its results."""
+    names = ("evaluations", "finalists", "finalist_seeds")
+    goal = {name: getattr(request, name) for name in names}
+    return goal | {"final": asdict(settings.space.final) if settings.space.final else None}
+
+
+def work(
+    request: Request,
+    settings: SearchSettings,
+    devices: tuple[str, ...],
+    store: Store,
+    view: View,
+    stop: Callable[[], bool],
+) -> Result:
+    """Evaluates in a study that this process has joined, until its goal is reached."""
+    weights = _weights(request.storage, store.name, settings) if settings.inherit else None
+    if weights:
+        weights.tidy()
+    store.note(VERSIONS, _versions())
     bench = EvaluationBench(
-        settings.space.skeleton, settings.data, devices, request.fast, tuple(settings.plugins),
+        settings.space.skeleton, settings.data, devices, settings.fast, tuple(settings.plugins),
         weights,
     )  # fmt: skip
-    with store.owned(request.storage):
-        if weights:
-            weights.tidy()
-        store.note(VERSIONS, _versions())
+    done = sum(trial.state.is_finished() for trial in store.trials())
+    count = request.workers or min(default_count(devices), settings.lag)
+    pack = lockstep(devices, count, settings.lag)
+    allowance = Allowance(request.time_limit, request.memory_limit)
+    with Workers(evaluate_job, bench, count, pack, allowance, memory_ended) as workers:
+        view.started(settings, store, done, count)
+        search = Search(settings, store, workers, view.evaluated, view.elsewhere)
+        outcome = search.run(request.evaluations, request.max_seconds, stop)
         trials = store.trials()
-        wanted = max(request.evaluations, len(trials))
-        store.note(COMMAND, replace(request, evaluations=wanted, max_seconds=None).command)
-        done = sum(trial.state.is_finished() for trial in trials)
-        pack = lockstep(devices, count, request.lag)
-        with Workers(evaluate_job, bench, count, pack) as workers:
-            view.started(settings, store, done, count)
-            search = Search(settings, store, workers, view.evaluated)
-            outcome = search.run(request.evaluations, request.max_seconds)
-            trials = store.trials()
-            numbers = set(store.front()) if len(settings.objectives) > 1 else set()
-            finalists = _finals(request, settings, trials, store, workers, view)
+        numbers = set(store.front()) if len(settings.objectives) > 1 else set()
+        finalists: list[Finalist] = []
+        if not stop():
+            finalists = _finals(request, settings, trials, store, workers, view, stop)
+    if stop():
+        outcome = replace(outcome, reason="interrupted")
     best = best_trials(trials, settings.space, 1)
     front = sorted(
         (trial for trial in trials if trial.ok and trial.number in numbers),
@@ -253,6 +286,7 @@ def _check(request: Request) -> None:
             f"--workers {request.workers} is more than --lag {request.lag}: proposals wait for "
             "results, so further workers would stand idle; a larger --lag is another study"
         )
+    check_allowance(Allowance(request.time_limit, request.memory_limit))
 
 
 def _finals(
@@ -262,6 +296,7 @@ def _finals(
     store: Store,
     workers: Workers,
     view: View,
+    stop: Callable[[], bool],
 ) -> list[Finalist]:
     best = best_trials(trials, settings.space, request.finalists)
     best = [trial for trial in best if settings.limits.admit(trial.genome, settings.space)]
@@ -277,7 +312,8 @@ def _finals(
     seeds = fresh_seeds(settings.seed, request.finalist_seeds)
     named = [[name, str(genome)] for name, genome in entries]
     store.note(FINALISTS, {"entries": named, "seeds": seeds})
-    return run_finalists(entries, settings, proxy, seeds, finals, workers, view.finals, store.renew)
+    with finals.joined(request.storage):
+        return run_finalists(entries, settings, proxy, seeds, finals, workers, view.finals, stop)
 
 
 def _versions() -> dict[str, str]:

@@ -1,7 +1,8 @@
 """The search loop: propose, evaluate, record; resuming is replaying.
 
 Proposal k sees all proposals before k and the results before k - lag, whoever evaluated them and
-whenever, so the trials do not depend on the number of workers or on interruptions.
+whenever, so the trials do not depend on the number of workers, on interruptions, or on how many
+processes work on the study: whoever comes to number k first makes the same proposal as all others.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from nas.jobs import Epoch, EvaluationJob
 from nas.plan import plan
 from nas.scores import score
 from nas.space import SearchSpace
-from nas.workers import Finished, Workers
+from nas.worker import Finished
+from nas.workers import Pool
 from studies.objectives import OBJECTIVES
 from studies.pruners import judge
 from studies.samplers import SAMPLERS, sample
@@ -31,6 +33,10 @@ from studies.store import JUDGED, Store, Trial
 
 HAND_MADE = {"plain": Genome.plain, "residual": Genome.residual, "dense": Genome.dense}
 """The patterns that every search evaluates first."""
+POLL_SECONDS = 0.25
+"""How often a process looks for the results of others while it waits for them."""
+CLAIMS = 10
+"""Searches that may end, other than by a word, while a trial runs: then it is taken for the cause."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a search ended: budget, clock or exhausted."""
+    """How a search ended: budget, clock, exhausted or interrupted."""
 
     reason: str
     why: str
@@ -83,20 +89,25 @@ def _exists(genome: Genome, space: SearchSpace) -> bool:
 
 
 class Search:
-    """One search in a study that this process owns."""
+    """One search in a study that this process has joined."""
 
     def __init__(
         self,
         settings: SearchSettings,
         store: Store,
-        workers: Workers,
+        workers: Pool,
         on_event: Callable[[Event], None] = lambda event: None,
+        on_other: Callable[[Trial], None] = lambda trial: None,
     ) -> None:
-        self.settings, self.store, self.workers, self.on_event = settings, store, workers, on_event
+        self.settings, self.store, self.workers = settings, store, workers
+        self.on_event, self.on_other = on_event, on_other
         self.patterns = given_patterns(settings)
         self.records: list[Record] = []
         self.history = History(settings.setting().weights)
         self.running: dict[int, Genome] = {}
+        self.elsewhere: set[int] = set()
+        """Numbers of the trials that other processes evaluate."""
+        self._polled = 0.0
         self._curves: dict[int, dict[int, float]] = {}
         self._kept: dict[int, dict[str, Any]] = {}
         self._first_parents: dict[int, int] = {}
@@ -104,17 +115,25 @@ class Search:
         self._complete = 0
         self._best = -1.0
 
-    def run(self, evaluations: int, max_seconds: float | None = None) -> Outcome:
-        """Continues until the study has `evaluations` trials, the clock ends or nothing is left.
+    def run(
+        self,
+        evaluations: int,
+        max_seconds: float | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Outcome:
+        """Continues until the study has `evaluations` results, the clock ends or nothing is left.
 
         Args:
             max_seconds: proposals end then; what is being evaluated is finished.
+            stop: asked again and again; proposals end when it is true.
         """
         deadline = time.monotonic() + max_seconds if max_seconds is not None else None
-        waiting = self._replay(self.store.trials())
+        waiting: list[tuple[int, Genome]] = []
+        self._follow()
         ended: Outcome | None = None
         while True:
-            late = deadline is not None and time.monotonic() >= deadline
+            late = stop() or (deadline is not None and time.monotonic() >= deadline)
+            waiting += self._look() if not late else []
             while self.workers.idle and waiting and not late:
                 self._submit(*waiting.pop(0))
             while not (waiting or late or ended) and self._next(evaluations):
@@ -126,46 +145,90 @@ class Search:
                 if not self.workers.idle:
                     break
                 self._start()
-            if not self.running:
+            if not self.running and (late or not (waiting or self.elsewhere)):
                 break
             self.store.renew()
-            for report in self.workers.reports(timeout=5):
+            for report in self.workers.reports(timeout=POLL_SECONDS if self.elsewhere else 5):
                 if isinstance(report, Epoch):
                     self._epoch(report)
                 else:
-                    late = deadline is not None and time.monotonic() >= deadline
+                    late = stop() or (deadline is not None and time.monotonic() >= deadline)
                     if self._proposed and not late:
                         self._start()  # before recording, so that the worker need not wait for it
                     self._finish(report.number, report.result or self._failed(report))
-        if ended:
+        if ended and not late:
             return ended
-        done = len(self.records) >= evaluations and not waiting
-        return Outcome("budget" if done else "clock", "", len(self.records))
+        if len(self.records) >= evaluations and not (waiting or self.elsewhere):
+            return Outcome("budget", "", len(self.records))
+        return Outcome("interrupted" if stop() else "clock", "", len(self.records))
 
     def _next(self, evaluations: int) -> bool:
         """Whether there is another trial to start, whose proposal can see all that it is to see."""
         k = len(self.records)
         return k < evaluations and (self._proposed is not None or self._visible(k))
 
-    def _replay(self, trials: Sequence[Trial]) -> list[tuple[int, Genome]]:
-        """Takes up the recorded trials; those left running are to be evaluated again."""
-        for trial in trials:
-            status = trial.attrs.get("status", "") if trial.state.is_finished() else ""
-            self.records.append(
-                self._record(
-                    trial.number, trial.genome, trial.values, status, trial.curve, trial.memory,
-                    trial.attrs.get(JUDGED),
-                )
-            )  # fmt: skip
+    def _look(self) -> list[tuple[int, Genome]]:
+        """Now and then: what others have done, and their trials to evaluate if they are gone."""
+        first = not self._polled
+        if not first and not self.elsewhere:
+            return []
+        if time.monotonic() - self._polled < POLL_SECONDS:
+            return []
+        self._polled = time.monotonic()
+        taken = self.store.take_lost()
+        self._follow()
+        lost = []
+        for trial, times in taken:
+            if times > CLAIMS:
+                self._give_up(trial, times)
+            else:
+                self.elsewhere.discard(trial.number)
+                lost.append((trial.number, trial.genome))
+        return lost
+
+    def _give_up(self, trial: Trial, times: int) -> None:
+        """Records a trial as failed that no process has survived."""
+        skeleton, seed = self.settings.space.skeleton, self.settings.seed
+        why = f"{times - 1} searches ended while it ran"
+        self.store.finish(trial.number, failed(trial.genome, skeleton, seed, why), ())
+
+    def _follow(self) -> None:
+        """Takes up what is recorded and was not known here."""
+        seen = len(self.records)
+        first = min(self.elsewhere, default=seen)
+        for trial in self.store.trials()[first:]:
+            number, finished = trial.number, trial.state.is_finished()
+            if number < seen and not (number in self.elsewhere and finished):
+                continue
+            record = self._replayed(trial)
+            if number < seen:
+                self.records[number] = record
+                self.elsewhere.discard(number)
+            else:
+                self._proposed = None  # this number is taken
+                self.records.append(record)
+                self._note_parents(number, trial.attrs.get("parents") or ())
+                if not finished:
+                    self.elsewhere.add(number)
+            if finished and self._polled:
+                self.on_other(trial)
             self._remember(trial.genome, trial.attrs.get("accuracy"), trial.ok)
-            self._note_parents(trial.number, trial.attrs.get("parents") or ())
-        return [(t.number, t.genome) for t in trials if not t.state.is_finished()]
+
+    def _replayed(self, trial: Trial) -> Record:
+        status = trial.attrs.get("status", "") if trial.state.is_finished() else ""
+        return self._record(
+            trial.number, trial.genome, trial.values, status, trial.curve, trial.memory,
+            trial.attrs.get(JUDGED),
+        )  # fmt: skip
 
     def _visible(self, k: int) -> bool:
         """Whether all results that proposal k may see are there."""
-        while self._complete < len(self.records) and self._complete not in self.running:
+        while self._complete < len(self.records) and self._ended(self._complete):
             self._complete += 1
         return self._complete >= k - self.settings.lag
+
+    def _ended(self, number: int) -> bool:
+        return number not in self.running and number not in self.elsewhere
 
     def _prepare(self, k: int) -> None:
         """Proposes trial k, ahead of the worker that is to evaluate it.
@@ -176,7 +239,7 @@ class Search:
             self._proposed = self._proposal(k)
 
     def _start(self) -> None:
-        """Records the proposal and gives it to an idle worker."""
+        """Records the proposal and gives it to an idle worker, unless another process was faster."""
         assert self._proposed is not None
         k, (proposal, more) = len(self.records), self._proposed
         self._proposed = None
@@ -193,8 +256,10 @@ class Search:
         }
         if self.settings.inherit and proposal.parents:
             attrs["inherited_from"] = proposal.parents[0]
+        if not self.store.add(k, proposal.genome, self.settings.space, attrs, proposal.memory):
+            self._follow()
+            return
         self._note_parents(k, proposal.parents)
-        self.store.add(k, proposal.genome, self.settings.space, attrs, proposal.memory)
         self.records.append(self._record(k, proposal.genome, memory=proposal.memory))
         self._submit(k, proposal.genome)
 
@@ -283,18 +348,21 @@ class Search:
 
     def _failed(self, report: Finished) -> Evaluation:
         skeleton, seed = self.settings.space.skeleton, self.settings.seed
-        return failed(self.running[report.number], skeleton, seed, report.why)
+        status = "out of memory" if report.full else "failed"
+        return failed(self.running[report.number], skeleton, seed, report.why, status)
 
     def _finish(self, number: int, evaluation: Evaluation) -> None:
         genome = self.running.pop(number)
         values = tuple(OBJECTIVES[name].value(evaluation) for name in self.settings.objectives)
         ok = evaluation.status == "ok"
-        self.store.finish(number, evaluation, values)
+        curve, kept = self._curves.pop(number), self._kept.pop(number)
+        if not self.store.finish(number, evaluation, values):
+            self.elsewhere.add(number)
+            return
         known = None if evaluation.status == "failed" else values
         self.records[number] = self._record(
-            number, genome, known, evaluation.status, self._curves.pop(number),
-            self.records[number].memory, self._kept.pop(number),
-        )  # fmt: skip
+            number, genome, known, evaluation.status, curve, self.records[number].memory, kept
+        )
         best = self._remember(genome, evaluation.accuracy, ok)
         self.on_event(Event(number, genome, evaluation, values, self.role(genome), best))
 

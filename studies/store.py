@@ -1,7 +1,7 @@
 """The store: a study's settings and trials in an Optuna storage, its only state.
 
-Trial k is created RUNNING together with its genome, so a study that was killed knows what it was
-about to evaluate; its owner holds a lock, so that one process at a time adds trials.
+Trial k is created RUNNING together with its genome and a claim of the process that evaluates it, so a
+study that was killed knows what it was about to evaluate, and several processes can work on one.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from nas.plugins import is_loaded
 from nas.settings import differences
 from nas.space import SearchSpace
 from studies.calls import Calls, JournalFileStorage
+from studies.claims import BEAT_SECONDS, Claim, Presence
 from studies.rows import Rows
 from studies.trial import Trial, measured
 from studies.view import distributions
@@ -39,7 +40,9 @@ from studies.view import distributions
 SETTINGS = "nas:settings"
 VERSIONS = "nas:versions"
 COMMAND = "nas:command"
-"""Keys of what a search notes in its study: versions of packages, and the command that repeats it."""
+GOAL = "nas:goal"
+"""Keys of what a search notes in its study: versions of packages, the command that repeats it, and how
+many evaluations and finalists it is to have."""
 JUDGED = "pruner"
 """Key of what a pruner keeps with a trial."""
 LEASE = "nas:lease"
@@ -81,7 +84,11 @@ class Store:
         self._finished: list[Trial] = []
         self._unwritten: dict[int, tuple[dict[int, float], dict[str, Any]]] = {}
         self._reported = -float(REPORT_SECONDS)
-        self._leased = -float(LEASE_SECONDS)
+        self._renewed = -float(LEASE_SECONDS)
+        self._leases = False
+        self._me = ""
+        self._claims: dict[int, Claim] = {}
+        """This process's, by number."""
 
     @classmethod
     def open(
@@ -105,7 +112,9 @@ class Store:
             )
         study = optuna.load_study(storage=storage, study_name=name)
         if not study.user_attrs and not study.get_trials(deepcopy=False):
-            study.set_user_attr(SETTINGS, settings)
+            (Rows.of(storage, study._study_id) or Calls(storage, study._study_id)).note_first(
+                SETTINGS, settings
+            )
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 study.set_metric_names(list(metrics))
@@ -210,15 +219,15 @@ class Store:
         space: SearchSpace | None,
         attrs: Mapping[str, Any],
         memory: Mapping[str, Any] | None = None,
-    ) -> None:
+    ) -> bool:
         """Creates trial `number` RUNNING; its genes are parameters if it lies in the space.
 
         Args:
             attrs: kept as user attributes.
             memory: kept as system attributes.
 
-        Raises:
-            InputError: another process has added a trial meanwhile.
+        Returns:
+            Whether it was created; another process may have been faster.
         """
         inside = space is not None and genome in space
         template = FrozenTrial(
@@ -234,16 +243,34 @@ class Store:
             intermediate_values={},
             trial_id=-1,
         )
-        trial_id = self._records.create(number, template)
+        claim = Claim(self._me)
+        trial_id = self._records.create(number, template, claim)
         if trial_id is None:
-            raise InputError(f"study {self.name!r}: another process adds trials to it")
-        self._ids[number] = trial_id
+            return False
+        self._ids[number], self._claims[number] = trial_id, claim
+        return True
+
+    def take_lost(self) -> list[tuple[Trial, int]]:
+        """Claims the running trials of processes that are gone, and says how often each was claimed."""
+        taken = {}
+        for one in self._records.claims():
+            if one.number in self._claims or not one.free():
+                continue
+            claim = Claim(self._me, one.claim.times + 1 if one.claim else 1)
+            if self._records.take(one.trial_id, one.claim, claim):
+                self._claims[one.number] = claim
+                taken[one.number] = claim.times
+        if not taken:
+            return []
+        return [(trial, taken[trial.number]) for trial in self.trials() if trial.number in taken]
 
     def renew(self) -> None:
-        """Keeps the study this machine's; to be called at least every LEASE_SECONDS."""
-        if time.monotonic() - self._leased > LEASE_SECONDS / 6:
-            self._leased = time.monotonic()
-            self.note(LEASE, {"host": socket.gethostname(), "time": time.time()})
+        """Says that this process is alive; to be called at least every GRACE_SECONDS."""
+        if time.monotonic() - self._renewed > BEAT_SECONDS:
+            self._renewed = time.monotonic()
+            self._records.beat([self._ids[number] for number in self._claims])
+            if self._leases:
+                self.note(LEASE, {"host": socket.gethostname(), "time": time.time()})
 
     def report(self, number: int, epoch: int, accuracy: float) -> None:
         """Records the accuracy after an epoch as an intermediate value; `finish` at the latest."""
@@ -263,15 +290,48 @@ class Store:
         """The curve and the attributes of a running trial that are not written yet."""
         return self._unwritten.setdefault(number, ({}, {}))
 
-    def finish(self, number: int, evaluation: Evaluation, values: Sequence[float]) -> None:
-        """Records an evaluation in one write; a failed one ends in state FAIL, without values."""
+    def finish(self, number: int, evaluation: Evaluation, values: Sequence[float]) -> bool:
+        """Records an evaluation in one write; a failed one ends in state FAIL, without values.
+
+        Returns:
+            Whether it was recorded: not if this process was taken for dead, and another has the
+            trial.
+        """
         curve, attrs = self._unwritten.pop(number, ({}, {}))
         attrs |= measured(evaluation)
         state = {"failed": TrialState.FAIL, "pruned": TrialState.PRUNED}.get(
             evaluation.status, TrialState.COMPLETE
         )
         found = None if state == TrialState.FAIL else list(values)
-        self._records.write(self._ids[number], curve, attrs, state, found)
+        claim = self._claims.pop(number, None)
+        return self._records.write(self._ids[number], curve, attrs, state, found, claim)
+
+    @contextmanager
+    def joined(self, url: str) -> Iterator[None]:
+        """Works on the study beside other processes, where the storage allows it, or else alone.
+
+        Args:
+            url: the storage's.
+
+        Raises:
+            InputError: it does not, and another process works on it.
+        """
+        if not self._records.shared:
+            with self.owned(url):
+                yield
+            return
+        with Presence() as presence:
+            self._me = presence.name
+            try:
+                yield
+            finally:
+                with suppress(Exception):
+                    self._give_back()
+
+    def _give_back(self) -> None:
+        for number, claim in self._claims.items():
+            self._records.take(self._ids[number], claim, Claim("", claim.times - 1))
+        self._claims.clear()
 
     @contextmanager
     def owned(self, url: str) -> Iterator[None]:
@@ -300,6 +360,7 @@ class Store:
             with suppress(Exception):
                 self.note(LEASE, None)
         finally:
+            self._leases = False
             lock.release()
 
     def _take_lease(self) -> None:
@@ -312,7 +373,7 @@ class Store:
                     f"study {self.name!r} is being searched on {lease['host']}; if that has "
                     f"ended, try again in {LEASE_SECONDS - age:.0f} seconds"
                 )
-        self._leased = -LEASE_SECONDS
+        self._leases, self._renewed = True, -float(LEASE_SECONDS)
         self.renew()
 
 

@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 from nas.errors import InputError
 from nas.evaluation import Evaluation
 from nas.genome import Genome
+from studies.claims import CLAIM
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def made_trial(
     if "notation" not in attrs:
         raise InputError(f"trial {number} of this study was not made by nas search")
     genome = Genome.parse(attrs["notation"])
+    memory = {key: value for key, value in memory.items() if key != CLAIM}
     return Trial(number, genome, state, values, attrs, curve, genes, memory)
 
 

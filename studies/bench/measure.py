@@ -12,7 +12,8 @@ from typing import Any
 from nas.genome import Genome
 from nas.jobs import EvaluationBench, EvaluationJob, evaluate_job, lockstep
 from nas.resources import default_count
-from nas.workers import Finished, Workers
+from nas.worker import Finished
+from nas.workers import Workers
 from studies.bench.profile import arithmetic, matrix_gflops, where_time_goes
 from studies.bench.usual import as_pictures, as_tensors, usual_seconds
 from studies.run import Request, prepare_settings

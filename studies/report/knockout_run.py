@@ -17,7 +17,8 @@ from nas.resources import default_count, default_devices
 from nas.settings import differences
 from nas.space import SearchSpace
 from nas.training import TRAINER_VERSION
-from nas.workers import Finished, Job, Workers
+from nas.worker import Finished, Job
+from nas.workers import Workers
 from studies.report.knockout import (
     CUT,
     RETRAINED,

@@ -18,7 +18,7 @@ from nas.errors import InputError
 from nas.genome import Genome, Layer
 from nas.jobs import EvaluationBench, EvaluationJob, evaluate_job
 from nas.proxy import Proxy
-from nas.workers import Send
+from nas.worker import Send
 
 if TYPE_CHECKING:
     from torch import Tensor

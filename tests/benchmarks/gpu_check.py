@@ -27,7 +27,8 @@ from nas.evaluation import evaluate_together
 from nas.jobs import EvaluationBench, EvaluationJob, evaluate_job
 from nas.memory import training_bytes
 from nas.precision import resolved
-from nas.workers import Finished, Workers
+from nas.worker import Finished
+from nas.workers import Workers
 from studies.run import Request, prepare_settings
 
 HERE = Path(__file__).parent

@@ -20,7 +20,8 @@ from nas import score
 from nas.jobs import EvaluationBench, EvaluationJob, evaluate_job
 from nas.resources import default_count
 from nas.scores import SCORES
-from nas.workers import Finished, Workers
+from nas.worker import Finished
+from nas.workers import Workers
 from studies.correlation import RESAMPLES, correlate, spearman
 from studies.run import Request, prepare_settings
 

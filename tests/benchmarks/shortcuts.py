@@ -24,7 +24,8 @@ from baselines.page import interval
 from nas.genome import Genome
 from nas.jobs import EvaluationBench, EvaluationJob, evaluate_job
 from nas.resources import default_count
-from nas.workers import Finished, Workers
+from nas.worker import Finished
+from nas.workers import Workers
 from studies.finalists import fresh_seeds
 from studies.run import Request, prepare_settings, run_search
 from studies.search import best_trials

@@ -12,7 +12,8 @@ import pytest
 
 from nas import Genome, evaluate
 from nas.jobs import Epoch, EvaluationBench, EvaluationJob, evaluate_job
-from nas.workers import Finished, Workers
+from nas.worker import Finished
+from nas.workers import Workers
 
 
 def run_jobs(bench, count, jobs):
@@ -65,7 +66,7 @@ def test_a_dying_or_failing_candidate_costs_only_itself(digits, small_space, tmp
     bench = EvaluationBench(small_space.skeleton, digits, ("cpu",), plugins=(plugin,))
     found, _ = run_jobs(bench, 1, jobs)
     assert [found[i].result is None for i in range(3)] == [True, True, False]
-    assert "ended twice, the second time with signal SIGKILL" in found[0].why
+    assert "ended 3 times, the last time by signal SIGKILL" in found[0].why
     assert found[1].why == "RuntimeError: not today"
     assert found[2].result.status == "ok"
 
