@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from math import inf
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -33,6 +34,8 @@ ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": "4294967296",
     "MALLOC_TOP_PAD_": "67108864",
 }
+LIBRARIES = ("torch", "nas.training", "sklearn.model_selection")
+"""What a first evaluation loads."""
 
 
 class Job(Protocol):
@@ -251,10 +254,11 @@ def attempt(task: Task, job: Job, bench: Bench, device: str, send: Send) -> Fini
 
 
 def limit_process(allowance: Allowance) -> None:
-    """Loads PyTorch, which is no job's doing, and limits what this process may allocate from then on."""
+    """Loads libraries, which is no job's doing, and limits what this process may allocate from then on."""
     if allowance == UNLIMITED:
         return
-    import torch  # noqa: F401
+    for name in LIBRARIES:
+        import_module(name)
 
     if allowance.memory is not None:
         import resource

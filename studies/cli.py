@@ -11,11 +11,10 @@ from typing import Any
 import click
 
 from nas.errors import InputError
-from studies.options import data_dir_option, plugin_option, storage_option
+from studies.interrupt import EXIT_INTERRUPTED, Interrupt
+from studies.options import data_dir_option, limit_options, plugin_option, storage_option
 
 EXIT_INPUT = 2
-EXIT_INTERRUPTED = 130
-
 
 ELSEWHERE = {
     "baseline": ("studies.cli_baseline", "The five exercises as fixed genomes: list, show, run."),
@@ -48,6 +47,10 @@ ELSEWHERE = {
     "export": (
         "studies.cli_winner",
         "Write a network for other programs, and check each file in a fresh process.",
+    ),
+    "worker": (
+        "studies.cli_worker",
+        "Help with a study, beside its search and other workers, on any machine.",
     ),
 }
 """Commands that are loaded when they are called: their module, and what help says of them."""
@@ -193,6 +196,7 @@ def _checked(path: Path, option: click.Parameter, value: Any) -> Any:
 @click.option(
     "--fast", is_flag=True, help="On a GPU: faster algorithms whose results do not repeat exactly."
 )
+@limit_options
 @click.option("--study", help="Name of the study. [default: follows from the settings]")
 @storage_option
 @click.option(
@@ -247,6 +251,7 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
     from nas.drawing import check_picture
     from studies.console import ConsoleView, JsonView
     from studies.run import Request, run_search
+    from studies.secrets import shown
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     request = Request(**options)
@@ -254,11 +259,15 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
     console = Console()
     view = JsonView(request) if as_json else ConsoleView(console, request, quiet, picture or None)
     try:
-        run_search(request, view)
+        with Interrupt("Finishing what runs; Ctrl-C again stops it now.") as stop:
+            result = run_search(request, view, stop)
+        interrupted = result.outcome.reason == "interrupted"
     except KeyboardInterrupt:
+        interrupted = True
+    if interrupted:
         if isinstance(view, ConsoleView):
             view.stop()
-        command = shlex.join(["nas", *sys.argv[1:]])
+        command = shlex.join(["nas", *map(shown, sys.argv[1:])])
         print(
             f"\nStopped; all finished evaluations are kept. Go on with:\n  {command}",
             file=sys.stderr,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 import time
@@ -17,8 +18,9 @@ from nas.drawing import draw, save
 from studies.options import STORAGE
 from studies.run import Request, Result, View
 from studies.search import Event, best_trials
+from studies.secrets import shown
 from studies.settings import SearchSettings
-from studies.store import Store
+from studies.store import Store, Trial
 from studies.tables import count, drawing, finalists_table, front_table, percent
 
 
@@ -29,11 +31,13 @@ class ConsoleView(View):
         self.console, self.request, self.quiet, self.picture = console, request, quiet, picture
         self.progress: Progress | None = None
         self.best = "-"
-        self.fresh = self.pruned = 0
+        self.pruned = 0
         self.clock = time.monotonic()
 
-    def started(self, settings: SearchSettings, store: Store, done: int, workers: int) -> None:
-        self.total, self.done = max(self.request.evaluations, done), done
+    def started(
+        self, settings: SearchSettings, store: Store, done: int, total: int, workers: int
+    ) -> None:
+        self.total, self.done, self.before = total, done, done
         self.clock = time.monotonic()
         self.settings = settings
         for trial in best_trials(store.trials(), settings.space, 1):
@@ -49,7 +53,7 @@ class ConsoleView(View):
         )
         resumed = f", going on after {done} trials" if done else ""
         self.console.print(
-            f"Study {store.name} in {self.request.storage}{resumed}.", soft_wrap=True
+            f"Study {store.name} in {shown(self.request.storage)}{resumed}.", soft_wrap=True
         )
         self._bar("evaluations", self.total, self.done)
 
@@ -69,24 +73,32 @@ class ConsoleView(View):
         self.progress.start()
 
     def evaluated(self, event: Event) -> None:
-        self.fresh += 1
         self.done += 1
-        minutes = (time.monotonic() - self.clock) / 60
-        rate = self.fresh / max(minutes, 1e-9)
-        left = max(0, self.total - self.done) / max(rate, 1e-9) * 60
         if event.best:
             self.best = f"{percent(event.evaluation.accuracy)} (trial {event.number})"
         self.pruned += event.evaluation.status == "pruned"
+        self._tell()
+        status = event.evaluation.status
+        if status == "failed" or (status not in ("ok", "pruned") and not self.quiet):
+            line = f"trial {event.number} {status}: {event.evaluation.why}"
+            self.console.print(Text(line, "yellow"), soft_wrap=True)
+
+    def elsewhere(self, trial: Trial, best: bool) -> None:
+        if best:
+            self.best = f"{percent(trial.attrs['accuracy'])} (trial {trial.number})"
+        self.done += 1
+        self._tell()
+
+    def _tell(self) -> None:
+        minutes = (time.monotonic() - self.clock) / 60
+        rate = (self.done - self.before) / max(minutes, 1e-9)
+        left = max(0, self.total - self.done) / max(rate, 1e-9) * 60
         pruned = f"{self.pruned} pruned · " if self.pruned else ""
         note = f"best {self.best} · {pruned}{rate:.0f}/min · {left:.0f} s left"
         if self.progress:
             self.progress.update(self.task, completed=self.done, note=note)
         elif not self.quiet and (self.done % max(1, self.total // 10) == 0):
             self.console.print(f"{self.done}/{self.total} {note}", soft_wrap=True)
-        status = event.evaluation.status
-        if status == "failed" or (status not in ("ok", "pruned") and not self.quiet):
-            line = f"trial {event.number} {status}: {event.evaluation.why}"
-            self.console.print(Text(line, "yellow"), soft_wrap=True)
 
     def finals(self, done: int, total: int) -> None:
         if self.quiet:
@@ -112,6 +124,9 @@ class ConsoleView(View):
         finished = sum(t.state.is_finished() for t in result.trials)
         if outcome.reason == "exhausted":
             self.console.print(f"Ended early: {outcome.why}.", soft_wrap=True)
+        elif outcome.reason == "interrupted":
+            self.console.print(f"Stopped after {finished} evaluations.")
+            return
         elif outcome.reason == "clock":
             self.console.print(f"The time is up after {finished} evaluations.")
         if result.best is None:
@@ -158,10 +173,11 @@ class ConsoleView(View):
                 draw(genome, space.skeleton, title), self.picture.replace("{study}", result.study)
             )
             self.console.print(f"Picture: {path}", soft_wrap=True)
-        arguments = sys.argv[1:]
+        arguments = [shown(argument) for argument in sys.argv[1:]]
         more = max(self.request.evaluations, len(result.trials))
         more *= 1 if result.outcome.reason == "clock" else 2
-        storage = ["--storage", result.storage] if result.storage != STORAGE else []
+        url = shown(result.storage)
+        storage = ["--storage", url] if url != STORAGE and not os.getenv("NAS_STORAGE") else []
         plugins = [part for path in self.request.plugins for part in ("--plugin", str(path))]
         commands = {
             "all studies, live": ["nas", "dashboard", *storage],
@@ -181,6 +197,13 @@ class ConsoleView(View):
             self.console.print(
                 f"  {shlex.join(command)}  [dim]# {what}[/]", soft_wrap=True, highlight=False
             )
+
+
+class WorkerView(ConsoleView):
+    """A search's progress as one sees it who helps with it."""
+
+    def _next(self, result: Result) -> None:
+        """The search itself says how to go on."""
 
 
 class JobProgress:
@@ -220,9 +243,15 @@ class JsonView(View):
     def _line(self, event: str, **values: object) -> None:
         print(json.dumps({"event": event, **values}), flush=True)
 
-    def started(self, settings: SearchSettings, store: Store, done: int, workers: int) -> None:
+    def started(
+        self, settings: SearchSettings, store: Store, done: int, total: int, workers: int
+    ) -> None:
         self._line(
-            "started", study=store.name, storage=self.request.storage, done=done, workers=workers
+            "started",
+            study=store.name,
+            storage=shown(self.request.storage),
+            done=done,
+            workers=workers,
         )
 
     def evaluated(self, event: Event) -> None:

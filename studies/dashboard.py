@@ -40,6 +40,7 @@ from nas.skeleton import Skeleton
 from studies.display import Study
 from studies.finalists import finalists_name
 from studies.note import finalists_note, renew_note, search_note
+from studies.secrets import shown
 from studies.storages import existing_storage, picture_folder
 from studies.store import COMMAND, SETTINGS, Store, search_names
 
@@ -248,7 +249,7 @@ class Dashboard:
         except (OSError, OverflowError) as error:
             raise InputError(_refused(host, port, error)) from None
         self.host, self.port = host, self._server.server_port
-        self._painter = Painter(self.storage, pictures, self.folder, url, warn)
+        self._painter = Painter(self.storage, pictures, self.folder, shown(url), warn)
 
     @property
     def address(self) -> str:

@@ -19,6 +19,7 @@ from studies.course import course_svg
 from studies.finalists import Finalist, recorded_finalists
 from studies.objectives import OBJECTIVES
 from studies.search import best_trials
+from studies.secrets import shown
 from studies.settings import recorded_space
 from studies.store import COMMAND, Store, Trial, search_names
 from studies.tables import count, percent
@@ -233,7 +234,9 @@ def open_study(
     if name is None:
         searches = search_names(opened)
         if not searches:
-            raise InputError(f"--storage {storage}: there are no studies of nas search in it")
+            raise InputError(
+                f"--storage {shown(storage)}: there are no studies of nas search in it"
+            )
         name = searches[-1]
     return Study.read(Store.load_search(opened, name), storage)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any, ClassVar
 
 import click
 
@@ -17,6 +19,8 @@ storage_option = click.option(
     "--storage",
     default=STORAGE,
     show_default=True,
+    envvar="NAS_STORAGE",
+    show_envvar=True,
     help="Any Optuna storage URL, or a journal file (.log).",
 )
 
@@ -25,3 +29,30 @@ data_dir_option = click.option(
     type=click.Path(path_type=Path),
     help="Where data sets lie or are downloaded to. [default: ~/.cache/skipnas]",
 )
+
+
+def limit_options(command: Any) -> Any:
+    """What one evaluation may take of a machine."""
+    for option in (
+        click.option("--memory-limit", type=Bytes(),
+                     help="Memory that an evaluation may allocate, as 2GB or 500MB; more is out of memory."),
+        click.option("--time-limit", type=float,
+                     help="Seconds that an evaluation may take, above what it may ever need; it has failed after two tries."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+class Bytes(click.ParamType):
+    """A number of bytes with a unit: 2GB, 500MB, 1.5GiB."""
+
+    name = "size"
+    UNITS: ClassVar = {"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}  # fmt: skip
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([A-Za-z]{0,3})", value)
+        if found is None or found[2].upper() not in self.UNITS:
+            self.fail(f"{value!r} is not a size: a number and a unit, such as 2GB or 500MB")
+        return int(float(found[1]) * self.UNITS[found[2].upper()])

@@ -14,6 +14,7 @@ from nas.plan import plan
 from nas.proxy import Proxy
 from nas.settings import from_mapping
 from nas.skeleton import Skeleton
+from studies.secrets import shown
 from studies.spaces import find_space
 
 if TYPE_CHECKING:
@@ -155,7 +156,9 @@ def _read(
         opened = existing_storage(storage)
         names = study_names(opened)
         if not names:
-            raise InputError(f"--storage {storage}: it has no studies; nas search makes them")
+            raise InputError(
+                f"--storage {shown(storage)}: it has no studies; nas search makes them"
+            )
         store = Store.load_search(opened, name)
         settings = store.settings
         check_plugins(settings["plugins"], plugins, f"study {name!r}")

@@ -35,9 +35,10 @@ from studies.pruners import PRUNERS
 from studies.samplers import MULTI_OBJECTIVE, PARETO, check_parents, strategy_names
 from studies.screen import Screen
 from studies.search import Event, Outcome, Search, best_trials, given_patterns
+from studies.secrets import shown
 from studies.settings import SearchSettings
 from studies.spaces import check_resolution, find_space, starting_point
-from studies.storages import shown, weights_folder
+from studies.storages import weights_folder
 from studies.store import COMMAND, GOAL, VERSIONS, Store, Trial, open_storage, storage_errors
 
 POPULATIONS = 4
@@ -103,12 +104,14 @@ class Request:
 class View:
     """Who watches a search; every method may be overridden."""
 
-    def started(self, settings: SearchSettings, store: Store, done: int, workers: int) -> None: ...
+    def started(
+        self, settings: SearchSettings, store: Store, done: int, total: int, workers: int
+    ) -> None: ...
 
     def evaluated(self, event: Event) -> None: ...
 
-    def elsewhere(self, trial: Trial) -> None:
-        """A trial that another process has evaluated."""
+    def elsewhere(self, trial: Trial, best: bool) -> None:
+        """A trial that another process has evaluated; whether it is the most accurate so far."""
 
     def finals(self, done: int, total: int) -> None: ...
 
@@ -142,7 +145,7 @@ def run_search(
     Raises:
         InputError: something in the request is wrong; nothing is recorded then.
     """
-    _check(request)
+    check_request(request)
     with storage_errors(request.storage):
         settings, devices = prepare_settings(request)
         storage = open_storage(request.storage)
@@ -186,7 +189,7 @@ def work(
     pack = lockstep(devices, count, settings.lag)
     allowance = Allowance(request.time_limit, request.memory_limit)
     with Workers(evaluate_job, bench, count, pack, allowance, memory_ended) as workers:
-        view.started(settings, store, done, count)
+        view.started(settings, store, done, max(request.evaluations, done), count)
         search = Search(settings, store, workers, view.evaluated, view.elsewhere)
         outcome = search.run(request.evaluations, request.max_seconds, stop)
         trials = store.trials()
@@ -272,7 +275,8 @@ def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]
     return settings, devices
 
 
-def _check(request: Request) -> None:
+def check_request(request: Request) -> None:
+    """Raises InputError for numbers that are out of their range."""
     least = {"evaluations": 1, "lag": 1, "population": 2, "finalists": 0, "finalist_seeds": 1}
     least |= {"seed": 0, "split_seed": 0}
     least |= {"workers": 1, "max_params": 1, "max_macs": 1, "max_seconds": 0}

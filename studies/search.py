@@ -97,7 +97,7 @@ class Search:
         store: Store,
         workers: Pool,
         on_event: Callable[[Event], None] = lambda event: None,
-        on_other: Callable[[Trial], None] = lambda trial: None,
+        on_other: Callable[[Trial, bool], None] = lambda trial, best: None,
     ) -> None:
         self.settings, self.store, self.workers = settings, store, workers
         self.on_event, self.on_other = on_event, on_other
@@ -210,9 +210,9 @@ class Search:
                 self._note_parents(number, trial.attrs.get("parents") or ())
                 if not finished:
                     self.elsewhere.add(number)
+            best = self._remember(trial.genome, trial.attrs.get("accuracy"), trial.ok)
             if finished and self._polled:
-                self.on_other(trial)
-            self._remember(trial.genome, trial.attrs.get("accuracy"), trial.ok)
+                self.on_other(trial, best)
 
     def _replayed(self, trial: Trial) -> Record:
         status = trial.attrs.get("status", "") if trial.state.is_finished() else ""

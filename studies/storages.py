@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from nas.errors import InputError
+from studies.secrets import shown
 from studies.store import open_storage
 
 JOURNALS = (".log", ".journal")
@@ -28,11 +29,11 @@ def existing_storage(url: str) -> BaseStorage:
     path = storage_file(url)
     if path is not None:
         if not path.parent.is_dir():
-            raise InputError(f"--storage {url}: there is no folder {path.parent}")
+            raise InputError(f"--storage {shown(url)}: there is no folder {path.parent}")
         if not path.is_file():
             raise InputError(
-                f"--storage {url}: there is no file {path}; "
-                f"nas search --storage {url} would make it and search"
+                f"--storage {shown(url)}: there is no file {path}; "
+                f"nas search --storage {shown(url)} would make it and search"
             )
     database = _database(url)
     if database is not None and not _tables(database) >= TABLES:
@@ -56,14 +57,10 @@ def storage_file(url: str) -> Path | None:
         return None
     name = (database.database or "").removeprefix("file:").partition("?")[0]
     if name in ("", ":memory:"):
-        raise InputError(f"--storage {url}: a database in memory keeps nothing for other processes")
+        raise InputError(
+            f"--storage {shown(url)}: a database in memory keeps nothing for other processes"
+        )
     return Path(name)
-
-
-def shown(url: str) -> str:
-    """The URL without its password."""
-    database = _database(url) if "://" in url else None
-    return database.render_as_string(hide_password=True) if database else url
 
 
 def picture_folder(url: str) -> Path:
@@ -95,13 +92,13 @@ def _database(url: str) -> URL | None:
     except SQLAlchemyError:
         hint = f"sqlite:///{url}" if Path(url).is_file() else "sqlite:///nas.db"
         raise InputError(
-            f"--storage {url}: not the URL of a storage; an example is {hint}"
+            f"--storage {shown(url)}: not the URL of a storage; an example is {hint}"
         ) from None
     return None if parsed.drivername.startswith("redis") else parsed
 
 
 def _tables(database: URL) -> set[str]:
-    shown_url = database.render_as_string(hide_password=True)
+    url = database.render_as_string(hide_password=True)
     try:
         engine = sqlalchemy.create_engine(database)
         try:
@@ -109,9 +106,9 @@ def _tables(database: URL) -> set[str]:
         finally:
             engine.dispose()
     except ModuleNotFoundError as error:
-        raise InputError(f"--storage {shown_url}: the driver is missing ({error})") from None
+        raise InputError(f"--storage {url}: the driver is missing ({error})") from None
     except SQLAlchemyError as error:
-        first = str(getattr(error, "orig", None) or error).splitlines()[0]
+        first = shown(str(getattr(error, "orig", None) or error).splitlines()[0])
         raise InputError(
-            f"--storage {shown_url}: cannot be opened as an Optuna storage ({first})"
+            f"--storage {url}: cannot be opened as an Optuna storage ({first})"
         ) from None

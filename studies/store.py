@@ -34,6 +34,7 @@ from nas.space import SearchSpace
 from studies.calls import Calls, JournalFileStorage
 from studies.claims import BEAT_SECONDS, Claim, Presence
 from studies.rows import Rows
+from studies.secrets import shown
 from studies.trial import Trial, measured
 from studies.view import distributions
 
@@ -65,11 +66,11 @@ def open_storage(url: str) -> BaseStorage:
         storage.get_all_studies()
         return storage
     except ModuleNotFoundError as error:
-        raise InputError(f"--storage {url}: the driver is missing ({error})") from None
+        raise InputError(f"--storage {shown(url)}: the driver is missing ({error})") from None
     except Exception as error:  # SQLAlchemy, Optuna and the drivers raise classes of their own
-        first = (str(error) or type(error).__name__).splitlines()[0]
+        first = shown((str(error) or type(error).__name__).splitlines()[0])
         raise InputError(
-            f"--storage {url}: cannot be opened as an Optuna storage ({first}); "
+            f"--storage {shown(url)}: cannot be opened as an Optuna storage ({first}); "
             f"an example is sqlite:///{url if '/' not in url and url.endswith('.db') else 'nas.db'}"
         ) from None
 
@@ -119,12 +120,7 @@ class Store:
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 study.set_metric_names(list(metrics))
         store = cls.load(storage, name)
-        differing = sorted(differences(store.settings, settings))
-        if differing:
-            raise InputError(
-                f"study {name!r} was made with other settings: {'; '.join(differing)}; "
-                "--study NAME starts another"
-            )
+        store.check(settings)
         return store
 
     @classmethod
@@ -155,6 +151,15 @@ class Store:
         store = cls.load(storage, name)
         store.searched()
         return store
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Raises InputError, with what differs, if these are not the study's settings."""
+        differing = sorted(differences(self.settings, json.loads(json.dumps(settings))))
+        if differing:
+            raise InputError(
+                f"study {self.name!r} was made with other settings: {'; '.join(differing)}; "
+                "--study NAME starts another"
+            )
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -394,5 +399,5 @@ def storage_errors(url: str) -> Iterator[None]:
     try:
         yield
     except optuna.exceptions.OptunaError as error:
-        cause = str(error.__cause__ or error).splitlines()[0]
-        raise InputError(f"--storage {url}: {cause}; what was recorded is kept") from None
+        cause = shown(str(error.__cause__ or error).splitlines()[0])
+        raise InputError(f"--storage {shown(url)}: {cause}; what was recorded is kept") from None

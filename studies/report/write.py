@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import InputError, unknown
-from studies.storages import existing_storage, shown
+from studies.secrets import shown
+from studies.storages import existing_storage
 from studies.store import Store, search_names, storage_errors
 
 if TYPE_CHECKING:

@@ -1,0 +1,119 @@
+"""Joining a study: all that decides its results is taken from its record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nas.device import device_kind, find_device
+from nas.errors import InputError
+from nas.evolution import Limits
+from nas.genome import Genome
+from nas.proxy import Proxy
+from nas.resources import default_devices
+from nas.settings import from_mapping
+from search_spaces import load_plugins
+from studies.options import STORAGE
+from studies.run import Request, Result, View, check_request, work
+from studies.screen import Screen
+from studies.settings import SearchSettings, recorded_data, recorded_space
+from studies.storages import existing_storage
+from studies.store import GOAL, Store, storage_errors
+
+
+@dataclass(frozen=True)
+class Joining:
+    """What `nas worker` can be asked; every field is an option of it."""
+
+    study: str
+    storage: str = STORAGE
+    data: str | None = None
+    data_dir: Path | None = None
+    workers: int | None = None
+    device: str = "auto"
+    max_seconds: float | None = None
+    time_limit: float | None = None
+    memory_limit: int | None = None
+    plugins: tuple[Path, ...] = ()
+    wait: float = 60.0
+    """Seconds to wait for the study to be made."""
+
+
+def join_study(
+    joining: Joining, view: View | None = None, stop: Callable[[], bool] = lambda: False
+) -> Result:
+    """Works on a study that a search has made, until its goal is reached.
+
+    Raises:
+        InputError: no such study, or this machine, its data or plugins are not what it was made with.
+    """
+    with storage_errors(joining.storage):
+        store = _find(joining, stop)
+        settings, devices = _settings(joining, store)
+        store.check(settings.record())
+        with store.joined(joining.storage):
+            while True:
+                goal = store.notes()[GOAL]
+                request = _request(joining, goal)
+                check_request(replace(request, lag=settings.lag))
+                result = work(request, settings, devices, store, view or View(), stop)
+                if result.outcome.reason != "budget" or store.notes()[GOAL] == goal:
+                    return result
+
+
+def _find(joining: Joining, stop: Callable[[], bool]) -> Store:
+    """The study, as soon as it is there."""
+    end = time.monotonic() + joining.wait
+    while True:
+        try:
+            store = Store.load_search(existing_storage(joining.storage), joining.study)
+            if GOAL in store.notes():
+                return store
+            raise InputError(f"study {joining.study!r}: no nas search of this version has run it")
+        except InputError:
+            if stop() or time.monotonic() > end:
+                raise
+            time.sleep(1)
+
+
+def _settings(joining: Joining, store: Store) -> tuple[SearchSettings, tuple[str, ...]]:
+    """The study's settings as they would be here, and the devices of the workers."""
+    plugins = load_plugins(joining.plugins)
+    record = store.searched()
+    space, goal = recorded_space(record), store.notes()[GOAL]
+    final = from_mapping(Proxy, goal["final"], "the finalists' proxy") if goal["final"] else None
+    settings = SearchSettings(
+        space=replace(space, final=final),
+        data=recorded_data(record, joining.data, joining.data_dir),
+        strategy=record["strategy"],
+        objectives=tuple(record["objectives"]),
+        seed=record["seed"],
+        lag=record["lag"],
+        limits=from_mapping(Limits, record["limits"], "the study's limits"),
+        device=device_kind(find_device(joining.device)),
+        fast=record["fast"],
+        population=record["population"],
+        pruner=record.get("pruner", "none"),
+        start=Genome.parse(record["start"]) if record["start"] else None,
+        plugins=plugins,
+        screen=Screen.parse(record["screen"]) if "screen" in record else None,
+        inherit=record.get("inherit", False),
+    )
+    return settings, default_devices(joining.device)
+
+
+def _request(joining: Joining, goal: Mapping[str, Any]) -> Request:
+    return Request(
+        study=joining.study,
+        storage=joining.storage,
+        workers=joining.workers,
+        device=joining.device,
+        max_seconds=joining.max_seconds,
+        time_limit=joining.time_limit,
+        memory_limit=joining.memory_limit,
+        plugins=joining.plugins,
+        **{name: goal[name] for name in ("evaluations", "finalists", "finalist_seeds")},
+    )
