@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from math import inf
+from pathlib import Path
 from typing import Any
 
 from optuna.storages import BaseStorage, JournalStorage
@@ -21,6 +23,21 @@ class JournalFile(JournalFileBackend):
     def __init__(self, path: str) -> None:
         super().__init__(path)
         self._waiting: list[dict[str, Any]] | None = None
+        self._mend(Path(path))
+
+    def _mend(self, path: Path) -> None:
+        """Cuts off a line that was half written when its process was killed or the disk was full."""
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 1))
+            if size == 0 or file.read(1) == b"\n":
+                return
+        self._lock.acquire()  # who writes now ends the line
+        try:
+            content = path.read_bytes()
+            os.truncate(path, content.rfind(b"\n") + 1)
+        finally:
+            self._lock.release()
 
     @contextmanager
     def together(self) -> Iterator[None]:

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from errno import EDQUOT, EIO, ENOSPC, EROFS
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ JUDGED = "pruner"
 """Key of what a pruner keeps with a trial."""
 LEASE = "nas:lease"
 LEASE_SECONDS = 60
+LOCK_SECONDS = 60
+"""How long a write waits for others to SQLite's file."""
 REPORT_SECONDS = 5
 """Reports of epochs that follow each other faster are written together."""
 
@@ -62,7 +65,10 @@ def open_storage(url: str) -> BaseStorage:
         if url.endswith((".log", ".journal")) and "://" not in url:
             storage: BaseStorage = JournalFileStorage(url)
         else:
-            storage = optuna.storages.get_storage(url)
+            waits = {"connect_args": {"timeout": LOCK_SECONDS}}
+            sqlite = url.startswith("sqlite:") and "timeout=" not in url
+            opened = optuna.storages.RDBStorage(url, engine_kwargs=waits) if sqlite else url
+            storage = optuna.storages.get_storage(opened)
         storage.get_all_studies()
         return storage
     except ModuleNotFoundError as error:
@@ -401,3 +407,8 @@ def storage_errors(url: str) -> Iterator[None]:
     except optuna.exceptions.OptunaError as error:
         cause = shown(str(error.__cause__ or error).splitlines()[0])
         raise InputError(f"--storage {shown(url)}: {cause}; what was recorded is kept") from None
+    except OSError as error:
+        if error.errno not in (ENOSPC, EDQUOT, EROFS, EIO):
+            raise
+        where = error.filename or shown(url)
+        raise InputError(f"{where}: {error.strerror}; what was recorded is kept") from None

@@ -11,6 +11,7 @@ import pytest
 
 from studies.run import Request, run_search
 from tests.conftest import write_small_space
+from tests.studies.searches import request, trials_of
 
 
 @pytest.fixture(scope="session")
@@ -54,3 +55,16 @@ def postgresql(tmp_path_factory):
             yield f"postgresql+psycopg://nas@127.0.0.1:{port}/postgres"
         finally:
             run("pg_ctl", "-m", "immediate", "stop")
+
+
+@pytest.fixture(scope="session")
+def undisturbed_storage(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    storage = f"sqlite:///{folder}/undisturbed.db"
+    run_search(request(write_small_space(folder), storage))
+    return storage
+
+
+@pytest.fixture(scope="session")
+def undisturbed(undisturbed_storage):
+    return trials_of(undisturbed_storage)

@@ -21,7 +21,7 @@ from studies.run import run_search
 from studies.storages import weights_folder
 from studies.store import Store, open_storage
 from tests.conftest import write_small_space
-from tests.studies.test_search import command, request, trials_of
+from tests.studies.searches import command, request, trials_of
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from nas import Genome, Skeleton, Stage
 from nas.evaluation import failed
 from studies.objectives import OBJECTIVES, WORST_DECADES, WORST_SECONDS
 from studies.run import run_search
-from tests.studies.test_search import request
+from tests.studies.searches import request
 
 BASE = replace(
     failed(Genome.plain(2), Skeleton((1, 8, 8), 10, (Stage(2, 8),)), 0, ""),

@@ -18,7 +18,7 @@ from studies.pruners import PRUNERS, judge
 from studies.run import run_search
 from studies.samplers import SAMPLERS, sample
 from studies.store import Store, open_storage
-from tests.studies.test_search import command, request, trials_of
+from tests.studies.searches import command, request, trials_of
 
 
 def similarity(genome):

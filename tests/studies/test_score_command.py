@@ -12,8 +12,8 @@ from nas.scores import SCORES
 from search_spaces import SPACES
 from studies.correlation import correlate, partial_spearman, spearman
 from studies.store import open_storage
+from tests.studies.searches import trials_of
 from tests.studies.test_cli import nas
-from tests.studies.test_search import trials_of
 
 
 @pytest.fixture

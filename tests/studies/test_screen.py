@@ -16,7 +16,7 @@ from studies.run import Request, prepare_settings, run_search
 from studies.samplers import SAMPLERS, sample
 from studies.screen import Screen, screened
 from tests.conftest import write_small_space
-from tests.studies.test_search import command, request, trials_of
+from tests.studies.searches import command, request, trials_of
 
 PATTERNS = 3
 TOKENS = [f"add({d})" for d in range(1, 9)]
