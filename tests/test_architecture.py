@@ -35,7 +35,9 @@ def test_folders_import_only_what_they_may(folder):
         assert used <= MAY_IMPORT[folder] | {folder}, path
 
 
-@pytest.mark.parametrize(("package", "home"), [("deap", "nas/history.py")])
+@pytest.mark.parametrize(
+    ("package", "home"), [("deap", "nas/history.py"), ("ray", "nas/cluster.py")]
+)
 def test_a_library_that_lives_in_one_file(package, home):
     users = [
         str(path.relative_to(ROOT))
