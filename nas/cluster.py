@@ -45,6 +45,35 @@ def room(cpus: float = 1.0, gpus: float = 0.0) -> int:
     )
 
 
+def _check_room(cpus: float, gpus: float) -> None:
+    """Raises InputError if no node has these resources."""
+    if room(cpus, gpus):
+        return
+    nodes = [node["Resources"] for node in _ray().nodes() if node["Alive"]]
+    most = [f"{max(n.get(name, 0) for n in nodes):g} {name}s" for name in ("CPU", "GPU")]
+    raise InputError(
+        f"an evaluation asks for {cpus:g} CPUs and {gpus:g} GPUs of one node; "
+        f"the {len(nodes)} of this Ray cluster have up to {' and '.join(most)}"
+    )
+
+
+def ask_node(function: Callable[..., Any], *arguments: Any, cpus: float, gpus: float) -> Any:
+    """What a function returns on a node of the connected cluster that has these resources.
+
+    Raises:
+        InputError: no node has them, or the function raises it.
+    """
+    ray = _ray()
+    _check_room(cpus, gpus)
+    options = {"num_cpus": cpus, "num_gpus": gpus, "runtime_env": {"env_vars": _environment()}}
+    try:
+        return ray.get(ray.remote(**options)(function).remote(*arguments))
+    except ray.exceptions.RayTaskError as error:
+        raise InputError(_line(error.cause)) from None
+    except ray.exceptions.RayError as error:
+        raise InputError(f"Ray has failed: {_line(error)}") from None
+
+
 @contextlib.contextmanager
 def connected(address: str | None = None, cpus: float | None = None) -> Iterator[None]:
     """Ray for what runs inside; a connection that this process has already is used and kept.
@@ -134,7 +163,7 @@ class RayWorkers:
         self._ray = ray = _ray()
         with contextlib.ExitStack() as stack:
             stack.enter_context(connected(self._address, self._count * self._cpus))
-            self._check_room()
+            _check_room(self._cpus, self._gpus)
             options: dict[str, Any] = {
                 "num_cpus": self._cpus, "num_gpus": self._gpus, "max_retries": 0,
                 "max_calls": 0,  # or a process would end with its first task on a GPU
@@ -158,16 +187,6 @@ class RayWorkers:
         with self._stack, contextlib.suppress(self._ray.exceptions.RayError):
             for one in self._tries.values():
                 self._ray.cancel(one.ref, force=True)
-
-    def _check_room(self) -> None:
-        if room(self._cpus, self._gpus):
-            return
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        most = [f"{max(n.get(name, 0) for n in nodes):g} {name}s" for name in ("CPU", "GPU")]
-        raise InputError(
-            f"an evaluation asks for {self._cpus:g} CPUs and {self._gpus:g} GPUs of one node; "
-            f"the {len(nodes)} of this Ray cluster have up to {' and '.join(most)}"
-        )
 
     @property
     def idle(self) -> int:

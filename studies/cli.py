@@ -12,7 +12,14 @@ import click
 
 from nas.errors import InputError
 from studies.interrupt import EXIT_INTERRUPTED, Interrupt
-from studies.options import data_dir_option, limit_options, plugin_option, storage_option
+from studies.options import (
+    Bytes,
+    Count,
+    data_dir_option,
+    means_options,
+    plugin_option,
+    storage_option,
+)
 
 EXIT_INPUT = 2
 
@@ -104,6 +111,8 @@ def _checked(path: Path, option: click.Parameter, value: Any) -> Any:
         click.types.IntParamType: (int,),
         click.types.FloatParamType: (int, float),
         click.types.BoolParamType: (bool,),
+        Count: (int, str),
+        Bytes: (int, str),
     }
     allowed = kinds.get(type(option.type), (str,))
     if option.name == "plugins" and isinstance(value, str):
@@ -187,16 +196,10 @@ def _checked(path: Path, option: click.Parameter, value: Any) -> Any:
     show_default=True,
     help="Individuals that can be parents at a time.",
 )
-@click.option(
-    "--workers",
-    type=int,
-    help="Processes that evaluate, at most --lag. [default: one a core, or one a GPU]",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@means_options
 @click.option(
     "--fast", is_flag=True, help="On a GPU: faster algorithms whose results do not repeat exactly."
 )
-@limit_options
 @click.option("--study", help="Name of the study. [default: follows from the settings]")
 @storage_option
 @click.option(

@@ -10,7 +10,7 @@ import click
 from studies.interrupt import EXIT_INTERRUPTED, Interrupt
 from studies.options import (
     data_dir_option,
-    limit_options,
+    means_options,
     plugin_option,
     storage_option,
 )
@@ -21,14 +21,8 @@ from studies.options import (
 @storage_option
 @click.option("--data", help="The study's images, where they are a folder or a file.")
 @data_dir_option
-@click.option(
-    "--workers",
-    type=int,
-    help="Processes that evaluate, at most the study's --lag over all machines. [default: one a core, or one a GPU]",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@means_options
 @click.option("--max-seconds", type=float, help="No new proposals after this time.")
-@limit_options
 @click.option(
     "--wait",
     type=float,

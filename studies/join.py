@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from nas.device import device_kind, find_device
 from nas.errors import InputError
 from nas.evolution import Limits
 from nas.genome import Genome
 from nas.proxy import Proxy
-from nas.resources import default_devices
 from nas.settings import from_mapping
 from search_spaces import load_plugins
 from studies.options import STORAGE
+from studies.pool import Means, connection, find_machine
 from studies.run import Request, Result, View, check_request, work
 from studies.screen import Screen
 from studies.settings import SearchSettings, recorded_data, recorded_space
@@ -32,14 +31,22 @@ class Joining:
     storage: str = STORAGE
     data: str | None = None
     data_dir: Path | None = None
-    workers: int | None = None
+    workers: int | str | None = None
     device: str = "auto"
     max_seconds: float | None = None
     time_limit: float | None = None
     memory_limit: int | None = None
+    ray_address: str | None = None
+    ray_cpus: float = 1.0
+    ray_gpus: float | None = None
     plugins: tuple[Path, ...] = ()
     wait: float = 60.0
     """Seconds to wait for the study to be made."""
+
+    @property
+    def means(self) -> Means:
+        """What this process brings."""
+        return Means(**{option.name: getattr(self, option.name) for option in fields(Means)})
 
 
 def join_study(
@@ -50,7 +57,7 @@ def join_study(
     Raises:
         InputError: no such study, or this machine, its data or plugins are not what it was made with.
     """
-    with storage_errors(joining.storage):
+    with storage_errors(joining.storage), connection(joining.means):
         store = _find(joining, stop)
         settings, devices = _settings(joining, store)
         store.check(settings.record())
@@ -84,6 +91,7 @@ def _settings(joining: Joining, store: Store) -> tuple[SearchSettings, tuple[str
     plugins = load_plugins(joining.plugins)
     record = store.searched()
     space, goal = recorded_space(record), store.notes()[GOAL]
+    found = find_machine(joining.means)(space.skeleton, ())
     final = from_mapping(Proxy, goal["final"], "the finalists' proxy") if goal["final"] else None
     settings = SearchSettings(
         space=replace(space, final=final),
@@ -93,7 +101,7 @@ def _settings(joining: Joining, store: Store) -> tuple[SearchSettings, tuple[str
         seed=record["seed"],
         lag=record["lag"],
         limits=from_mapping(Limits, record["limits"], "the study's limits"),
-        device=device_kind(find_device(joining.device)),
+        device=found.kind,
         fast=record["fast"],
         population=record["population"],
         pruner=record.get("pruner", "none"),
@@ -102,18 +110,15 @@ def _settings(joining: Joining, store: Store) -> tuple[SearchSettings, tuple[str
         screen=Screen.parse(record["screen"]) if "screen" in record else None,
         inherit=record.get("inherit", False),
     )
-    return settings, default_devices(joining.device)
+    return settings, found.devices
 
 
 def _request(joining: Joining, goal: Mapping[str, Any]) -> Request:
     return Request(
         study=joining.study,
         storage=joining.storage,
-        workers=joining.workers,
-        device=joining.device,
         max_seconds=joining.max_seconds,
-        time_limit=joining.time_limit,
-        memory_limit=joining.memory_limit,
         plugins=joining.plugins,
+        **vars(joining.means),
         **{name: goal[name] for name in ("evaluations", "finalists", "finalist_seeds")},
     )

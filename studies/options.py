@@ -31,16 +31,37 @@ data_dir_option = click.option(
 )
 
 
-def limit_options(command: Any) -> Any:
-    """What one evaluation may take of a machine."""
+def means_options(command: Any) -> Any:
+    """What a process brings to a study: workers, their device, and what an evaluation may take."""
     for option in (
+        click.option("--ray-gpus", type=float, help="GPUs that Ray sets aside for an evaluation, also a fraction. [default: 1, if there are any]"),
+        click.option("--ray-cpus", type=float, default=1.0, show_default=True, help="Processors that Ray sets aside for an evaluation."),
+        click.option("--ray-address", help="Of a Ray cluster: auto, HOST:PORT or ray://HOST:PORT. [default: starts Ray on this machine]"),
         click.option("--memory-limit", type=Bytes(),
                      help="Memory that an evaluation may allocate, as 2GB or 500MB; more is out of memory."),
         click.option("--time-limit", type=float,
                      help="Seconds that an evaluation may take, above what it may ever need; it has failed after two tries."),
+        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+        click.option("--workers", type=Count(),
+                     help="Processes that evaluate, or ray, or ray:N for N evaluations at once on a Ray cluster; at most the study's --lag. [default: one a core, or one a GPU]"),
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+class Count(click.ParamType):
+    """A number of processes, or ray, or ray:N."""
+
+    name = "workers"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
+        if isinstance(value, int):
+            return value
+        if re.fullmatch(r"ray(:[0-9]{1,6})?", value):
+            return value
+        if not re.fullmatch(r"-?[0-9]{1,6}", value):
+            self.fail(f"{value!r} is neither a number of processes nor ray or ray:N")
+        return int(value)
 
 
 class Bytes(click.ParamType):

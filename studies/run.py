@@ -11,15 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from nas.data import SOURCES, load_data
-from nas.device import device_kind, find_device
 from nas.errors import InputError, unknown
 from nas.evolution import Limits
 from nas.inheritance import WeightFolder
-from nas.jobs import EvaluationBench, evaluate_job, lockstep, memory_ended
-from nas.precision import resolved
-from nas.resources import default_count, default_devices
-from nas.worker import Allowance, check_allowance
-from nas.workers import Workers
+from nas.jobs import EvaluationBench
+from nas.workers import Pool
 from search_spaces import load_plugins
 from studies.finalists import (
     FINALISTS,
@@ -31,6 +27,7 @@ from studies.finalists import (
 )
 from studies.objectives import check_objectives
 from studies.options import STORAGE
+from studies.pool import Means, connection, find_machine, open_pool
 from studies.pruners import PRUNERS
 from studies.samplers import MULTI_OBJECTIVE, PARETO, check_parents, strategy_names
 from studies.screen import Screen
@@ -71,7 +68,8 @@ class Request:
     max_params: int | None = None
     max_macs: int | None = None
     population: int = 16
-    workers: int | None = None
+    workers: int | str | None = None
+    """Processes of this machine, or "ray" or "ray:N" for evaluations on a Ray cluster."""
     device: str = "auto"
     fast: bool = False
     study: str | None = None
@@ -83,7 +81,15 @@ class Request:
     """Seconds that an evaluation may take."""
     memory_limit: int | None = None
     """Bytes that the process of an evaluation may allocate."""
+    ray_address: str | None = None
+    ray_cpus: float = 1.0
+    ray_gpus: float | None = None
     plugins: tuple[Path, ...] = ()
+
+    @property
+    def means(self) -> Means:
+        """What this process brings."""
+        return Means(**{option.name: getattr(self, option.name) for option in fields(Means)})
 
     @property
     def command(self) -> str:
@@ -146,7 +152,7 @@ def run_search(
         InputError: something in the request is wrong; nothing is recorded then.
     """
     check_request(request)
-    with storage_errors(request.storage):
+    with storage_errors(request.storage), connection(request.means):
         settings, devices = prepare_settings(request)
         storage = open_storage(request.storage)
         store = Store.open(
@@ -185,10 +191,7 @@ def work(
         weights,
     )  # fmt: skip
     done = sum(trial.state.is_finished() for trial in store.trials())
-    count = request.workers or min(default_count(devices), settings.lag)
-    pack = lockstep(devices, count, settings.lag)
-    allowance = Allowance(request.time_limit, request.memory_limit)
-    with Workers(evaluate_job, bench, count, pack, allowance, memory_ended) as workers:
+    with open_pool(request.means, bench, settings.device, settings.lag) as (workers, count):
         view.started(settings, store, done, max(request.evaluations, done), count)
         search = Search(settings, store, workers, view.evaluated, view.elsewhere)
         outcome = search.run(request.evaluations, request.max_seconds, stop)
@@ -246,11 +249,7 @@ def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]
     screen = Screen.parse(request.screen) if request.screen is not None else None
     if request.inherit:
         check_parents(request.strategy)
-    device, devices = find_device(request.device), default_devices(request.device)
-    kinds = [device_kind(find_device(name)) for name in devices]
-    if any(kind != kinds[0] for kind in kinds):
-        models = ", ".join(kind.get("model", kind["type"]) for kind in kinds)
-        raise InputError(f"devices of several kinds ({models}): choose with --device, as cuda:0")
+    find = find_machine(request.means)
     side = min(space.skeleton.input_shape[1:])
     if request.data is None and space.data not in SOURCES:
         raise InputError(
@@ -259,38 +258,30 @@ def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]
         )
     data = load_data(request.data or space.data, request.data_dir, request.split_seed, side)
     space = space.for_data(data.shape, len(data.classes))
-    space = replace(
-        space,
-        proxy=resolved(space.proxy, space.skeleton, device),
-        final=resolved(space.final_proxy, space.skeleton, device),
-    )
+    found = find(space.skeleton, (space.proxy, space.final_proxy))
+    space = replace(space, proxy=found.proxies[0], final=found.proxies[1])
     check_resolution(space)
     limits = Limits(request.max_params, request.max_macs)
     limits.check(space)
     settings = SearchSettings(
         space, data, request.strategy, objectives, request.seed, request.lag, limits,
-        device_kind(device), request.fast, request.population, request.pruner, start, plugins,
+        found.kind, request.fast, request.population, request.pruner, start, plugins,
         screen, request.inherit,
     )  # fmt: skip
-    return settings, devices
+    return settings, found.devices
 
 
 def check_request(request: Request) -> None:
     """Raises InputError for numbers that are out of their range."""
     least = {"evaluations": 1, "lag": 1, "population": 2, "finalists": 0, "finalist_seeds": 1}
     least |= {"seed": 0, "split_seed": 0}
-    least |= {"workers": 1, "max_params": 1, "max_macs": 1, "max_seconds": 0}
+    least |= {"max_params": 1, "max_macs": 1, "max_seconds": 0}
     for name, minimum in least.items():
         value = getattr(request, name)
         if value is not None and value < minimum:
             option = f"--{name.replace('_', '-')}"
             raise InputError(f"{option} {value}: it must be at least {minimum}")
-    if request.workers is not None and request.workers > request.lag:
-        raise InputError(
-            f"--workers {request.workers} is more than --lag {request.lag}: proposals wait for "
-            "results, so further workers would stand idle; a larger --lag is another study"
-        )
-    check_allowance(Allowance(request.time_limit, request.memory_limit))
+    request.means.check(request.lag)
 
 
 def _finals(
@@ -298,7 +289,7 @@ def _finals(
     settings: SearchSettings,
     trials: Sequence[Trial],
     store: Store,
-    workers: Workers,
+    workers: Pool,
     view: View,
     stop: Callable[[], bool],
 ) -> list[Finalist]:
