@@ -2,7 +2,8 @@
 
 Times: proposal k starts when a worker is idle and all results before k - lag are there, as in a search.
 Durations are drawn from those that a study recorded; every trial occupies the storage for a while, one
-after the other. Workers are alike and none dies.
+after the other. Workers are alike, none dies, and those that wait
+cost the storage nothing.
 
 Quality: the strategies themselves propose, and see results lag trials late. What they search is a random
 forest fitted to the study's accuracies: with the noise that the forest leaves, and without any, where

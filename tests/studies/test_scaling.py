@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from tests.benchmarks.scaling import simulate
+from nas.evolution import Setting
+from studies.settings import recorded_space
+from studies.storages import existing_storage
+from studies.store import Store
+from tests.benchmarks.scaling import Replica, simulate
 
 
 @pytest.mark.parametrize(("workers", "lag"), [(1, 1), (4, 4), (4, 8), (50, 50), (50, 49)])
@@ -59,3 +63,18 @@ def test_nobody_sees_what_is_not_there_and_nobody_waits_for_nothing():
             assert before.size == 0 or before.max() <= line.starts[k]
             # It starts at an end of another trial, or at once.
             assert line.starts[k] == 0 or line.starts[k] in line.ends
+
+
+def test_a_replica_proposes_what_the_search_proposed(searched):
+    storage = existing_storage(f"sqlite:///{searched}")
+    store = next(
+        store
+        for store in (Store.load(storage, s.study_name) for s in storage.get_all_studies())
+        if "strategy" in store.settings
+    )
+    settings = store.settings
+    setting = Setting(recorded_space(settings), (1.0,), population=settings["population"])
+    replica = Replica("regularized", setting, settings["lag"], settings["seed"], noise=0)
+    for trial in store.trials():
+        assert replica.propose() == trial.genome, trial.number
+        replica.tell(trial.genome, trial.attrs["accuracy"])
