@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from nas.errors import InputError, unknown
 from nas.evaluation import Evaluation
@@ -51,6 +52,9 @@ LEASE = "nas:lease"
 LEASE_SECONDS = 60
 LOCK_SECONDS = 60
 """How long a write waits for others to SQLite's file."""
+RACES = ("already exists", "duplicate key", "UNIQUE constraint")
+OPENINGS = 10
+"""Tries to open a database, while it says that another process makes its tables."""
 REPORT_SECONDS = 5
 """Reports of epochs that follow each other faster are written together."""
 
@@ -62,15 +66,15 @@ def open_storage(url: str) -> BaseStorage:
         InputError: it cannot be opened, or was not written by Optuna.
     """
     try:
-        if url.endswith((".log", ".journal")) and "://" not in url:
-            storage: BaseStorage = JournalFileStorage(url)
-        else:
-            waits = {"connect_args": {"timeout": LOCK_SECONDS}}
-            sqlite = url.startswith("sqlite:") and "timeout=" not in url
-            opened = optuna.storages.RDBStorage(url, engine_kwargs=waits) if sqlite else url
-            storage = optuna.storages.get_storage(opened)
-        storage.get_all_studies()
-        return storage
+        for _ in range(OPENINGS):
+            try:
+                return _opened(url)
+            except (SQLAlchemyError, optuna.exceptions.OptunaError) as error:
+                said = f"{error} {error.__cause__}"
+                if not any(word in said for word in RACES):
+                    raise
+                time.sleep(0.5)
+        return _opened(url)
     except ModuleNotFoundError as error:
         raise InputError(f"--storage {shown(url)}: the driver is missing ({error})") from None
     except Exception as error:  # SQLAlchemy, Optuna and the drivers raise classes of their own
@@ -79,6 +83,19 @@ def open_storage(url: str) -> BaseStorage:
             f"--storage {shown(url)}: cannot be opened as an Optuna storage ({first}); "
             f"an example is sqlite:///{url if '/' not in url and url.endswith('.db') else 'nas.db'}"
         ) from None
+
+
+def _opened(url: str) -> BaseStorage:
+    if url.endswith((".log", ".journal")) and "://" not in url:
+        storage: BaseStorage = JournalFileStorage(url)
+    else:
+        waits = {"connect_args": {"timeout": LOCK_SECONDS}}
+        sqlite = url.startswith("sqlite:") and "timeout=" not in url
+        storage = optuna.storages.get_storage(
+            optuna.storages.RDBStorage(url, engine_kwargs=waits) if sqlite else url
+        )
+    storage.get_all_studies()
+    return storage
 
 
 class Store:
