@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy
 
-import studies.join
+import studies.pool
 from nas import Genome, InputError
 from nas.evaluation import failed
 from nas.workers import Workers
@@ -235,7 +235,7 @@ def test_a_journal_respects_another_machine(small_toml, tmp_path):
 def test_a_worker_needs_the_study_and_a_device_of_its_kind(begun, monkeypatch):
     with pytest.raises(InputError, match=r"study 'sharde'"):
         join_study(Joining("sharde", begun, device="cpu", wait=0))
-    monkeypatch.setattr(studies.join, "device_kind", lambda device: {"type": "cpu", "torch": "1.0"})
+    monkeypatch.setattr(studies.pool, "device_kind", lambda device: {"type": "cpu", "torch": "1.0"})
     with pytest.raises(InputError, match=r'device.torch is ".*", not "1.0"'):
         join_study(Joining("shared", begun, device="cpu"))
     assert len(trials_of(begun)) == 5
