@@ -27,6 +27,7 @@ from nas.worker import ENVIRONMENT, UNLIMITED, Allowance, Bench, Died, Finished,
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_worker_niceness": "0",  # evaluations are all that it is started for
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # its messages about dead processes are reported as reasons
 }
 """Environment variables for Ray, where the user has not set them."""

@@ -89,7 +89,7 @@ def _database(url: str) -> URL | None:
         return None
     try:
         parsed = sqlalchemy.make_url(url)
-    except SQLAlchemyError:
+    except (SQLAlchemyError, ValueError):  # ValueError: a port that is no number
         hint = f"sqlite:///{url}" if Path(url).is_file() else "sqlite:///nas.db"
         raise InputError(
             f"--storage {shown(url)}: not the URL of a storage; an example is {hint}"
@@ -98,7 +98,7 @@ def _database(url: str) -> URL | None:
 
 
 def _tables(database: URL) -> set[str]:
-    url = database.render_as_string(hide_password=True)
+    url = shown(database.render_as_string())
     try:
         engine = sqlalchemy.create_engine(database)
         try:

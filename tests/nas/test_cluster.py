@@ -234,10 +234,11 @@ def test_resources_that_no_node_has():
 
 
 @pytest.fixture
-def cluster():
+def cluster(monkeypatch):
     """Two nodes with one processor each; the first is the driver's."""
     from ray.cluster_utils import Cluster
 
+    monkeypatch.setenv("RAY_worker_niceness", "0")
     nodes = Cluster(
         initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
     )
