@@ -61,8 +61,8 @@ def compare(
     from search_spaces import load_plugins
     from studies.compare import compare_studies
     from studies.compare_figure import draw_comparison
+    from studies.opening import storage_errors
     from studies.storages import existing_storage
-    from studies.store import storage_errors
 
     if target is not None and not 0 < target <= 1:
         raise InputError(f"--target {target}: an accuracy above 0, at most 1, such as 0.97")

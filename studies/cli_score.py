@@ -113,9 +113,10 @@ def _study(
     as_json: bool,
 ) -> None:
     from studies.correlation import correlate
+    from studies.opening import storage_errors
     from studies.settings import recorded_data, recorded_space
     from studies.storages import existing_storage
-    from studies.store import Store, storage_errors
+    from studies.store import Store
 
     with storage_errors(storage):
         store = Store.load_search(existing_storage(storage), name)

@@ -15,9 +15,10 @@ from rich.text import Text
 
 from baselines import BASELINES
 from nas.drawing import draw, save
+from studies.given import best_trials
 from studies.options import STORAGE
 from studies.run import Request, Result, View
-from studies.search import Event, best_trials
+from studies.search import Event
 from studies.secrets import shown
 from studies.settings import SearchSettings
 from studies.store import Store, Trial

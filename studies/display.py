@@ -17,8 +17,8 @@ from nas.plan import plan
 from nas.space import SearchSpace
 from studies.course import course_svg
 from studies.finalists import Finalist, recorded_finalists
+from studies.given import best_trials
 from studies.objectives import OBJECTIVES
-from studies.search import best_trials
 from studies.secrets import shown
 from studies.settings import recorded_space
 from studies.store import COMMAND, Store, Trial, search_names

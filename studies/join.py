@@ -14,13 +14,14 @@ from nas.genome import Genome
 from nas.proxy import Proxy
 from nas.settings import from_mapping
 from search_spaces import load_plugins
+from studies.opening import storage_errors
 from studies.options import STORAGE
 from studies.pool import Means, connection, find_machine
 from studies.run import Request, Result, View, check_request, work
 from studies.screen import Screen
 from studies.settings import SearchSettings, recorded_data, recorded_space
 from studies.storages import existing_storage
-from studies.store import GOAL, Store, storage_errors
+from studies.store import GOAL, Store
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ def from_study(kind: str, rest: str, storage: str, plugins: Mapping[str, str]) -
         InputError: no such storage, study or trial, no trial that was trained to the end, or a
             plugin of the study that is missing or has changed.
     """
-    from studies.search import best_trials
+    from studies.given import best_trials
     from studies.settings import recorded_space
 
     name, number = _name_and_number(kind, rest)
@@ -149,8 +149,9 @@ def _read(
     """A study's settings and trials, and the training of its finalists where it had some."""
     from nas.saved import check_plugins
     from studies.finalists import finalists_name
+    from studies.opening import storage_errors
     from studies.storages import existing_storage
-    from studies.store import Store, storage_errors, study_names
+    from studies.store import Store, study_names
 
     with storage_errors(storage):
         opened = existing_storage(storage)

@@ -25,18 +25,20 @@ from studies.finalists import (
     fresh_seeds,
     run_finalists,
 )
+from studies.given import best_trials, given_patterns
 from studies.objectives import check_objectives
+from studies.opening import open_storage, storage_errors
 from studies.options import STORAGE
 from studies.pool import Means, connection, find_machine, open_pool
 from studies.pruners import PRUNERS
 from studies.samplers import MULTI_OBJECTIVE, PARETO, check_parents, strategy_names
 from studies.screen import Screen
-from studies.search import Event, Outcome, Search, best_trials, given_patterns
+from studies.search import Event, Outcome, Search
 from studies.secrets import shown
 from studies.settings import SearchSettings
 from studies.spaces import check_resolution, find_space, starting_point
 from studies.storages import weights_folder
-from studies.store import COMMAND, GOAL, VERSIONS, Store, Trial, open_storage, storage_errors
+from studies.store import COMMAND, GOAL, VERSIONS, Store, Trial
 
 POPULATIONS = 4
 """Populations of trained weights that are kept, and as many more as the lag."""

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
-from nas.errors import InputError
 from nas.evaluation import Evaluation, failed
 from nas.evolution import Exhausted, Proposal, Record, propose
 from nas.genome import Genome
@@ -21,9 +20,9 @@ from nas.inheritance import Ancestor
 from nas.jobs import Epoch, EvaluationJob
 from nas.plan import plan
 from nas.scores import score
-from nas.space import SearchSpace
 from nas.worker import Finished
 from nas.workers import Pool
+from studies.given import given_patterns
 from studies.objectives import OBJECTIVES
 from studies.pruners import judge
 from studies.samplers import SAMPLERS, sample
@@ -31,8 +30,6 @@ from studies.screen import screened
 from studies.settings import SearchSettings
 from studies.store import JUDGED, Store, Trial
 
-HAND_MADE = {"plain": Genome.plain, "residual": Genome.residual, "dense": Genome.dense}
-"""The patterns that every search evaluates first."""
 POLL_SECONDS = 0.25
 """How often a process looks for the results of others while it waits for them."""
 CLAIMS = 10
@@ -60,32 +57,6 @@ class Outcome:
     reason: str
     why: str
     trials: int
-
-
-def given_patterns(settings: SearchSettings) -> dict[str, Genome]:
-    """The patterns that no search found: the hand-made ones, and what the search starts from.
-
-    For very few layers some coincide, then the first name stays; what the skeleton's adapters
-    cannot do is left out.
-    """
-    layers = settings.space.skeleton.layers
-    wanted = {name: make(layers) for name, make in HAND_MADE.items()}
-    if settings.start:
-        wanted["start"] = settings.start
-    patterns: dict[str, Genome] = {}
-    for name, genome in wanted.items():
-        if genome not in patterns.values() and _exists(genome, settings.space):
-            patterns[name] = genome
-    return patterns
-
-
-def _exists(genome: Genome, space: SearchSpace) -> bool:
-    """Whether it can be built: option A adapters cannot shrink a width."""
-    try:
-        plan(genome, space.skeleton)
-    except InputError:
-        return False
-    return True
 
 
 class Search:
@@ -394,10 +365,3 @@ class Search:
         return Record(
             number, genome, values, inside, parent, curve or {}, pruned, memory or {}, judged or {}
         )
-
-
-def best_trials(trials: Sequence[Trial], space: SearchSpace, count: int) -> list[Trial]:
-    """The most accurate trials that the search found; fewer parameters, then the elder, break ties."""
-    found = [t for t in trials if t.ok and not t.attrs["role"] and t.genome in space]
-    ranked = sorted(found, key=lambda t: (-t.attrs["accuracy"], t.attrs["params"], t.number))
-    return ranked[:count]

@@ -12,8 +12,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from nas.errors import InputError
+from studies.opening import open_storage
 from studies.secrets import shown
-from studies.store import open_storage
 
 JOURNALS = (".log", ".journal")
 TABLES = {"studies", "trials", "version_info"}

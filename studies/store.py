@@ -6,26 +6,19 @@ study that was killed knows what it was about to evaluate, and several processes
 
 from __future__ import annotations
 
-import hashlib
 import json
-import socket
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from errno import EDQUOT, EIO, ENOSPC, EROFS
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
-from filelock import FileLock, Timeout
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
 from nas.errors import InputError, unknown
 from nas.evaluation import Evaluation
@@ -33,10 +26,10 @@ from nas.genome import Genome
 from nas.plugins import is_loaded
 from nas.settings import differences
 from nas.space import SearchSpace
-from studies.calls import Calls, JournalFileStorage
+from studies.calls import Calls
 from studies.claims import BEAT_SECONDS, Claim, Presence
+from studies.exclusive import Exclusive
 from studies.rows import Rows
-from studies.secrets import shown
 from studies.trial import Trial, measured
 from studies.view import distributions
 
@@ -48,54 +41,8 @@ GOAL = "nas:goal"
 many evaluations and finalists it is to have."""
 JUDGED = "pruner"
 """Key of what a pruner keeps with a trial."""
-LEASE = "nas:lease"
-LEASE_SECONDS = 60
-LOCK_SECONDS = 60
-"""How long a write waits for others to SQLite's file."""
-RACES = ("already exists", "duplicate key", "UNIQUE constraint")
-OPENINGS = 10
-"""Tries to open a database, while it says that another process makes its tables."""
 REPORT_SECONDS = 5
 """Reports of epochs that follow each other faster are written together."""
-
-
-def open_storage(url: str) -> BaseStorage:
-    """The storage of an Optuna URL; a path ending in `.log` or `.journal` is a journal file.
-
-    Raises:
-        InputError: it cannot be opened, or was not written by Optuna.
-    """
-    try:
-        for _ in range(OPENINGS):
-            try:
-                return _opened(url)
-            except (SQLAlchemyError, optuna.exceptions.OptunaError) as error:
-                said = f"{error} {error.__cause__}"
-                if not any(word in said for word in RACES):
-                    raise
-                time.sleep(0.5)
-        return _opened(url)
-    except ModuleNotFoundError as error:
-        raise InputError(f"--storage {shown(url)}: the driver is missing ({error})") from None
-    except Exception as error:  # SQLAlchemy, Optuna and the drivers raise classes of their own
-        first = shown((str(error) or type(error).__name__).splitlines()[0])
-        raise InputError(
-            f"--storage {shown(url)}: cannot be opened as an Optuna storage ({first}); "
-            f"an example is sqlite:///{url if '/' not in url and url.endswith('.db') else 'nas.db'}"
-        ) from None
-
-
-def _opened(url: str) -> BaseStorage:
-    if url.endswith((".log", ".journal")) and "://" not in url:
-        storage: BaseStorage = JournalFileStorage(url)
-    else:
-        waits = {"connect_args": {"timeout": LOCK_SECONDS}}
-        sqlite = url.startswith("sqlite:") and "timeout=" not in url
-        storage = optuna.storages.get_storage(
-            optuna.storages.RDBStorage(url, engine_kwargs=waits) if sqlite else url
-        )
-    storage.get_all_studies()
-    return storage
 
 
 class Store:
@@ -108,8 +55,8 @@ class Store:
         self._finished: list[Trial] = []
         self._unwritten: dict[int, tuple[dict[int, float], dict[str, Any]]] = {}
         self._reported = -float(REPORT_SECONDS)
-        self._renewed = -float(LEASE_SECONDS)
-        self._leases = False
+        self._renewed = -float(BEAT_SECONDS)
+        self._exclusive: Exclusive | None = None
         self._me = ""
         self._claims: dict[int, Claim] = {}
         """This process's, by number."""
@@ -297,8 +244,8 @@ class Store:
         if time.monotonic() - self._renewed > BEAT_SECONDS:
             self._renewed = time.monotonic()
             self._records.beat([self._ids[number] for number in self._claims])
-            if self._leases:
-                self.note(LEASE, {"host": socket.gethostname(), "time": time.time()})
+            if self._exclusive:
+                self._exclusive.renew()
 
     def report(self, number: int, epoch: int, accuracy: float) -> None:
         """Records the accuracy after an epoch as an intermediate value; `finish` at the latest."""
@@ -356,53 +303,24 @@ class Store:
                 with suppress(Exception):
                     self._give_back()
 
-    def _give_back(self) -> None:
-        for number, claim in self._claims.items():
-            self._records.take(self._ids[number], claim, Claim("", claim.times - 1))
-        self._claims.clear()
-
     @contextmanager
     def owned(self, url: str) -> Iterator[None]:
-        """Holds the study for this process; released when the process ends, however it ends.
+        """Has the study for this process alone.
 
         Args:
             url: the storage's.
 
         Raises:
-            InputError: another process holds it.
+            InputError: another process works on it.
         """
-        place = url.removeprefix("sqlite:///")
-        identity = f"{url if '://' in place else Path(place).resolve()}/{self.name}"
-        digest = hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
-        lock = FileLock(Path(tempfile.gettempdir()) / f"skipnas-{digest}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise InputError(
-                f"study {self.name!r} is being searched by another process; "
-                "wait for it, or name another with --study"
-            ) from None
-        try:
-            self._take_lease()
+        with Exclusive(self.storage, self.study_id, self.name, url) as self._exclusive:
             yield
-            with suppress(Exception):
-                self.note(LEASE, None)
-        finally:
-            self._leases = False
-            lock.release()
+        self._exclusive = None
 
-    def _take_lease(self) -> None:
-        """Keeps other machines away that search in the same storage."""
-        lease = self.notes().get(LEASE)
-        if lease and lease["host"] != socket.gethostname():
-            age = time.time() - lease["time"]
-            if age < LEASE_SECONDS:
-                raise InputError(
-                    f"study {self.name!r} is being searched on {lease['host']}; if that has "
-                    f"ended, try again in {LEASE_SECONDS - age:.0f} seconds"
-                )
-        self._leases, self._renewed = True, -float(LEASE_SECONDS)
-        self.renew()
+    def _give_back(self) -> None:
+        for number, claim in self._claims.items():
+            self._records.take(self._ids[number], claim, Claim("", claim.times - 1))
+        self._claims.clear()
 
 
 def search_names(storage: BaseStorage) -> list[str]:
@@ -414,18 +332,3 @@ def search_names(storage: BaseStorage) -> list[str]:
 
 def study_names(storage: BaseStorage) -> list[str]:
     return [study.study_name for study in storage.get_all_studies()]
-
-
-@contextmanager
-def storage_errors(url: str) -> Iterator[None]:
-    """Turns what a storage raises while it is used into one line; what was recorded stays."""
-    try:
-        yield
-    except optuna.exceptions.OptunaError as error:
-        cause = shown(str(error.__cause__ or error).splitlines()[0])
-        raise InputError(f"--storage {shown(url)}: {cause}; what was recorded is kept") from None
-    except OSError as error:
-        if error.errno not in (ENOSPC, EDQUOT, EROFS, EIO):
-            raise
-        where = error.filename or shown(url)
-        raise InputError(f"{where}: {error.strerror}; what was recorded is kept") from None

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import InputError, unknown
+from studies.opening import storage_errors
 from studies.secrets import shown
 from studies.storages import existing_storage
-from studies.store import Store, search_names, storage_errors
+from studies.store import Store, search_names
 
 if TYPE_CHECKING:
     from studies.report.knockout_run import Means

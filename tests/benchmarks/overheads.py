@@ -32,9 +32,10 @@ from nas import compile_network, evaluate
 from nas.evolution import STRATEGIES
 from nas.jobs import EvaluationJob
 from nas.plan import plan
+from studies.opening import open_storage
 from studies.run import Request, prepare_settings
 from studies.search import Search
-from studies.store import Store, open_storage
+from studies.store import Store
 from studies.trial import measured
 from studies.view import distributions
 

@@ -29,7 +29,7 @@ from sklearn.model_selection import KFold, cross_val_predict
 from baselines.page import interval
 from nas.evolution import Setting, propose
 from nas.history import History, Record
-from studies.search import HAND_MADE
+from studies.given import HAND_MADE
 from studies.settings import recorded_space
 from studies.storages import existing_storage
 from studies.store import Store

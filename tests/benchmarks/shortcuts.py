@@ -27,8 +27,8 @@ from nas.resources import default_count
 from nas.worker import Finished
 from nas.workers import Workers
 from studies.finalists import fresh_seeds
+from studies.given import best_trials
 from studies.run import Request, prepare_settings, run_search
-from studies.search import best_trials
 
 SHORT = "short.toml"
 """The space with half the epochs."""

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from studies.store import Store, open_storage
+from studies.opening import open_storage
+from studies.store import Store
 
 MEASURED = {"seconds", "peak_bytes"}
 STUDY = "soak"

@@ -2,8 +2,9 @@
 
 import sys
 
+from studies.opening import open_storage
 from studies.run import Request
-from studies.store import Store, open_storage
+from studies.store import Store
 
 MEASURED = {"seconds", "peak_bytes"}
 

@@ -15,9 +15,10 @@ from nas.evaluation import failed
 from nas.evolution import Limits
 from studies import cli
 from studies.compare import compare_studies
-from studies.search import HAND_MADE
+from studies.given import HAND_MADE
+from studies.opening import open_storage
 from studies.settings import SearchSettings
-from studies.store import Store, open_storage
+from studies.store import Store
 
 
 def write_study(storage, space, data, name, accuracies, **change):

@@ -14,12 +14,13 @@ from nas import InputError, evaluate
 from nas.inheritance import WeightFolder
 from studies.compare import compare_studies
 from studies.display import open_study
+from studies.opening import open_storage
 from studies.report.facts import collect
 from studies.report.knockout import trained_keys
 from studies.report.words import answer
 from studies.run import run_search
 from studies.storages import weights_folder
-from studies.store import Store, open_storage
+from studies.store import Store
 from tests.conftest import write_small_space
 from tests.studies.searches import command, request, trials_of
 

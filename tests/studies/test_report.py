@@ -25,6 +25,7 @@ from nas import Genome, InputError, compile_network, evaluate
 from nas.evaluation import failed
 from nas.evolution import Limits
 from nas.plan import plan
+from studies.opening import open_storage
 from studies.report import write_report
 from studies.report.facts import collect
 from studies.report.figures import window
@@ -37,7 +38,7 @@ from studies.report.svg import spread
 from studies.report.words import answer
 from studies.run import Request, run_search
 from studies.settings import SearchSettings, recorded_space
-from studies.store import Store, open_storage
+from studies.store import Store
 from tests.conftest import write_small_space
 from tests.studies.test_cli import nas
 

@@ -13,8 +13,9 @@ from optuna.trial import TrialState
 from nas import Genome, InputError
 from nas.evaluation import Evaluation
 from studies.calls import Calls
+from studies.opening import open_storage
 from studies.rows import Rows
-from studies.store import REPORT_SECONDS, Store, open_storage
+from studies.store import REPORT_SECONDS, Store
 from studies.view import distributions
 
 FAST = Evaluation(

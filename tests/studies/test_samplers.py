@@ -14,10 +14,11 @@ import pytest
 
 from nas import Genome, InputError, plan
 from nas.evolution import Exhausted, Limits, Record, Setting
+from studies.opening import open_storage
 from studies.pruners import PRUNERS, judge
 from studies.run import run_search
 from studies.samplers import SAMPLERS, sample
-from studies.store import Store, open_storage
+from studies.store import Store
 from tests.studies.searches import command, request, trials_of
 
 

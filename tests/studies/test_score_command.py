@@ -11,7 +11,7 @@ from nas import Genome, load_data, score
 from nas.scores import SCORES
 from search_spaces import SPACES
 from studies.correlation import correlate, partial_spearman, spearman
-from studies.store import open_storage
+from studies.opening import open_storage
 from tests.studies.searches import trials_of
 from tests.studies.test_cli import nas
 

@@ -14,9 +14,11 @@ import pytest
 import studies
 from nas import Genome, InputError
 from nas.workers import Workers
+from studies.given import HAND_MADE
+from studies.opening import open_storage
 from studies.run import Request, run_search
-from studies.search import HAND_MADE, Search
-from studies.store import Store, open_storage
+from studies.search import Search
+from studies.store import Store
 from tests.studies.searches import command, request, trials_of
 
 

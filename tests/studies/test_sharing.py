@@ -18,9 +18,10 @@ from nas.evaluation import failed
 from nas.workers import Workers
 from studies.claims import GRACE_SECONDS, Claim, Presence, is_alive
 from studies.join import Joining, join_study
+from studies.opening import open_storage
 from studies.run import View, run_search
 from studies.search import CLAIMS
-from studies.store import Store, open_storage
+from studies.store import Store
 from tests.studies.searches import command, request, trials_of
 
 

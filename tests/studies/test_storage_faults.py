@@ -9,8 +9,9 @@ import pytest
 
 from nas import InputError
 from studies.cli import main
+from studies.opening import open_storage
 from studies.run import run_search
-from studies.store import Store, open_storage
+from studies.store import Store
 from tests.studies.searches import command, request, trials_of
 
 
