@@ -7,7 +7,6 @@ killed goes on where it stopped.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from importlib import import_module
@@ -20,12 +19,15 @@ from baselines.profiles import PROFILES, Profile
 from nas.data import Data
 from nas.device import device_kind, find_device
 from nas.errors import InputError, unknown
+from nas.files import read_limited, write_text
 from nas.resources import default_count, default_devices
 from nas.training import TRAINER_VERSION
 from nas.workers import Finished, Workers
 
 EXERCISES = ("exercise-1", "exercise-2", "exercise-3", "exercise-4", "exercise-5")
 Job = TrainingJob | LawJob
+RESULT_BYTES = 64 << 20
+"""Of the longest result that is read."""
 
 
 def run_exercises(
@@ -105,8 +107,10 @@ def _claim(out: Path, settings: dict[str, Any]) -> Path:
     path = out / "settings.json"
     if path.exists():
         try:
-            recorded = json.loads(path.read_text())
-        except ValueError:
+            recorded = json.loads(read_limited(path, RESULT_BYTES))
+            if not isinstance(recorded, dict):
+                raise ValueError
+        except (ValueError, RecursionError):
             raise InputError(f"--out {out}: {path} is not readable; name another folder") from None
         if recorded != settings:
             differing = [k for k in settings if recorded.get(k) != settings[k]]
@@ -130,15 +134,18 @@ def _read(runs: Path, job: Job) -> dict[str, Any] | None:
     path = _file(runs, job.key)
     if not path.exists():
         return None
-    result = json.loads(path.read_text())
+    try:
+        result = json.loads(read_limited(path, RESULT_BYTES))
+        if not isinstance(result, dict):
+            raise ValueError
+    except (ValueError, RecursionError):
+        raise InputError(f"{path}: not a result that nas baseline wrote; remove it") from None
     wanted = isinstance(job, TrainingJob) and job.features and "features_before" not in result
     return None if wanted else result
 
 
 def _put(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".part")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    write_text(path, text)
 
 
 def _train(

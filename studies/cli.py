@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from nas.errors import InputError
+from nas.errors import InputError, brief, one_line
 from studies.options import data_dir_option, plugin_option, storage_option
 
 EXIT_INPUT = 2
@@ -246,10 +246,13 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
 
     from nas.drawing import check_picture
     from studies.console import ConsoleView, JsonView
+    from studies.report.write import file_name
     from studies.run import Request, run_search
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     request = Request(**options)
+    if request.study:  # no name of a study leads out of the picture's folder
+        picture = picture.replace("{study}", file_name(request.study))
     check_picture(picture)
     console = Console()
     view = JsonView(request) if as_json else ConsoleView(console, request, quiet, picture or None)
@@ -276,9 +279,9 @@ def main() -> None:
     try:
         sys.exit(app(standalone_mode=False) or 0)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
     except click.ClickException as error:
-        print(f"error: {error.format_message()}", file=sys.stderr)
+        print(f"error: {one_line(error.format_message())}", file=sys.stderr)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(EXIT_INTERRUPTED)
     except RuntimeError as error:
@@ -287,4 +290,8 @@ def main() -> None:
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:  # a name that is too long, a full disk
+        if error.filename is None:
+            raise
+        print(f"error: {brief(error.filename)}: {error.strerror}", file=sys.stderr)
     sys.exit(EXIT_INPUT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -47,4 +48,4 @@ def _beside(path: Path, value: Any) -> Any:
     if not isinstance(value, str) or value in SPACES or value in SOURCES:
         return value
     found = path.parent / value
-    return str(found) if found.exists() else value
+    return str(found) if os.path.exists(found) else value

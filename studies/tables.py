@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -29,7 +31,10 @@ def count(number: float) -> str:
         if number < limit:
             scaled = number / (limit / 1e3)
             return f"{number:.0f}" if unit == "" else f"{scaled:.4g}{unit}"
-    return f"{number:.1e}"
+    if number < sys.float_info.max:
+        return f"{number:.1e}"
+    power = math.log10(number)  # of a whole number beyond floats, such as genomes of a deep space
+    return f"{10 ** (power % 1):.1f}e+{int(power)}"
 
 
 def percent(share: float) -> str:
