@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +80,14 @@ def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
         yield root, [name for name in names if name.lower().endswith(ENDINGS)]
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Pillow's warning of large pictures, for which the limit here is stricter."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _headers(files: Sequence[str]) -> tuple[set[tuple[int, int]], set[str]]:
     from PIL import Image
 
@@ -86,7 +96,7 @@ def _headers(files: Sequence[str]) -> tuple[set[tuple[int, int]], set[str]]:
         if not os.path.isfile(file):  # a pipe would be waited for
             raise InputError(f"{file}: not a readable image (not a file)")
         try:
-            with Image.open(file, formats=FORMATS) as image:
+            with _quiet(), Image.open(file, formats=FORMATS) as image:
                 size, mode = image.size, image.mode
         except Exception as error:  # decoders raise classes of many kinds
             raise InputError(f"{file}: not a readable image ({error})") from None

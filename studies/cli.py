@@ -112,7 +112,7 @@ def _checked(path: Path, option: click.Parameter, value: Any) -> Any:
             {int: "whole number", float: "number", bool: "true or false", str: "string"}[k]
             for k in allowed
         )
-        raise InputError(f"{path}: {_key(option)} must be a {names}, not {value!r}")
+        raise InputError(f"{path}: {_key(option)} must be a {names}, not {brief(value)}")
     return value
 
 

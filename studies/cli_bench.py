@@ -13,11 +13,11 @@ import click
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--workers", type=int, help="[default: one a core, or one a GPU]")
 @click.option(
-    "--candidates", type=click.IntRange(1), default=24, show_default=True,
+    "--candidates", type=click.IntRange(1, 10_000), default=24, show_default=True,
     help="Random patterns that are trained in a repetition.",
 )  # fmt: skip
 @click.option(
-    "--repetitions", type=click.IntRange(1), default=5, show_default=True,
+    "--repetitions", type=click.IntRange(1, 1_000), default=5, show_default=True,
     help="Of every way, in turn.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from studies.store import Trial
 
 
+MAX_ROWS = 2_000
+"""Of a drawn pattern; of a longer one the ends are shown."""
 LEGEND = "○ a skip starts, ● ends, ◉ both, │ passes by"
 
 
@@ -108,7 +110,11 @@ def drawing(genome: Genome, skeleton: Skeleton, costs: bool = False) -> Table:
     if costs:
         table.add_column("params", justify="right")
         table.add_column("MACs", justify="right")
-    for node, token, marks, shape, params, macs in text_rows(genome, skeleton):
+    rows = text_rows(genome, skeleton)
+    if len(rows) > MAX_ROWS:
+        half, left = MAX_ROWS // 2, len(rows) - MAX_ROWS
+        rows[half:-half] = [("…", f"{left:,} more layers", "", "", 0, 0)]
+    for node, token, marks, shape, params, macs in rows:
         style = COLOURS.get(token.split("(")[0], "default") if "(" in token else "default"
         cells: list[RenderableType] = [node, Text(token, style), Text(marks), shape]
         table.add_row(*cells, *([count(params), count(macs)] if costs else []))
