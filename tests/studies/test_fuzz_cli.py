@@ -44,6 +44,7 @@ def place(searched, tmp_path_factory):
     write_small_space(folder)
     (folder / "small.toml").rename(folder / "own.toml")
     (folder / "definition.toml").write_text("space = 'own.toml'\nseed = 3\n")
+    (folder / "nul.toml").write_text('data_dir = "\\u0000"')
     (folder / "broken.toml").write_text("a = = 1")
     (folder / "plugin.py").write_text("raise ValueError('a\\nb')")
     (folder / "text.db").write_text("hello\n" * 100)
@@ -71,7 +72,7 @@ def offline(kind, where, name, package):
 
 STUDY = "small-digits-regularized-seed0"
 WORDS = [
-    "digits", "own.toml", "definition.toml", "broken.toml", "none.toml", "plugin.py", ".", "..",
+    "digits", "own.toml", "definition.toml", "broken.toml", "nul.toml", "none.toml", "plugin.py", ".", "..",
     "sqlite:///nas.db", "sqlite:///text.db", "sqlite:///none/x.db", "nas.log", "sqlite://",
     "postgresql://nobody:secret@127.0.0.1:1/x", "redis://127.0.0.1:1", "sqlite:///:memory:",
     "mysql://x", "://", "cpu", "cuda", "cuda:99", "mps", "tpe", "gp", "nsga2", "nsga3", "median",
@@ -105,6 +106,7 @@ OPTIONS = options()
 
 def contained(word):
     """No path out of the tests' folder, and no host that is asked."""
+    word = word.replace("\0", "")  # which no process can be given
     return word if word in WORDS or word in BASELINES else word.replace("/", "_").replace("~", "_")
 
 
@@ -129,8 +131,56 @@ def commands(draw):
     return [*words, *rest]
 
 
+SPACE = ["digits9", "own.toml", "digits9-merges", "fashion9"]
+NUMBER = ["0", "1", "2", "7", "300", "9" * 12]
+STORAGE = ["sqlite:///kept.db", "sqlite:///nas.db", "kept.log", "sqlite:///none.db"]
+RIGHT = {
+    "--space": SPACE, "--data": ["digits", "fashion-mnist", "none.npz"], "--storage": STORAGE,
+    "--from": ["add(1)*9", "-*9", "resnet-56", "add(1)*4"], "--study": ["STUDY", "x", "../x"],
+    "--strategy": ["random", "tpe", "gp", "nsga2", "mu-plus-lambda", "regularized"],
+    "--pruner": ["median", "halving", "none"], "--screen": ["synflow:4", "params:2"],
+    "--objectives": ["accuracy", "accuracy,params", "accuracy,latency-1"], "--device": ["cpu"],
+    "--config": ["distances", "pareto", "definition.toml"], "--picture": ["", "{study}.svg", "a.png"],
+    "--out": ["x.png", "x.svg", "x.html", "-", "t", "new", "x.csv"], "--format": ["html", "csv", "json"],
+    "--baseline": ["resnet-56", "cifar/resnet-20", "plain-20"], "--augment": ["crop", "none"],
+    "--precision": ["fp32", "bf16"], "--score": ["params", "synflow"], "--profile": ["quick"],
+    "--host": ["127.0.0.1", "0.0.0.0"], "--target": ["0.5", "1", "1.5"],
+    "--learning-rate": ["0.1", "1e-9", "0"], "--max-seconds": ["1", "0.5"],
+}  # fmt: skip
+PLACED = {
+    ("train",): ["best:STUDY", "trial:STUDY/3", "add(1)*9", "add(1)*4"], ("compare",): ["*", "STUDY"],
+    ("report",): ["STUDY"], ("show",): ["add(1)*9", "add(1)*4", "- concat(1,2@0.5)*3"],
+    ("export",): ["add(1)*9", "add(1)*4", "none"], ("score",): ["add(1)*9", "add(1)*4"],
+    ("spaces",): SPACE, ("baseline", "show"): ["resnet-56", "cifar/resnet-20"],
+    ("baseline", "run"): ["exercise-1", "exercise-2", "exercise-5"],
+}  # fmt: skip
+FLAGS = ("--inherit", "--fast", "--quiet", "-q", "--json", "--force", "--knock-out", "--other-data",
+         "--open", "--no-browser")  # fmt: skip
+
+
+@st.composite
+def right(draw):
+    """A command with options as they should be, and at times one value that is not."""
+    words = draw(st.sampled_from([*OPTIONS]))
+    rest = []
+    if words in PLACED and draw(st.integers(0, 9)):
+        rest.append(draw(st.sampled_from(PLACED[words])))
+    known = [o for o in OPTIONS[words] if o in RIGHT or o in FLAGS or "help" not in o]
+    for option in draw(st.lists(st.sampled_from(known), max_size=4, unique=True)) if known else []:
+        rest.append(option)
+        if option not in FLAGS:
+            rest.append(draw(st.sampled_from(RIGHT.get(option, NUMBER))))
+    values = [place for place, word in enumerate(rest) if not word.startswith("--")]
+    if values and draw(st.integers(0, 3)) == 0:
+        place = draw(st.sampled_from(values))
+        rest[place] = draw(st.one_of(st.sampled_from(WORDS), mutated(st.just(rest[place] or "x"))))
+    if "--storage" in OPTIONS[words] and "--storage" not in rest:
+        rest += ["--storage", "sqlite:///kept.db"]
+    return [*words, *rest]
+
+
 ARGUMENTS = st.one_of(
-    commands(), commands(), commands(), st.lists(st.one_of(st.text(max_size=8), st.sampled_from(WORDS)), max_size=5)
+    right(), right(), right(), commands(), commands(), st.lists(st.one_of(st.text(max_size=8), st.sampled_from(WORDS)), max_size=5)
 )  # fmt: skip
 TRAINED = ["train", "best:STUDY", "--storage", "sqlite:///kept.db", "--out", "t"]
 
@@ -140,6 +190,7 @@ TRAINED = ["train", "best:STUDY", "--storage", "sqlite:///kept.db", "--out", "t"
 @example(["search", "--data", "x" * 5000])
 @example(["search", "--space", "own.toml", "--study", "../../x", "--storage", "sqlite:///nas.db"])
 @example(["search", "--config", "definition.toml"])
+@example(["search", "--config", "nul.toml"])
 @example(["show", "add(1)*10000"])
 @example(["show", "add(1)*10000", "--out", "x.png"])
 @example(["show", "add(1) add(1,2) add(1,2,3)*9998"])
