@@ -517,3 +517,15 @@ def test_errors_are_one_line_that_a_terminal_does_not_obey(capsys, monkeypatch):
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert "\x1b" not in err
+
+
+@pytest.mark.parametrize("command", ["export", "score"])
+def test_networks_larger_than_memory_are_not_made(tmp_path, capsys, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    stages = "stages = [{layers = 9, width = 65536}]"
+    (tmp_path / "huge.toml").write_text(f"base = 'digits9'\n[skeleton]\n{stages}")
+    monkeypatch.setattr(sys, "argv", ["nas", command, "add(1)*9", "--space", "huge.toml"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert "GiB of memory; at most" in capsys.readouterr().err
