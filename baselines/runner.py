@@ -26,6 +26,7 @@ from nas.workers import Finished, Workers
 
 EXERCISES = ("exercise-1", "exercise-2", "exercise-3", "exercise-4", "exercise-5")
 Job = TrainingJob | LawJob
+MAX_SEEDS = 1000
 RESULT_BYTES = 64 << 20
 """Of the longest result that is read."""
 
@@ -84,8 +85,9 @@ def find_profile(name: str, seeds: int | None) -> Profile:
     """A profile of PROFILES, with another number of seeds if one is given."""
     if name not in PROFILES:
         raise unknown("profile", name, PROFILES, place="--profile")
-    if seeds is not None and seeds < 1:
-        raise InputError(f"--seeds {seeds}: it must be at least 1")
+    if seeds is not None and not 1 <= seeds <= MAX_SEEDS:
+        bound = "at least 1" if seeds < 1 else f"at most {MAX_SEEDS}"
+        raise InputError(f"--seeds {seeds}: it must be {bound}")
     return replace(PROFILES[name], seeds=seeds) if seeds else PROFILES[name]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nas.errors import InputError
 
+MAX_WORKERS = 1024
 GIB = 1 << 30
 MOST_BYTES = 32 * GIB
 """Of images or weights, on any machine."""

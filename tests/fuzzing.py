@@ -6,6 +6,7 @@ cases as the ordinary tests do, and prints how many there were.
 
 import os
 import resource
+import sys
 import time
 from collections import Counter
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ SCALE = int(os.environ.get("FUZZ", "1"))
 SECONDS, WAITING = 10, 120
 """What no case takes: of the processor, and of the clock, which others on the machine slow down."""
 BYTES = 1 << 30
-"""What all cases together do not add to the process's memory."""
+"""What no case adds to the process's memory."""
 LINE = 20_000
 """Characters that no message has."""
 counted: Counter[str] = Counter()
@@ -38,6 +39,7 @@ def cases(number):
 def case(name, what):
     """Counts a case and times it; only an InputError of one line may come out, and ends it."""
     counted[name] += 1
+    _limit_memory()
     began, clock = time.process_time(), time.monotonic()
     try:
         yield
@@ -45,6 +47,9 @@ def case(name, what):
         assert len(str(error).splitlines()) == 1, f"{str(error)!r}"
         assert len(str(error)) < LINE
         counted[f"{name}: refused"] += 1
+    except BaseException:
+        print(f"\n{name}: {what!r:.500}", file=sys.__stderr__, flush=True)
+        raise
     seconds = time.process_time() - began
     if seconds > slowest.get(name, (0.0, ""))[0]:
         slowest[name] = seconds, repr(what)[:200]
@@ -52,13 +57,17 @@ def case(name, what):
     assert time.monotonic() - clock < WAITING
 
 
-@contextmanager
-def limited_memory():
-    """Data of the process may grow by BYTES; prints what was counted at the end."""
-    before = resource.getrlimit(resource.RLIMIT_DATA)
+def _limit_memory():
     with open("/proc/self/status") as file:
         used = next(int(line.split()[1]) << 10 for line in file if line.startswith("VmData"))
-    resource.setrlimit(resource.RLIMIT_DATA, (used + BYTES, before[1]))
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    resource.setrlimit(resource.RLIMIT_DATA, (used + BYTES, hard))
+
+
+@contextmanager
+def limited_memory():
+    """Lifts the cases' limit at the end, and prints what was counted."""
+    before = resource.getrlimit(resource.RLIMIT_DATA)
     began = time.monotonic()
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
