@@ -211,6 +211,8 @@ def save(figure: Figure, path: str | Path) -> Path:
         InputError: an unknown ending, or a place that cannot be written.
     """
     path = check_picture(path)
+    if not path.name:
+        raise InputError(f"a picture needs a name that ends in {', '.join(FORMATS)}")
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=150)
     return path

@@ -208,6 +208,7 @@ TRAINED = ["train", "best:STUDY", "--storage", "sqlite:///kept.db", "--out", "t"
 @example(["export", "add(1)*9", "--space", "digits9"])
 @example(["baseline", "run", "exercise-3", "--data", "digits"])
 @example(["baseline", "run", "exercise-1", "--data", "digits", "--seeds", "9" * 12])
+@example(["baseline", "show", "resnet-56", "--out", ""])
 @example(["bench", "--space", "own.toml", "--candidates", "9" * 30])
 @example(["score", "add(1)*4", "--space", "own.toml", "--seed", "9" * 30])
 @cases(125)
