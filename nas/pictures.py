@@ -82,7 +82,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Pillow's warning of large pictures, for which the limit here is stricter."""
+    """Without Pillow's warnings: of large pictures, whose limit here is stricter, and of damage."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -114,7 +114,7 @@ def _picture(file: str, mode: str, side: int | None) -> np.ndarray:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(file, formats=FORMATS) as opened:
+        with _quiet(), Image.open(file, formats=FORMATS) as opened:
             image = opened.convert(mode)
     except Exception as error:
         raise InputError(f"{file}: not a readable image ({error})") from None
