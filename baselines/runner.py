@@ -7,7 +7,6 @@ killed goes on where it stopped.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from importlib import import_module
@@ -20,6 +19,7 @@ from baselines.profiles import PROFILES, Profile
 from nas.data import Data
 from nas.device import device_kind, find_device
 from nas.errors import InputError, unknown
+from nas.files import read_limited, write_text
 from nas.resources import default_count, default_devices
 from nas.training import TRAINER_VERSION
 from nas.worker import Finished
@@ -27,6 +27,9 @@ from nas.workers import Workers
 
 EXERCISES = ("exercise-1", "exercise-2", "exercise-3", "exercise-4", "exercise-5")
 Job = TrainingJob | LawJob
+MAX_SEEDS = 1000
+RESULT_BYTES = 64 << 20
+"""Of the longest result that is read."""
 
 
 def run_exercises(
@@ -83,8 +86,9 @@ def find_profile(name: str, seeds: int | None) -> Profile:
     """A profile of PROFILES, with another number of seeds if one is given."""
     if name not in PROFILES:
         raise unknown("profile", name, PROFILES, place="--profile")
-    if seeds is not None and seeds < 1:
-        raise InputError(f"--seeds {seeds}: it must be at least 1")
+    if seeds is not None and not 1 <= seeds <= MAX_SEEDS:
+        bound = "at least 1" if seeds < 1 else f"at most {MAX_SEEDS}"
+        raise InputError(f"--seeds {seeds}: it must be {bound}")
     return replace(PROFILES[name], seeds=seeds) if seeds else PROFILES[name]
 
 
@@ -106,8 +110,10 @@ def _claim(out: Path, settings: dict[str, Any]) -> Path:
     path = out / "settings.json"
     if path.exists():
         try:
-            recorded = json.loads(path.read_text())
-        except ValueError:
+            recorded = json.loads(read_limited(path, RESULT_BYTES))
+            if not isinstance(recorded, dict):
+                raise ValueError
+        except (ValueError, RecursionError):
             raise InputError(f"--out {out}: {path} is not readable; name another folder") from None
         if recorded != settings:
             differing = [k for k in settings if recorded.get(k) != settings[k]]
@@ -131,15 +137,18 @@ def _read(runs: Path, job: Job) -> dict[str, Any] | None:
     path = _file(runs, job.key)
     if not path.exists():
         return None
-    result = json.loads(path.read_text())
+    try:
+        result = json.loads(read_limited(path, RESULT_BYTES))
+        if not isinstance(result, dict):
+            raise ValueError
+    except (ValueError, RecursionError):
+        raise InputError(f"{path}: not a result that nas baseline wrote; remove it") from None
     wanted = isinstance(job, TrainingJob) and job.features and "features_before" not in result
     return None if wanted else result
 
 
 def _put(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".part")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    write_text(path, text)
 
 
 def _train(

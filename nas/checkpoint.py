@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from nas.errors import InputError
+from nas.errors import InputError, brief
 from nas.files import replacing
-from nas.saved import read_safetensors
+from nas.saved import check_weights, read_safetensors
+from nas.settings import from_mapping
 from nas.training import Curves, Progress
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -76,17 +77,40 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
             parts[part][own] = tensor
         curves = read_curves(given["curves"])
         progress = Progress(curves, parts["momentum"])
-        return Checkpoint(
-            given["settings"], parts["network"], parts["best"], progress, given["seconds"]
-        )
-    except (KeyError, TypeError, ValueError):
+        settings, seconds = dict(given["settings"]), float(given["seconds"])
+        return Checkpoint(settings, parts["network"], parts["best"], progress, seconds)
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         raise InputError(
             f"{path}: not a checkpoint that nas train wrote; --out names another folder"
         ) from None
 
 
 def read_curves(values: Mapping[str, Any]) -> Curves:
-    """Curves from the JSON values of `dataclasses.asdict`; null is a number that is not finite."""
+    """Curves from the JSON values of `dataclasses.asdict`; null is a number that is not finite.
+
+    Raises:
+        ValueError, TypeError, KeyError: they are not.
+    """
     losses = [math.nan if loss is None else loss for loss in values["losses"]]
-    gradients = [(first, last) for first, last in values["gradients"]]
-    return Curves(**{**values, "losses": losses, "gradients": gradients})
+    nan = [[math.nan if norm is None else norm for norm in pair] for pair in values["gradients"]]
+    curves = from_mapping(Curves, {**values, "losses": losses, "gradients": nan}, "curves")
+    curves.gradients = [(first, last) for first, last in curves.gradients]
+    return curves
+
+
+def check_fits(checkpoint: Checkpoint, network: nn.Module, folder: Path) -> None:
+    """Raises InputError unless its tensors are those of the network."""
+    curves, own = checkpoint.progress.curves, dict(network.named_parameters())
+    try:
+        check_weights(network, checkpoint.network)
+        if curves.accuracies:
+            check_weights(network, checkpoint.best)
+        if len(curves.accuracies) != len(curves.losses):
+            raise InputError(f"{len(curves.losses)} losses, {len(curves.accuracies)} accuracies")
+        for name, tensor in checkpoint.progress.momentum.items():
+            if name not in own or own[name].shape != tensor.shape:
+                raise InputError(f"momentum {brief(name)} is not of this network")
+    except InputError as error:
+        raise InputError(
+            f"{folder / CHECKPOINT}: cannot be gone on with: {error}; --out names another folder"
+        ) from None

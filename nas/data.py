@@ -6,18 +6,25 @@ import gzip
 import hashlib
 import os
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
-from nas.errors import InputError, unknown
+from nas.errors import InputError, brief, unknown
+from nas.npz import names, read_npz
 from nas.parts import Shape
+from nas.pictures import read_folder
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
-IMAGE_LIMIT_BYTES = 32 << 30
+IDX_BYTES = 64 << 20
+"""Of the longest IDX file that is read; Fashion-MNIST's longest has 47 million."""
+NPZ = (
+    ("images", "labels", "test_images", "test_labels"),
+    ("x_train", "y_train", "x_test", "y_test"),
+)
+"""Names of arrays in an `.npz` file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,17 +77,24 @@ def load_data(
     Raises:
         InputError: unknown, unreadable or unusable data; the message says what to do.
     """
-    where = Path(data_dir or Path.home() / ".cache" / "skipnas").expanduser()
-    path = Path(name).expanduser()
+    where = _expanded(data_dir or Path.home() / ".cache" / "skipnas")
+    path = _expanded(name)
     if name in SOURCES:
         raw = SOURCES[name](where)
     elif path.suffix == ".npz":
         raw = _npz(path)
-    elif path.is_dir():
-        raw = _folder(path, side)
+    elif os.path.isdir(path):
+        raw = Raw(*read_folder(path, side))
     else:
         raise unknown("data", name, SOURCES, place="--data (or a folder, or an .npz file)")
     return make_data(name if name in SOURCES else path.resolve().name, raw, split_seed)
+
+
+def _expanded(path: str | Path) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:  # there is no such user
+        raise InputError(f"{path}: {error}") from None
 
 
 def make_data(name: str, raw: Raw, split_seed: int = 0) -> Data:
@@ -195,9 +209,10 @@ def _idx(folder: Path, stem: str) -> np.ndarray:
     path = folder / f"{stem}.gz"
     path = path if path.exists() else folder / stem
     try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read(IDX_BYTES + 1)
+        if len(content) > IDX_BYTES:
+            raise ValueError(f"it is longer than {IDX_BYTES:,} bytes")
         dims = content[3]
         shape = np.frombuffer(content, ">i4", dims, 4)
         return np.frombuffer(content, np.uint8, offset=4 + 4 * dims).reshape(shape).copy()
@@ -234,21 +249,15 @@ def _download(kind: Callable, where: Path, name: str, package: str) -> None:
 
 def _npz(path: Path) -> Raw:
     """`images` and `labels`, or `x_train`, `y_train`, `x_test`, `y_test`; N first, channels 1 or 3."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, TypeError, BadZipFile) as error:
-        raise InputError(f"{path}: not a readable .npz file ({error})") from None
-    for names in (
-        ("images", "labels", "test_images", "test_labels"),
-        ("x_train", "y_train", "x_test", "y_test"),
-    ):
-        if names[0] in arrays and names[1] in arrays:
-            images, labels = arrays[names[0]], arrays[names[1]]
-            test_images, test_labels = arrays.get(names[2]), arrays.get(names[3])
-            break
-    else:
-        raise InputError(f"{path}: has {sorted(arrays)}; images and labels are needed")
+    arrays = read_npz(path, NPZ, 2)
+    if arrays is None:
+        raise InputError(f"{path}: has {brief(names(path))}; images and labels are needed")
+    images, labels, test_images, test_labels = (
+        next((arrays[name] for name in same if name in arrays), None)
+        for same in zip(*NPZ, strict=True)
+    )
+    assert images is not None
+    assert labels is not None
     if (test_images is None) != (test_labels is None):
         raise InputError(f"{path}: test images and test labels come together or not at all")
     values, labels = np.unique(labels.reshape(-1), return_inverse=True)
@@ -267,59 +276,6 @@ def _channels_first(images: np.ndarray) -> np.ndarray:
     if images.ndim == 4 and images.shape[3] in (1, 3) and images.shape[1] not in (1, 3):
         return np.transpose(images, (0, 3, 1, 2))
     return images
-
-
-def _folder(path: Path, side: int | None) -> Raw:
-    """One folder of images per class; pictures of different sizes are resized and cut to a square."""
-    from torchvision.datasets import ImageFolder
-
-    try:
-        listing = ImageFolder(str(path))
-    except (FileNotFoundError, OSError) as error:
-        raise InputError(f"{path}: {str(error).splitlines()[0]}") from None
-    sizes, modes = _headers([file for file, _ in listing.samples])
-    square = None if len(sizes) == 1 else (side or 32)
-    mode = "L" if modes <= {"L", "1"} else "RGB"
-    height, width = (square, square) if square else next(iter(sizes))[::-1]
-    channels = 1 if mode == "L" else 3
-    bytes_needed = len(listing.samples) * channels * height * width
-    if bytes_needed > IMAGE_LIMIT_BYTES:
-        raise InputError(
-            f"{path}: {len(listing.samples)} images of {height}×{width} need "
-            f"{bytes_needed >> 30} GiB of memory; at most {IMAGE_LIMIT_BYTES >> 30} GiB are taken"
-        )
-    images = np.empty((len(listing.samples), channels, height, width), np.uint8)
-    for index, (file, _) in enumerate(listing.samples):
-        images[index] = _picture(file, mode, square)
-    return Raw(images, np.array(listing.targets), tuple(listing.classes))
-
-
-def _headers(files: Sequence[str]) -> tuple[set[tuple[int, int]], set[str]]:
-    from PIL import Image
-
-    sizes, modes = set(), set()
-    for file in files:
-        try:
-            with Image.open(file) as image:
-                sizes.add(image.size)
-                modes.add(image.mode)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise InputError(f"{file}: not a readable image ({error})") from None
-    return sizes, modes
-
-
-def _picture(file: str | os.PathLike, mode: str, side: int | None) -> np.ndarray:
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(file) as opened:
-            image = opened.convert(mode)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{file}: not a readable image ({error})") from None
-    if side:
-        image = ImageOps.fit(image, (side, side))
-    array = np.asarray(image)
-    return array[None] if mode == "L" else np.transpose(array, (2, 0, 1))
 
 
 SOURCES: dict[str, Callable[[Path], Raw]] = {

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from bisect import bisect
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.errors import InputError
+from nas.files import replacing
 from nas.genome import Genome
 from nas.plan import Plan, plan
 from nas.skeleton import Skeleton
@@ -28,10 +31,15 @@ COLOURS = {
 PLAIN = "#ffffff"
 FORMATS = (".png", ".svg", ".pdf")
 MAX_LANES = 24
+MAX_DRAWN, MAX_DRAWN_SKIPS = 2_000, 10_000
+"""Layers and skips of a picture, which takes seconds a thousand."""
 
 
 def lanes(planned: Plan) -> list[list[tuple[int, int]]]:
-    """Skips as (source, target) nodes, spread over lanes so that none overlap within a lane."""
+    """Skips as (source, target) nodes, spread over lanes so that none overlap within a lane.
+
+    Those of a lane are in order.
+    """
     skips = sorted(
         ((source, layer.index) for layer in planned.layers for source, _ in layer.skips),
         key=lambda edge: (edge[1] - edge[0], edge[0]),
@@ -39,8 +47,10 @@ def lanes(planned: Plan) -> list[list[tuple[int, int]]]:
     found: list[list[tuple[int, int]]] = []
     for source, target in skips:
         for lane in found:
-            if all(target <= a or b <= source for a, b in lane):
-                lane.append((source, target))
+            place = bisect(lane, (source, target))
+            before, after = lane[place - 1 : place], lane[place : place + 1]
+            if all(end <= source for _, end in before) and all(target <= at for at, _ in after):
+                lane.insert(place, (source, target))
                 break
         else:
             found.append([(source, target)])
@@ -55,9 +65,10 @@ def text_rows(genome: Genome, skeleton: Skeleton) -> list[tuple[str, str, str, s
     planned = plan(genome, skeleton)
     found = lanes(planned)
     shown = found[:MAX_LANES]
+    columns = [_marks(lane, len(planned.shapes)) for lane in shown]
     rows = []
     for node, shape in enumerate(planned.shapes):
-        marks = " ".join(_mark(lane, node) for lane in shown)
+        marks = " ".join(column[node] for column in columns)
         marks += " …" if len(found) > len(shown) else ""
         part = planned.layers[node - 1] if node else planned.stem
         token = planned.layers[node - 1].token if node else "stem"
@@ -66,18 +77,30 @@ def text_rows(genome: Genome, skeleton: Skeleton) -> list[tuple[str, str, str, s
     return rows
 
 
-def _mark(lane: list[tuple[int, int]], node: int) -> str:
-    starts = any(source == node for source, _ in lane)
-    ends = any(target == node for _, target in lane)
-    if starts or ends:
-        return "◉" if starts and ends else "○" if starts else "●"
-    return "│" if any(source < node < target for source, target in lane) else " "
+def _marks(lane: list[tuple[int, int]], nodes: int) -> list[str]:
+    """A lane's mark at every node."""
+    marks = [" "] * nodes
+    for source, target in lane:
+        marks[source] = "◉" if marks[source] == "●" else "○"
+        marks[source + 1 : target] = ["│"] * (target - source - 1)
+        marks[target] = "●"
+    return marks
 
 
 def draw(genome: Genome, skeleton: Skeleton, title: str = "") -> Figure:
-    """Arcs over a line of layers: colour is the merge, thickness the strength, shade the stage."""
+    """Arcs over a line of layers: colour is the merge, thickness the strength, shade the stage.
+
+    Raises:
+        InputError: more layers or skips than a picture shows, or a genome of another skeleton.
+    """
     from matplotlib.figure import Figure
 
+    skips = sum(len(layer.skips) for layer in genome.layers)
+    if len(genome) > MAX_DRAWN or skips > MAX_DRAWN_SKIPS:
+        raise InputError(
+            f"a picture shows up to {MAX_DRAWN} layers and {MAX_DRAWN_SKIPS} skips, "
+            f"not {len(genome)} and {skips}"
+        )
     planned = plan(genome, skeleton)
     longest = max((layer.index - s for layer in planned.layers for s, _ in layer.skips), default=1)
     count = len(planned.layers)
@@ -176,7 +199,7 @@ def check_picture(path: str | Path) -> Path:
     path = Path(path)
     if str(path) != "." and path.suffix.lower() not in FORMATS:
         raise InputError(f"{path}: pictures end in {', '.join(FORMATS)}")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise InputError(f"{path}: there is no folder {path.parent}")
     return path
 
@@ -188,8 +211,8 @@ def save(figure: Figure, path: str | Path) -> Path:
         InputError: an unknown ending, or a place that cannot be written.
     """
     path = check_picture(path)
-    try:
-        figure.savefig(path, dpi=150)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
+    if not path.name:
+        raise InputError(f"a picture needs a name that ends in {', '.join(FORMATS)}")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150)
     return path

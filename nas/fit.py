@@ -20,12 +20,12 @@ import torch
 from filelock import FileLock, Timeout
 
 from nas.batches import prepare
-from nas.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, read_curves
+from nas.checkpoint import CHECKPOINT, Checkpoint, check_fits, read_checkpoint, read_curves
 from nas.curves import curves_figure, curves_table
 from nas.device import find_device, one_thread, reproducible
 from nas.drawing import save as save_picture
 from nas.errors import InputError
-from nas.files import write_text
+from nas.files import read_limited, write_text
 from nas.fit_settings import FitSettings, chosen
 from nas.network import Network, compile_network
 from nas.saved import WEIGHTS, Card, Classifier, save_network
@@ -33,6 +33,8 @@ from nas.settings import differences
 from nas.training import Curves, Progress, accuracy, train
 
 RESULT = "training.json"
+RESULT_BYTES = 64 << 20
+"""Of the longest record that is read."""
 NO_MEMORY = "the training does not fit into memory; a smaller --batch needs less"
 
 
@@ -134,6 +136,7 @@ def _fit(
         network = compile_network(settings.genome, settings.skeleton, settings.seed)
         network = network.to(where).to(memory_format=torch.channels_last)
         if checkpoint:
+            check_fits(checkpoint, network, folder)
             network.load_state_dict(checkpoint.network)
         images = len(prepare(data, proxy, "train", where).labels)
         watch.started(settings, folder, curves, images // min(proxy.batch, images))
@@ -209,12 +212,17 @@ def read_fitted(folder: Path) -> Fitted | None:
     if not path.exists():
         return None
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
+        result = json.loads(read_limited(path, RESULT_BYTES))
+        test, epoch = result["test_accuracy"], int(result["chosen_epoch"])
+        curves = read_curves(result["curves"])
+        if not 0 <= epoch <= len(curves.accuracies):
+            raise ValueError
         return Fitted(
-            folder, result["settings"], read_curves(result["curves"]), result["chosen_epoch"],
-            result["test_accuracy"], result["test_images"], result["seconds"], before=True,
+            folder, dict(result["settings"]), curves, epoch,
+            None if test is None else float(test), int(result["test_images"]),
+            float(result["seconds"]), before=True,
         )  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise InputError(f"{path}: not a record that nas train wrote") from None
 
 

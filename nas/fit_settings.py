@@ -15,6 +15,8 @@ from nas.proxy import Proxy
 from nas.skeleton import Skeleton
 from nas.training import TRAINER_VERSION, Curves
 
+MOST_THREADS = 4096
+
 
 @dataclass(frozen=True)
 class FitSettings:
@@ -37,6 +39,8 @@ class FitSettings:
     """Hash by file name."""
 
     def __post_init__(self) -> None:
+        if self.threads > MOST_THREADS:
+            raise InputError(f"threads is {self.threads}; it must be at most {MOST_THREADS}")
         for name in ("patience", "threads"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -8,16 +8,24 @@ at node i - d. The notation has one token a layer: `-` for plain, `add(1)`, `con
 from __future__ import annotations
 
 import json
-import math
 import re
+import sys
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import groupby
+from typing import Any
 
-from nas.errors import InputError, unknown
+from nas.errors import InputError, brief, unknown
 from nas.merges import MERGES
 
 MAX_LAYERS = 10_000
+MAX_SKIPS = 200_000
+"""In all layers together."""
+MAX_CHARACTERS = 8 << 20
+"""Of a notation or its JSON."""
+MAX_STRENGTH = sys.float_info.max
+_CACHED = 64
+"""Characters of the longest layer that is kept for other genomes."""
 _TOKEN = re.compile(
     r"(?:(?P<plain>-)|(?P<merge>[A-Za-z_][\w-]*)\((?P<skips>[^()]*)\))(?:\*(?P<times>\d+))?"
 )
@@ -63,6 +71,9 @@ class Genome:
         object.__setattr__(self, "layers", tuple(self.layers))
         if not 1 <= len(self.layers) <= MAX_LAYERS:
             raise InputError(f"a genome has 1 to {MAX_LAYERS} layers, not {len(self.layers)}")
+        skips = sum(len(layer.skips) for layer in self.layers)
+        if skips > MAX_SKIPS:
+            raise InputError(f"a genome has up to {MAX_SKIPS} skips, not {skips}")
         for index, layer in enumerate(self.layers, 1):
             _check(layer, index)
 
@@ -75,6 +86,7 @@ class Genome:
         """
         if not isinstance(notation, str):
             raise InputError(f"a notation is a string, not {type(notation).__name__}")
+        _check_length(notation)
         layers: list[Layer] = []
         for word in re.finditer(r"\S+", notation):
             layers.extend(_parse_token(word.group(), word.start() + 1, len(layers)))
@@ -141,20 +153,48 @@ class Genome:
             InputError: not JSON, another structure, or an impossible layer.
         """
         try:
+            _check_length(text)
             entries = json.loads(text)["layers"]
-            layers = tuple(
-                Layer()
-                if e is None
-                else Layer(e["merge"], tuple(Skip(d, s) for d, s in e["skips"]))
-                for e in entries
-            )
-        except (ValueError, KeyError, TypeError) as error:
+        except InputError:
+            raise
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"not a genome in JSON ({type(error).__name__}: {error})") from None
-        return cls(layers)
+        if not isinstance(entries, list):
+            raise InputError(f"not a genome in JSON: layers is {brief(entries)}, not a list")
+        return cls(tuple(_read_layer(entry, index) for index, entry in enumerate(entries, 1)))
+
+
+def _check_length(text: str) -> None:
+    if len(text) > MAX_CHARACTERS:
+        raise InputError(
+            f"a genome of {len(text)} characters; up to {MAX_CHARACTERS} are allowed, "
+            "and 'add(1)*28' repeats a layer"
+        )
+
+
+def _read_layer(entry: Any, index: int) -> Layer:
+    """A layer of `to_json`."""
+    if entry is None:
+        return Layer()
+    try:
+        merge, pairs = entry["merge"], entry["skips"]
+        skips = tuple(Skip(distance, _strength(strength)) for distance, strength in pairs)
+        if not isinstance(merge, str | None):
+            raise TypeError
+    except (KeyError, TypeError, ValueError, OverflowError):
+        form = '{"merge": "add", "skips": [[1, 0.5]]}'
+        raise InputError(f"layer {index}: {brief(entry)} is neither null nor like {form}") from None
+    return Layer(merge, skips)
+
+
+def _strength(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError
+    return float(value)
 
 
 def _number(strength: float) -> str:
-    return repr(float(strength)).removesuffix(".0")
+    return repr(strength).removesuffix(".0")
 
 
 def _check(layer: Layer, index: int) -> None:
@@ -171,7 +211,7 @@ def _check(layer: Layer, index: int) -> None:
         d, s = skip.distance, skip.strength
         if not isinstance(d, int) or isinstance(d, bool) or d < 1:
             raise InputError(
-                f"{_where(layer, index)}: distance {d} is not a whole number from 1 to {index}"
+                f"layer {index}: distance {brief(d)} is not a whole number from 1 to {index}"
             )
         if d > index:
             raise InputError(
@@ -181,32 +221,36 @@ def _check(layer: Layer, index: int) -> None:
             raise InputError(
                 f"{_where(layer, index)}: distances must be distinct and in rising order"
             )
-        if isinstance(s, bool) or not isinstance(s, int | float) or not math.isfinite(s) or s <= 0:
-            raise InputError(f"{_where(layer, index)}: strength {s} is not a finite number above 0")
+        if (
+            isinstance(s, bool) or not isinstance(s, int | float) or not 0 < s <= MAX_STRENGTH
+        ):  # not so for nan
+            raise InputError(f"layer {index}: strength {brief(s)} is not a finite number above 0")
         previous = d
 
 
 def _where(layer: Layer, index: int) -> str:
-    return f"layer {index} '{layer}'"
+    return f"layer {index} {brief(str(layer))}"
 
 
 def _parse_token(token: str, column: int, before: int) -> list[Layer]:
     match = _TOKEN.fullmatch(token)
     if not match:
         raise InputError(
-            f"column {column}: {token!r} is not a layer; "
+            f"column {column}: {brief(token)} is not a layer; "
             "write '-', 'add(1)', 'concat(1,3@0.5)' or 'add(1)*28'"
         )
-    times = int(match["times"] or 1)
+    times = int((match["times"] or "1")[:9])
     if not 1 <= times <= MAX_LAYERS - before:
         raise InputError(
-            f"column {column}: {token!r} makes {before + times} layers; 1 to {MAX_LAYERS} are allowed"
+            f"column {column}: {brief(token)} makes {before + times} layers; "
+            f"1 to {MAX_LAYERS} are allowed"
         )
     if match["plain"]:
         return [Layer()] * times
     merge, words = match["merge"], match["skips"]
     try:
-        layer = _known_layer(merge, words)
+        known = len(token) <= _CACHED
+        layer = _known_layer(merge, words) if known else _parse_layer(merge, words, 1)
     except InputError:  # once more, so that the message has the right column
         layer = _parse_layer(merge, words, column + match.start("skips"))
     return [layer] * times
@@ -219,6 +263,8 @@ def _known_layer(merge: str, words: str) -> Layer:
 
 
 def _parse_layer(merge: str, words: str, column: int) -> Layer:
+    if words.count(",") >= MAX_SKIPS:
+        raise InputError(f"column {column}: a layer with more than {MAX_SKIPS} skips")
     skips = []
     for word in words.split(","):
         skips.append(_parse_skip(word, column))
@@ -234,5 +280,6 @@ def _parse_skip(word: str, column: int) -> Skip:
         return Skip(int(distance), float(strength) if at else 1.0)
     except ValueError:
         raise InputError(
-            f"column {column}: {word!r} is not a skip; write a distance such as '2', or '2@0.5' with a strength"
+            f"column {column}: {brief(word)} is not a skip; "
+            "write a distance such as '2', or '2@0.5' with a strength"
         ) from None

@@ -12,6 +12,9 @@ from nas.merges import MERGES, Site
 from nas.parts import Chain, Conv, GlobalPool, Linear, Part, Relu, Shape, Subsample, strided
 from nas.skeleton import Skeleton
 
+KEPT_LAYERS = 200
+"""Of the longest pattern whose plan is kept: a layer's takes some kilobytes."""
+
 
 @dataclass(frozen=True)
 class LayerPlan:
@@ -71,7 +74,6 @@ class Plan:
         return plan_html(self)
 
 
-@lru_cache(maxsize=4096)
 def plan(genome: Genome, skeleton: Skeleton) -> Plan:
     """The plan of a genome on a skeleton.
 
@@ -79,6 +81,10 @@ def plan(genome: Genome, skeleton: Skeleton) -> Plan:
         InputError: the genome has another number of layers than the skeleton, or an option A
             adapter would have to shrink a width.
     """
+    return (_known if len(genome) <= KEPT_LAYERS else _made)(genome, skeleton)
+
+
+def _made(genome: Genome, skeleton: Skeleton) -> Plan:
     if len(genome) != skeleton.layers:
         raise InputError(f"the genome has {len(genome)} layers, the skeleton {skeleton.layers}")
     shapes, strides, stem = node_shapes(skeleton)
@@ -111,6 +117,9 @@ def plan(genome: Genome, skeleton: Skeleton) -> Plan:
             )
         )  # fmt: skip
     return Plan(stem, tuple(layers), _head(shapes[-1], skeleton), tuple(shapes), tuple(last_use))
+
+
+_known = lru_cache(maxsize=4096)(_made)
 
 
 def node_shapes(skeleton: Skeleton) -> tuple[list[Shape], list[int], Chain]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from nas.errors import InputError, unknown
+from nas.errors import InputError, brief, unknown
+
+MOST = 1_000_000_000
+"""Of epochs, images, pixels and the batch."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,18 @@ class Proxy:
         for name in ("epochs", "batch", "images", "validation_images", "resolution"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise InputError(f"proxy: {name} is {value}; it must be at least 1")
-        if self.calibration_images < 0:
-            raise InputError(f"proxy: calibration_images is {self.calibration_images}, below 0")
+                raise InputError(f"proxy: {name} is {brief(value)}; it must be at least 1")
+            if value is not None and value > MOST:
+                raise InputError(f"proxy: {name} is {brief(value)}; it must be at most {MOST}")
+        if not 0 <= self.calibration_images <= MOST:
+            shown = brief(self.calibration_images)
+            raise InputError(f"proxy: calibration_images is {shown}; it must be from 0 to {MOST}")
         for name in ("learning_rate", "momentum", "weight_decay"):
             value = getattr(self, name)
             if not 0 <= value < float("inf"):
-                raise InputError(f"proxy: {name} is {value}; it must be a finite number from 0")
+                raise InputError(
+                    f"proxy: {name} is {brief(value)}; it must be a finite number from 0"
+                )
         for name in ("warmup", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"proxy: {name} is {getattr(self, name)}; it must be in [0, 1)")

@@ -17,13 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from nas.blocks import BLOCKS, STEMS
-from nas.errors import InputError
+from nas.errors import InputError, brief
 from nas.files import replacing, write_text
 from nas.genome import Genome
 from nas.merges import MERGES
 from nas.network import Network
 from nas.plan import plan
 from nas.plugins import load_plugin
+from nas.resources import check_bytes
 from nas.settings import from_mapping
 from nas.skeleton import Skeleton
 
@@ -174,7 +175,7 @@ def load_network(path: str | Path, plugins: Iterable[str | Path] = ()) -> Classi
     header, tensors = read_safetensors(file)
     try:
         document = json.loads(header[HEADER])
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, RecursionError):
         raise InputError(
             f"{file}: holds no genome: it is not a file that nas train or nas export wrote"
         ) from None
@@ -216,11 +217,14 @@ def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        check_bytes("the file", path.stat().st_size)
         with safe_open(path, "pt") as file:
             names = list(file.keys())
             # copies, for sums over tensors that lie aligned in memory, as a network's own do
             return file.metadata() or {}, {name: file.get_tensor(name).clone() for name in names}
-    except (OSError, SafetensorError) as error:
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (OSError, SafetensorError, ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: not a readable safetensors file ({error})") from None
 
 
@@ -244,7 +248,7 @@ def _built(document: Any, tensors: Mapping[str, Tensor], given: Mapping[str, str
     if not isinstance(document, dict) or not isinstance(document.get("genome"), str):
         raise InputError("holds no genome")
     if document.get("format") != FORMAT:
-        raise InputError(f"has format {document.get('format')}; this version reads {FORMAT}")
+        raise InputError(f"has format {brief(document.get('format'))}; this version reads {FORMAT}")
     if not isinstance(document.get("skeleton"), dict):
         raise InputError("holds a genome, but no skeleton, which says widths, blocks and classes")
     known = {name: document[name] for name in Card.__dataclass_fields__ if name in document}
@@ -257,7 +261,7 @@ def _built(document: Any, tensors: Mapping[str, Tensor], given: Mapping[str, str
     skeleton = from_mapping(Skeleton, document["skeleton"], "skeleton")
     with torch.device("meta"):  # no memory before the weights are known to fit
         network = Network(plan(genome, skeleton), genome, skeleton)
-    _check_weights(network, tensors)
+    check_weights(network, tensors)
     network.load_state_dict(dict(tensors), assign=True)
     return Classifier(network, card).eval()
 
@@ -278,15 +282,21 @@ def _check_parts(genome: str, skeleton: Mapping[str, Any], plugins: Mapping[str,
         )
 
 
-def _check_weights(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+def check_weights(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Raises InputError unless names, shapes and kinds of numbers are the network's."""
     wanted = network.state_dict()
-    problems = [f"{name} is missing" for name in wanted if name not in tensors]
-    problems += [f"{name} is not of this network" for name in tensors if name not in wanted]
+    problems = [f"{brief(name)[1:-1]} is missing" for name in wanted if name not in tensors]
+    problems += [
+        f"{brief(name)[1:-1]} is not of this network" for name in tensors if name not in wanted
+    ]
     for name in (name for name in wanted if name in tensors):
         expected, found = wanted[name], tensors[name]
         if expected.shape != found.shape:
             problems.append(f"{name} has shape {(*found.shape,)}, not {(*expected.shape,)}")
-        elif expected.is_floating_point() != found.is_floating_point():
+        elif (expected.is_floating_point(), False) != (
+            found.is_floating_point(),
+            found.is_complex(),
+        ):
             problems.append(f"{name} is {found.dtype}, not {expected.dtype}")
     if problems:
         more = f", and {len(problems) - 3} more" if len(problems) > 3 else ""

@@ -11,9 +11,12 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from nas.errors import InputError, unknown
+from nas.errors import InputError, brief, unknown
+from nas.files import read_limited
 
 T = TypeVar("T")
+TOML_BYTES = 1 << 20
+"""Of the longest TOML file that is read."""
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -22,10 +25,13 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     Raises:
         InputError: not readable, or not TOML (with line and column).
     """
+    content = read_limited(Path(path), TOML_BYTES)
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return tomllib.loads(content.decode())
+    except ValueError as error:  # no UTF-8, no TOML, or a number of more than 4,300 digits
         raise InputError(f"{path}: {error}") from None
+    except RecursionError:
+        raise InputError(f"{path}: arrays or tables are nested too deeply") from None
 
 
 def check_keys(
@@ -44,7 +50,7 @@ def from_mapping(kind: type[T], values: Mapping[str, Any], place: str) -> T:
         InputError: an unknown key, a value of the wrong type, or a value that the class refuses.
     """
     if not isinstance(values, Mapping):
-        raise InputError(f"{place}: a table is needed, not {values!r}")
+        raise InputError(f"{place}: a table is needed, not {brief(values)}")
     check_keys(values, [field.name for field in fields(kind)], place)  # type: ignore[arg-type]
     try:
         return TypeAdapter(kind).validate_json(json.dumps(values, default=str), strict=True)
@@ -54,7 +60,7 @@ def from_mapping(kind: type[T], values: Mapping[str, Any], place: str) -> T:
         where = ".".join(map(str, first["loc"]))
         if first["type"] == "value_error":  # raised by the class itself
             raise InputError(f"{place}: {first['ctx']['error']}") from None
-        given = "" if first["type"] == "missing" else f" (given: {first['input']!r})"
+        given = "" if first["type"] == "missing" else f" (given: {brief(first['input'])})"
         raise InputError(f"{place}: {where}: {first['msg'].lower()}{given}") from None
 
 

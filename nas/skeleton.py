@@ -8,8 +8,12 @@ from math import prod
 from typing import ClassVar, Literal
 
 from nas.blocks import BLOCKS, STEMS, Block
-from nas.errors import InputError, unknown
+from nas.errors import InputError, brief, unknown
+from nas.genome import MAX_LAYERS
 from nas.parts import Norm, Shape
+
+MOST = {"input_shape": 1 << 16, "classes": 1_000_000, "width": 1 << 16, "stride": 1 << 16}
+"""What a skeleton's numbers are at most; beyond, nothing could be trained."""
 
 
 @dataclass(frozen=True)
@@ -72,18 +76,23 @@ class Skeleton:
 
     def _check_numbers(self) -> None:
         if len(self.input_shape) != 3:
-            raise InputError(f"skeleton: input_shape is (C, H, W), not {self.input_shape}")
+            raise InputError(f"skeleton: input_shape is (C, H, W), not {brief(self.input_shape)}")
         if not self.stages:
             raise InputError("skeleton: at least one stage is needed")
-        numbers = {f"input_shape {self.input_shape}": min(self.input_shape)}
-        numbers |= {"classes": self.classes - 1, "stem_width": self.stem_width or 1}
+        place = f"input_shape {brief(self.input_shape)}"
+        for side in self.input_shape:
+            _check_number(place, side, MOST["input_shape"])
+        _check_number("classes", self.classes, MOST["classes"], least=2)
+        if self.stem_width is not None:
+            _check_number("stem_width", self.stem_width, MOST["width"])
         for index, stage in enumerate(self.stages, 1):
-            for name in ("layers", "width", "stride"):
-                numbers[f"stage {index} {name}"] = getattr(stage, name)
-        for name, value in numbers.items():
-            if value < 1:
-                least = 2 if name == "classes" else 1
-                raise InputError(f"skeleton: {name} must be at least {least}")
+            _check_number(f"stage {index} layers", stage.layers, MAX_LAYERS)
+            _check_number(f"stage {index} width", stage.width, MOST["width"])
+            _check_number(f"stage {index} stride", stage.stride, MOST["stride"])
+        if self.layers > MAX_LAYERS:
+            raise InputError(f"skeleton: {self.layers} layers; at most {MAX_LAYERS} are allowed")
+        if self.stride > MOST["stride"]:
+            raise InputError(f"skeleton: all strides multiply to more than {MOST['stride']}")
 
     @property
     def kind(self) -> Block:
@@ -123,6 +132,13 @@ class Skeleton:
     def for_data(self, input_shape: Shape, classes: int) -> Skeleton:
         """This skeleton with another input shape and number of classes."""
         return replace(self, input_shape=input_shape, classes=classes)
+
+
+def _check_number(name: str, value: int, most: int, least: int = 1) -> None:
+    if value < least:
+        raise InputError(f"skeleton: {name} must be at least {least}")
+    if value > most:
+        raise InputError(f"skeleton: {name} is {brief(value)}; it must be at most {most}")
 
 
 _CHOICES = {"norm": ("batch", "none"), "adapter": ("A", "B"), "init": ("pytorch", "he")}

@@ -14,13 +14,16 @@ from functools import cached_property
 from math import prod
 from random import Random
 
-from nas.errors import InputError, unknown
+from nas.errors import InputError, brief, unknown
 from nas.genome import Genome, Layer, Skip
 from nas.merges import MERGES
 from nas.parts import Shape
 from nas.plan import adapter, node_shapes
-from nas.proxy import Proxy
+from nas.proxy import MOST, Proxy
 from nas.skeleton import Skeleton
+
+MAX_GENES = 50_000
+MAX_STRENGTHS = 1_000
 
 
 @dataclass(frozen=True)
@@ -62,19 +65,32 @@ class SearchSpace:
             values = tuple(getattr(self, label))
             object.__setattr__(self, label, values)
             if not values or len(set(values)) != len(values):
-                raise InputError(f"space: {label} {list(values)} must be distinct and at least one")
+                raise InputError(
+                    f"space: {label} {brief(list(values))} must be distinct and at least one"
+                )
         for merge in self.merges:
             if merge not in MERGES:
                 raise unknown("merge", merge, MERGES, place="space")
         for distance in self.distances:
             if not 1 <= distance <= self.skeleton.layers:
                 raise InputError(
-                    f"space: distance {distance} is not from 1 to {self.skeleton.layers}, "
+                    f"space: distance {brief(distance)} is not from 1 to {self.skeleton.layers}, "
                     "the number of layers"
                 )
         for strength in self.strengths:
             if not 0 < strength < float("inf"):
-                raise InputError(f"space: strength {strength} is not a finite number above 0")
+                raise InputError(
+                    f"space: strength {brief(strength)} is not a finite number above 0"
+                )
+        if len(self.strengths) > MAX_STRENGTHS:
+            raise InputError(
+                f"space: {len(self.strengths)} strengths; at most {MAX_STRENGTHS} are allowed"
+            )
+        if (genes := self.skeleton.layers * (1 + len(self.distances))) > MAX_GENES:
+            raise InputError(
+                f"space: {self.skeleton.layers} layers with {len(self.distances)} distances have "
+                f"up to {genes} genes; at most {MAX_GENES} are allowed"
+            )
 
     @cached_property
     def reachable(self) -> tuple[tuple[int, ...], ...]:
@@ -100,11 +116,11 @@ class SearchSpace:
     def genes(self) -> tuple[Gene, ...]:
         """All genes in order: layer by layer, the merge first, then distances."""
         genes = []
+        choices = self.strengths if self.always else (0.0, *self.strengths)
         for layer, distances in enumerate(self.reachable, 1):
             if distances and len(self.merges) > 1:
                 genes.append(Gene(f"l{layer}.merge", self.merges, layer, None))
             for d in distances:
-                choices = self.strengths if self.always else (0.0, *self.strengths)
                 if len(choices) > 1:
                     genes.append(Gene(f"l{layer}.d{d}", choices, layer, d))
         return tuple(genes)
@@ -227,5 +243,5 @@ class SearchSpace:
     @property
     def final_proxy(self) -> Proxy:
         """The training of finalists."""
-        longer = replace(self.proxy, epochs=3 * self.proxy.epochs, images=None)
+        longer = replace(self.proxy, epochs=min(3 * self.proxy.epochs, MOST), images=None)
         return self.final or longer

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from nas.errors import InputError, unknown
+from nas.errors import InputError, brief, unknown
 from nas.proxy import Proxy
 from nas.settings import check_keys, from_mapping, read_toml
 from nas.skeleton import Skeleton, Stage
@@ -35,7 +35,7 @@ def load_space(path: str | Path, spaces: dict[str, SearchSpace]) -> SearchSpace:
     given = read_toml(path)
     check_keys(given, ["base", "data", *TABLES], str(path))
     base = given.get("base")
-    if base is not None and base not in spaces:
+    if base is not None and (not isinstance(base, str) or base not in spaces):
         raise unknown("space", base, spaces, place=f"{path}: base")
     if base is None and "skeleton" not in given:
         raise InputError(f'{path}: a [skeleton] table or base = "…" is needed')
@@ -47,14 +47,14 @@ def load_space(path: str | Path, spaces: dict[str, SearchSpace]) -> SearchSpace:
         if name in given:
             table, place = given[name], f"{path} [{name}]"
             if not isinstance(table, dict):
-                raise InputError(f"{place}: must be a table, not {table!r}")
+                raise InputError(f"{place}: must be a table, not {brief(table)}")
             made[name] = from_mapping(kind, {**_plain(defaults), **table}, place)
         elif source:
             made[name] = kind(**defaults)
     choices = vars(made.pop("space", None) or Choices((1, 2, 3), ("add", "concat"), (0.5, 1.0)))
     data = given.get("data", start.data if start else "digits")
     if not isinstance(data, str):
-        raise InputError(f"{path}: data must be a string, not {data!r}")
+        raise InputError(f"{path}: data must be a string, not {brief(data)}")
     try:
         return SearchSpace(**made, **choices, data=data, name=Path(path).stem)
     except InputError as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from nas.errors import InputError
+from nas.errors import InputError, brief, one_line
 from studies.interrupt import EXIT_INTERRUPTED, Interrupt
 from studies.options import (
     Bytes,
@@ -57,7 +57,7 @@ ELSEWHERE = {
     ),
     "worker": (
         "studies.cli_worker",
-        "Help with a study, beside its search and other workers, on any machine.",
+        "Help with a study, beside its search and other workers, on this or any other machine.",
     ),
 }
 """Commands that are loaded when they are called: their module, and what help says of them."""
@@ -124,7 +124,7 @@ def _checked(path: Path, option: click.Parameter, value: Any) -> Any:
             {int: "whole number", float: "number", bool: "true or false", str: "string"}[k]
             for k in allowed
         )
-        raise InputError(f"{path}: {_key(option)} must be a {names}, not {value!r}")
+        raise InputError(f"{path}: {_key(option)} must be a {names}, not {brief(value)}")
     return value
 
 
@@ -253,11 +253,14 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
 
     from nas.drawing import check_picture
     from studies.console import ConsoleView, JsonView
+    from studies.report.write import file_name
     from studies.run import Request, run_search
     from studies.secrets import shown
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     request = Request(**options)
+    if request.study:  # no name of a study leads out of the picture's folder
+        picture = picture.replace("{study}", file_name(request.study))
     check_picture(picture)
     console = Console()
     view = JsonView(request) if as_json else ConsoleView(console, request, quiet, picture or None)
@@ -288,9 +291,9 @@ def main() -> None:
     try:
         sys.exit(app(standalone_mode=False) or 0)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
     except click.ClickException as error:
-        print(f"error: {error.format_message()}", file=sys.stderr)
+        print(f"error: {one_line(error.format_message())}", file=sys.stderr)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(EXIT_INTERRUPTED)
     except RuntimeError as error:
@@ -299,4 +302,8 @@ def main() -> None:
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:  # a name that is too long, a full disk
+        if error.filename is None:
+            raise
+        print(f"error: {brief(error.filename)}: {error.strerror}", file=sys.stderr)
     sys.exit(EXIT_INPUT)

@@ -100,11 +100,13 @@ def run(
     """
     from baselines.runner import EXERCISES, find_profile, run_exercises
     from nas.data import load_data
+    from nas.resources import MAX_WORKERS
     from studies.console import JobProgress
 
     names = list(EXERCISES) if "all" in exercises else list(dict.fromkeys(exercises))
-    if workers is not None and workers < 1:
-        raise InputError(f"--workers {workers}: it must be at least 1")
+    if workers is not None and not 1 <= workers <= MAX_WORKERS:
+        bound = "at least 1" if workers < 1 else f"at most {MAX_WORKERS}"
+        raise InputError(f"--workers {workers}: it must be {bound}")
     found = find_profile(profile, seeds)
     folder = out or Path(f"exercises-{Path(data).name}-{profile}")
     console = Console()

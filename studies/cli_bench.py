@@ -6,18 +6,22 @@ import json
 
 import click
 
+from nas.resources import MAX_WORKERS
+
 
 @click.command()
 @click.option("--space", default="digits9", show_default=True, help="A named space or a file.")
 @click.option("--data", help="As for nas search. [default: the space's usual data]")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--workers", type=int, help="[default: one a core, or one a GPU]")
 @click.option(
-    "--candidates", type=click.IntRange(1), default=24, show_default=True,
+    "--workers", type=click.IntRange(1, MAX_WORKERS), help="[default: one a core, or one a GPU]"
+)
+@click.option(
+    "--candidates", type=click.IntRange(1, 10_000), default=24, show_default=True,
     help="Random patterns that are trained in a repetition.",
 )  # fmt: skip
 @click.option(
-    "--repetitions", type=click.IntRange(1), default=5, show_default=True,
+    "--repetitions", type=click.IntRange(1, 1_000), default=5, show_default=True,
     help="Of every way, in turn.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

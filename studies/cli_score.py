@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from nas.errors import InputError
+from nas.errors import InputError, brief
 from nas.genome import Genome
 from studies.options import data_dir_option, plugin_option, storage_option
 
@@ -148,7 +148,14 @@ def _scored(
     genomes: Sequence[Genome], space: SearchSpace, data: Data, seed: int, wanted: Sequence[str]
 ) -> Scored:
     """On the CPU, as a screen scores."""
+    from nas.memory import training_bytes
+    from nas.plan import plan
+    from nas.resources import check_bytes
     from nas.scores import score as value
+
+    for genome in genomes:
+        needed = training_bytes(plan(genome, space.skeleton), space.proxy, space.skeleton)
+        check_bytes(brief(str(genome)), needed)
 
     def all_of(genome: Genome) -> dict[str, float]:
         skeleton, proxy = space.skeleton, space.proxy

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nas.saved import Classifier
 
 EXIT_FAILED = 1
+FLOAT_BYTES = 4
 EXIT_INTERRUPTED = 130
 NOTATIONS: dict[str, Any] = {
     "ignore_unknown_options": True,  # a notation may begin with -
@@ -204,7 +205,10 @@ def _network(
     if "(" not in source and source.strip(" -*0123456789"):
         raise InputError(f"{source}: no such folder or file, nor the notation of a pattern")
     from nas.network import compile_network
+    from nas.plan import plan
+    from nas.resources import check_bytes
 
     pattern = find_pattern(source, space, baseline, "", loaded)
+    check_bytes("the network", FLOAT_BYTES * plan(pattern.genome, pattern.skeleton).params)
     network = compile_network(pattern.genome, pattern.skeleton, seed)
     return Classifier(network).eval(), Path(), "untrained"

@@ -26,7 +26,7 @@ from studies.options import (
 @click.option(
     "--wait",
     type=float,
-    default=60.0,
+    default=0.0,
     show_default=True,
     help="Seconds to wait for the study to be made.",
 )

@@ -54,7 +54,9 @@ class ConsoleView(View):
         )
         resumed = f", going on after {done} trials" if done else ""
         self.console.print(
-            f"Study {store.name} in {shown(self.request.storage)}{resumed}.", soft_wrap=True
+            f"Study {store.name} in {shown(self.request.storage)}{resumed}.",
+            soft_wrap=True,
+            markup=False,
         )
         self._bar("evaluations", self.total, self.done)
 
@@ -171,7 +173,8 @@ class ConsoleView(View):
         if self.picture:
             title = f"{result.study}, trial {result.best.number}"
             path = save(
-                draw(genome, space.skeleton, title), self.picture.replace("{study}", result.study)
+                draw(genome, space.skeleton, title),
+                self.picture.replace("{study}", result.study),
             )
             self.console.print(f"Picture: {path}", soft_wrap=True)
         arguments = [shown(argument) for argument in sys.argv[1:]]
@@ -195,9 +198,8 @@ class ConsoleView(View):
         }
         self.console.print("Next:")
         for what, command in commands.items():
-            self.console.print(
-                f"  {shlex.join(command)}  [dim]# {what}[/]", soft_wrap=True, highlight=False
-            )
+            line = Text(f"  {shlex.join(command)}  ").append(f"# {what}", "dim")
+            self.console.print(line, soft_wrap=True)
 
 
 class WorkerView(ConsoleView):

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from socketserver import ThreadingMixIn
-from typing import Any
+from typing import Any, BinaryIO
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import optuna_dashboard
@@ -33,6 +33,7 @@ from optuna.trial import FrozenTrial
 
 from nas.display import plan_svg
 from nas.errors import InputError
+from nas.files import replacing
 from nas.genome import Genome
 from nas.plan import plan
 from nas.settings import from_mapping
@@ -58,7 +59,14 @@ PAUSE = 2.0
 
 
 class Pictures(FileSystemArtifactStore):
-    """Artifacts as files; one that is gone already can be removed, as with its study."""
+    """Artifacts as files; one that is gone already can be removed, as with its study.
+
+    Names that lead out of the folder are refused by Optuna's class, links by `replacing`.
+    """
+
+    def write(self, artifact_id: str, content_body: BinaryIO) -> None:
+        with replacing(self._get_filepath(artifact_id)) as temporary:
+            temporary.write_bytes(content_body.read())
 
     def remove(self, artifact_id: str) -> None:
         with suppress(ArtifactNotFound):

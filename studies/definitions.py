@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
-from nas.errors import unknown
+from nas.errors import InputError, brief, unknown
 from nas.settings import read_toml
 from search_spaces import SPACES
 
@@ -33,9 +34,12 @@ def read_definition(path: Path) -> dict[str, Any]:
     """The options that a definition gives.
 
     Raises:
-        InputError: not readable, or not TOML.
+        InputError: not readable, not TOML, or a character that no name of a file can have.
     """
     given = read_toml(path)
+    for key, value in given.items():
+        if any("\0" in str(one) for one in (value if isinstance(value, list) else [value])):
+            raise InputError(f"{path}: {brief(key)} has the character NUL")
     return {key: _beside(path, value) if key in PATHS else value for key, value in given.items()}
 
 
@@ -47,4 +51,4 @@ def _beside(path: Path, value: Any) -> Any:
     if not isinstance(value, str) or value in SPACES or value in SOURCES:
         return value
     found = path.parent / value
-    return str(found) if found.exists() else value
+    return str(found) if os.path.exists(found) else value

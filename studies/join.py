@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class Joining:
     ray_cpus: float = 1.0
     ray_gpus: float | None = None
     plugins: tuple[Path, ...] = ()
-    wait: float = 60.0
+    wait: float = 0.0
     """Seconds to wait for the study to be made."""
 
     @property
@@ -74,6 +75,8 @@ def join_study(
 
 def _find(joining: Joining, stop: Callable[[], bool]) -> Store:
     """The study, as soon as it is there."""
+    if not 0 <= joining.wait < inf:
+        raise InputError(f"--wait {joining.wait:g}: it must be a number of seconds")
     end = time.monotonic() + joining.wait
     while True:
         try:

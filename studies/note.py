@@ -7,6 +7,7 @@ person has edited is known, and left alone.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,7 +43,7 @@ def search_note(study: Study, pictures: Mapping[int, str]) -> str:
         parts.append("### Finalists: test accuracy over fresh seeds")
         parts.append(_table(*study.finalists_table()))
     if study.going_on:
-        parts.append(f"### Go on\n\n```\n{study.going_on}\n```")
+        parts.append(f"### Go on\n\n{_fenced(study.going_on)}")
     return "\n\n".join([*parts, KEPT])
 
 
@@ -53,11 +54,11 @@ def finalists_note(record: Mapping[str, Any], done: int, trials: int, address: s
         record: the settings of the finalists' study.
         address: of the page with the search's note; None if the search is gone.
     """
-    search = f"`{_plain(record['finalists_of'])}`"
+    search = _plain(record["finalists_of"])
     parts = [
         f"## Finalists of {search}",
         f"The best patterns of the search and the given ones, trained for "
-        f"{record['proxy']['epochs']} epochs over fresh seeds; a trial is one training, its value "
+        f"{_plain(record['proxy']['epochs'])} epochs over fresh seeds; a trial is one training, its value "
         f"the accuracy on the test images. {done} of {trials} trainings are done.",
     ]
     if address:
@@ -101,10 +102,21 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     sides = ["---", *["---:"] * (len(header) - 1)]
     if header[-1] == "pattern":
         sides[-1] = "---"
-        rows = [[*row[:-1], f"`{row[-1]}`"] for row in rows]
+        rows = [[*map(_plain, row[:-1]), f"`{row[-1]}`"] for row in rows]
+    else:
+        rows = [list(map(_plain, row)) for row in rows]
+    header = list(map(_plain, header))
     return "\n".join(f"| {' | '.join(line)} |" for line in [header, sides, *rows])
 
 
-def _plain(text: str) -> str:
+def _fenced(text: str) -> str:
+    """A block of code, whatever is in the text: the dashboard would show HTML after its end."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"
+
+
+def _plain(text: object) -> str:
     """Without what Markdown would take for more than text."""
-    return "".join(f"\\{c}" if c in "\\`*_[]<>#|" else c for c in str(text).replace("\n", " "))
+    line = " ".join(str(text).splitlines())
+    return "".join(f"\\{c}" if c in "\\`*_[]<>#|&~$" else c for c in line)

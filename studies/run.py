@@ -7,6 +7,7 @@ import platform
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,21 @@ from studies.store import COMMAND, GOAL, VERSIONS, Store, Trial
 
 POPULATIONS = 4
 """Populations of trained weights that are kept, and as many more as the lag."""
+
+
+RANGES: dict[str, tuple[float, float]] = {
+    "evaluations": (1, 10**7),
+    "lag": (1, 10**5),
+    "population": (2, 10**5),
+    "finalists": (0, 10**4),
+    "finalist_seeds": (1, 10**4),
+    "seed": (0, inf),
+    "split_seed": (0, 2**32 - 1),
+    "max_params": (1, inf),
+    "max_macs": (1, inf),
+    "max_seconds": (0, inf),
+}
+"""Least and largest value of the options that are numbers."""
 
 
 @dataclass(frozen=True)
@@ -275,14 +291,13 @@ def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]
 
 def check_request(request: Request) -> None:
     """Raises InputError for numbers that are out of their range."""
-    least = {"evaluations": 1, "lag": 1, "population": 2, "finalists": 0, "finalist_seeds": 1}
-    least |= {"seed": 0, "split_seed": 0}
-    least |= {"max_params": 1, "max_macs": 1, "max_seconds": 0}
-    for name, minimum in least.items():
+    for name, (least, most) in RANGES.items():
         value = getattr(request, name)
-        if value is not None and value < minimum:
-            option = f"--{name.replace('_', '-')}"
-            raise InputError(f"{option} {value}: it must be at least {minimum}")
+        if value is not None and not least <= value <= most:
+            option, what = f"--{name.replace('_', '-')}", "at least" if value < least else "at most"
+            raise InputError(
+                f"{option} {value:g}: it must be {what} {least if value < least else most:g}"
+            )
     request.means.check(request.lag)
 
 

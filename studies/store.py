@@ -41,6 +41,8 @@ GOAL = "nas:goal"
 many evaluations and finalists it is to have."""
 JUDGED = "pruner"
 """Key of what a pruner keeps with a trial."""
+RECORDED = ("space", "proxy", "data", "strategy", "objectives", "seed", "lag", "limits", "device")
+"""What the record of a search has at least."""
 REPORT_SECONDS = 5
 """Reports of epochs that follow each other faster are written together."""
 
@@ -143,12 +145,15 @@ class Store:
                 needs a plugin that is not loaded.
         """
         settings = self.settings
+        missing = [key for key in RECORDED if key not in settings]
         for key, value in settings.items():
             if key.endswith("_of"):
                 what = key.removesuffix("_of").replace("_", " ")
                 raise InputError(
                     f"study {self.name!r} holds the {what} of study {value!r}: name that one"
                 )
+        if missing:
+            raise InputError(f"study {self.name!r}: its record has no {', '.join(missing)}")
         for name in settings.get("plugins", ()):
             if not is_loaded(name):
                 raise InputError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from studies.store import Trial
 
 
+MAX_ROWS = 2_000
+"""Of a drawn pattern; of a longer one the ends are shown."""
 LEGEND = "○ a skip starts, ● ends, ◉ both, │ passes by"
 
 
@@ -29,7 +33,10 @@ def count(number: float) -> str:
         if number < limit:
             scaled = number / (limit / 1e3)
             return f"{number:.0f}" if unit == "" else f"{scaled:.4g}{unit}"
-    return f"{number:.1e}"
+    if number < sys.float_info.max:
+        return f"{number:.1e}"
+    power = math.log10(number)  # of a whole number beyond floats, such as genomes of a deep space
+    return f"{10 ** (power % 1):.1f}e+{int(power)}"
 
 
 def percent(share: float) -> str:
@@ -103,7 +110,11 @@ def drawing(genome: Genome, skeleton: Skeleton, costs: bool = False) -> Table:
     if costs:
         table.add_column("params", justify="right")
         table.add_column("MACs", justify="right")
-    for node, token, marks, shape, params, macs in text_rows(genome, skeleton):
+    rows = text_rows(genome, skeleton)
+    if len(rows) > MAX_ROWS:
+        half, left = MAX_ROWS // 2, len(rows) - MAX_ROWS
+        rows[half:-half] = [("…", f"{left:,} more layers", "", "", 0, 0)]
+    for node, token, marks, shape, params, macs in rows:
         style = COLOURS.get(token.split("(")[0], "default") if "(" in token else "default"
         cells: list[RenderableType] = [node, Text(token, style), Text(marks), shape]
         table.add_row(*cells, *([count(params), count(macs)] if costs else []))

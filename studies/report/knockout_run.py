@@ -13,7 +13,7 @@ from nas.evaluation import Evaluation, failed
 from nas.jobs import EvaluationBench, EvaluationJob
 from nas.plan import plan
 from nas.plugins import installed_plugins, load_plugin
-from nas.resources import default_count, default_devices
+from nas.resources import MAX_WORKERS, default_count, default_devices
 from nas.settings import differences
 from nas.space import SearchSpace
 from nas.training import TRAINER_VERSION
@@ -94,8 +94,9 @@ def run_knockout(
 
 def _check(study: str, settings: Mapping[str, Any], means: Means, paths: tuple[Path, ...]) -> None:
     """Raises InputError if a training here would not be like the study's."""
-    if means.workers is not None and means.workers < 1:
-        raise InputError(f"--workers {means.workers}: it must be at least 1")
+    if means.workers is not None and not 1 <= means.workers <= MAX_WORKERS:
+        bound = "at least 1" if means.workers < 1 else f"at most {MAX_WORKERS}"
+        raise InputError(f"--workers {means.workers}: it must be {bound}")
     recorded = {key: settings[key] for key in ("trainer", "device", "plugins")}
     here = {
         "trainer": TRAINER_VERSION,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import InputError, unknown
+from nas.files import read_limited, write_text
 from studies.opening import storage_errors
 from studies.secrets import shown
 from studies.storages import existing_storage
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from studies.report.knockout_run import Means
 
 FORMATS = ("html", "csv", "json")
+LONGEST = 200
+"""Bytes of a file's name."""
 STANDARD_OUTPUT = "-"
+OWNED_BYTES = 256 << 20
+"""Of the longest file that may be an earlier report."""
 
 
 def write_report(
@@ -90,8 +94,9 @@ def find_study(name: str | None, storage: str) -> Store:
 
 
 def file_name(study: str) -> str:
-    """A study's name as one of a file."""
-    return re.sub(r"[^\w.+-]+", "-", study).strip(".-") or "report"
+    """A study's name as one of a file: in this folder, and no longer than file systems take."""
+    name = re.sub(r"[^\w.+-]+", "-", study).strip(".-")
+    return name.encode()[:LONGEST].decode(errors="ignore") or "report"
 
 
 def _text(store: Store, storage: str, form: str) -> str:
@@ -131,8 +136,8 @@ def check_place(path: Path, store: Store, form: str, force: bool) -> None:
     if force or not path.exists():
         return
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        text = read_limited(path, OWNED_BYTES).decode()
+    except ValueError:  # InputError among them
         text = ""
     whose = OWNERS[form](text, store)
     if whose is None:
@@ -166,7 +171,7 @@ def _owner_of_json(text: str, store: Store) -> str | None:
     try:
         found = json.loads(text)
         return _owner(found["study"], found["identity"], store)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -205,9 +210,7 @@ OWNERS: dict[str, Callable[[str, Store], str | None]] = {
 
 def _put(path: Path, text: str) -> None:
     """Writes the whole file or nothing."""
-    temporary = path.with_name(f"{path.name}.part")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"--out {path}: {error.strerror or error}") from None
+        write_text(path, text)
+    except InputError as error:
+        raise InputError(f"--out {error}") from None

@@ -136,7 +136,12 @@ def bad_inputs(tmp_path):
         "config bool": (["--config", tmp_path / "bool.toml"], "seed must be a whole number"),
         "words for numbers": (["--evaluations", "many"], "'many' is not a valid integer"),
         "workers": (["--workers", "9"], "--workers 9 is more than --lag 8"),
-        "negative time": (["--max-seconds", "-1"], "--max-seconds -1.0"),
+        "negative time": (["--max-seconds", "-1"], "--max-seconds -1: it must be at least 0"),
+        "no time": (["--time-limit", "0"], "--time-limit 0: it must be above 0 seconds"),
+        "no size": (["--memory-limit", "many"], "'many' is not a size: a number and a unit"),
+        "no memory": (["--memory-limit", "0GB"], "--memory-limit 0: it must be above 0 bytes"),
+        "too many": (["--evaluations", "1" + "0" * 12], "it must be at most 1e+07"),
+        "no count": (["--workers", "roy"], "'roy' is neither a number of processes nor ray"),
         "no data": (["--space", "resnet50"], "name a folder of images by class with --data"),
         "few params": (["--max-params", "10"], "--max-params 10 is below the plain pattern's"),
         "unknown option": (["--evalutions", "3"], "--evaluations"),
@@ -260,8 +265,13 @@ def test_study_definitions_are_what_a_search_takes(path, capsys, monkeypatch, re
     if "fashion" in path.stem:
         request.getfixturevalue("fashion_mnist")
     asked = []
-    monkeypatch.setattr("studies.run.run_search", lambda request, view: asked.append(request))
-    assert nas(capsys, "search", "--config", path.stem, "--device", "cpu")[0] == 0
+
+    def run_search(request, view, stop):
+        asked.append(request)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("studies.run.run_search", run_search)
+    assert nas(capsys, "search", "--config", path.stem, "--device", "cpu")[0] == 130
     settings, _ = prepare_settings(asked[0])
     assert asked[0].evaluations >= 100
     if path.stem == "distances":

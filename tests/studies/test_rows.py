@@ -10,9 +10,10 @@ import pytest
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
-from nas import Genome, InputError
+from nas import Genome
 from nas.evaluation import Evaluation
 from studies.calls import Calls
+from studies.claims import CLAIM
 from studies.opening import open_storage
 from studies.rows import Rows
 from studies.store import REPORT_SECONDS, Store
@@ -105,6 +106,7 @@ def test_optuna_reads_what_it_would_have_written(url, small_space, monkeypatch):
             for name in ("study", "calls")
         )
         for one, other in zip(mine, theirs, strict=True):
+            one.system_attrs.pop(CLAIM, None)  # where several processes may write
             for name in ("number", "state", "user_attrs", "system_attrs", "intermediate_values"):
                 assert same(getattr(one, name)) == same(getattr(other, name))
             assert same(one.values) == same(other.values)
@@ -133,8 +135,7 @@ def test_another_processs_trial_is_noticed(url, small_space):
     store = opened(url)
     store.add(0, Genome.plain(4), small_space, {})
     optuna.load_study(study_name="study", storage=open_storage(url)).ask()
-    with pytest.raises(InputError, match="another process adds trials to it"):
-        store.add(1, Genome.residual(4), small_space, {})
+    assert not store.add(1, Genome.residual(4), small_space, {})
     trials = open_storage(url).get_all_trials(store.study_id)
     assert [t.state for t in trials[:2]] == [TrialState.RUNNING] * 2
     assert not [t for t in trials[2:] if t.state != TrialState.FAIL]
