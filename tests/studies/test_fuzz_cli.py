@@ -223,10 +223,11 @@ TRAINED = ["train", "best:STUDY", "--storage", "sqlite:///kept.db", "--out", "t"
 @example(["score", "add(1)*4", "--space", "own.toml", "--seed", "9" * 30])
 @cases(125)
 def test_the_command_line(place, arguments):
+    import studies.opening
     import studies.store
 
     if "STUDY" in " ".join(arguments):
-        names = studies.store.search_names(studies.store.open_storage("sqlite:///kept.db"))
+        names = studies.store.search_names(studies.opening.open_storage("sqlite:///kept.db"))
         arguments = [argument.replace("STUDY", names[0]) for argument in arguments]
     arguments = [contained(a) if "best:" not in a else a for a in arguments]
     out, err = io.StringIO(), io.StringIO()
