@@ -34,8 +34,6 @@ from studies.trial import Trial, made_trial
 
 DIALECTS = ("sqlite", "postgresql")
 """Databases with which this is tested; others are used through Optuna's calls."""
-_NOW = func.current_timestamp(type_=DateTime)
-"""The server's clock: those of several machines differ."""
 
 
 class Rows:
@@ -58,6 +56,10 @@ class Rows:
         self.curve = tables.TrialIntermediateValueModel.__table__
         self.beats = tables.TrialHeartbeatModel.__table__
         self.notes = tables.StudyUserAttributeModel.__table__
+        # The server's clock, as those of several machines differ, in UTC, as their zones do.
+        self._clock = func.current_timestamp(type_=DateTime)
+        if engine.name == "postgresql":
+            self._clock = func.timezone("UTC", func.now(), type_=DateTime)
         self._value = tables.TrialValueModel.value_to_stored_repr
         self._read_value = tables.TrialValueModel.stored_repr_to_value
         steps = tables.TrialIntermediateValueModel
@@ -113,7 +115,7 @@ class Rows:
             self._put_attrs(connection, self.attrs, trial_id, trial.user_attrs)
             memory = {**trial.system_attrs, CLAIM: asdict(claim)}
             self._put_attrs(connection, self.memory, trial_id, memory)
-            connection.execute(insert(self.beats).values(trial_id=trial_id, heartbeat=_NOW))
+            connection.execute(insert(self.beats).values(trial_id=trial_id, heartbeat=self._clock))
         return trial_id
 
     def write(
@@ -157,14 +159,16 @@ class Rows:
         if trial_ids:
             here = self.beats.c.trial_id.in_(trial_ids)
             with self._writing() as connection:
-                connection.execute(update(self.beats).where(here).values(heartbeat=_NOW))
+                connection.execute(update(self.beats).where(here).values(heartbeat=self._clock))
 
     def claims(self) -> list[Claimed]:
         """The claims on all running trials."""
         rows, memory, beats = self.rows, self.memory, self.beats
         here = (memory.c.trial_id == rows.c.trial_id) & (memory.c.key == CLAIM)
         query = (
-            select(rows.c.trial_id, rows.c.number, memory.c.value_json, beats.c.heartbeat, _NOW)
+            select(
+                rows.c.trial_id, rows.c.number, memory.c.value_json, beats.c.heartbeat, self._clock
+            )
             .outerjoin(memory, here)
             .outerjoin(beats, beats.c.trial_id == rows.c.trial_id)
             .where(rows.c.study_id == self.study_id, rows.c.state == TrialState.RUNNING)
@@ -175,7 +179,7 @@ class Rows:
         return [
             Claimed(
                 trial_id, number, Claim(**json.loads(text)) if text else None,
-                (now.replace(tzinfo=None) - beat).total_seconds() if beat else inf,
+                (now - beat).total_seconds() if beat else inf,
             )
             for trial_id, number, text, beat, now in found
         ]  # fmt: skip
@@ -198,7 +202,7 @@ class Rows:
                 if connection.execute(replaced).rowcount == 0:
                     return False
             connection.execute(delete(self.beats).where(self.beats.c.trial_id == trial_id))
-            connection.execute(insert(self.beats).values(trial_id=trial_id, heartbeat=_NOW))
+            connection.execute(insert(self.beats).values(trial_id=trial_id, heartbeat=self._clock))
         return True
 
     def _touch(self, connection: Connection, trial_id: int, claim: Claim) -> bool:

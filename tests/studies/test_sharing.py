@@ -199,6 +199,15 @@ def test_a_trial_that_no_search_survives_has_failed_and_the_search_goes_on(begun
     assert result.trials[4].attrs["why"] == f"{CLAIMS} searches ended while it ran"
 
 
+def test_signs_of_life_do_not_depend_on_time_zones(small_toml, postgresql, monkeypatch):
+    run_search(request(small_toml, postgresql, evaluations=3, study="shared"))
+    monkeypatch.setenv("PGTZ", "Asia/Tokyo")
+    Store.load(open_storage(postgresql), "shared").add(3, Genome.plain(4), None, {})
+    monkeypatch.setenv("PGTZ", "America/New_York")
+    [claimed] = Store.load(open_storage(postgresql), "shared")._records.claims()
+    assert 0 <= claimed.age < GRACE_SECONDS
+
+
 def test_who_is_alive():
     with Presence() as here:
         assert is_alive(here.name)
