@@ -57,7 +57,7 @@ class Rows:
         self.beats = tables.TrialHeartbeatModel.__table__
         self.notes = tables.StudyUserAttributeModel.__table__
         # The server's clock, as those of several machines differ, in UTC, as their zones do.
-        self._clock = func.current_timestamp(type_=DateTime)
+        self._clock: Any = func.current_timestamp(type_=DateTime)
         if engine.name == "postgresql":
             self._clock = func.timezone("UTC", func.now(), type_=DateTime)
         self._value = tables.TrialValueModel.value_to_stored_repr
