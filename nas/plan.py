@@ -119,7 +119,7 @@ def _made(genome: Genome, skeleton: Skeleton) -> Plan:
     return Plan(stem, tuple(layers), _head(shapes[-1], skeleton), tuple(shapes), tuple(last_use))
 
 
-_known = lru_cache(maxsize=4096)(_made)
+_known = lru_cache(maxsize=256)(_made)
 
 
 def node_shapes(skeleton: Skeleton) -> tuple[list[Shape], list[int], Chain]:

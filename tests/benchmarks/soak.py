@@ -149,7 +149,7 @@ def draw(found: dict, path: Path) -> None:
     axes.set(xlabel="minutes", ylabel="resident memory, MB", ylim=(0, None))
     last = found["samples"][-1]["done"]
     axes.set_title(f"{last} evaluations, {found['kills']} workers killed")
-    axes.legend(loc="center right")
+    axes.legend(loc="lower center", ncols=3, framealpha=1)
     figure.savefig(path, dpi=130)
 
 
