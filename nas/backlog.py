@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +83,7 @@ class Backlog:
             pairs = zip(batch.jobs, report.result, strict=True)
             found = [Finished(job.number, result) for job, result in pairs]
         stand = [one for one in found if batch.alone or not self._full(one)]
+        self._forget(one.number for one in stand)
         again = set(batch.numbers) - {one.number for one in stand}
         self._alone |= again
         self._jobs = [*(job for job in batch.jobs if job.number in again), *self._jobs]
@@ -95,6 +96,7 @@ class Backlog:
         number, tries = batch.numbers[0], TRIES - death.late
         self._deaths[number] += 1
         if self._deaths[number] >= tries:
+            self._forget([number])
             why = f"its process ended {tries} times, the last time {death.why}"
             return [Finished(number, None, why, death.full)]
         if death.full or self._deaths[number] == tries - 1:
@@ -107,8 +109,16 @@ class Backlog:
         self._losses.update(batch.numbers)
         again = [job for job in batch.jobs if self._losses[job.number] < NODE_LOSSES]
         self._jobs = [*again, *self._jobs]
-        why = f"its node died {NODE_LOSSES} times"
-        return [Finished(job.number, None, why) for job in batch.jobs if job not in again]
+        lost = [job.number for job in batch.jobs if job not in again]
+        self._forget(lost)
+        return [Finished(number, None, f"its node died {NODE_LOSSES} times") for number in lost]
+
+    def _forget(self, numbers: Iterable[int]) -> None:
+        """Jobs to come may have the same numbers."""
+        for number in numbers:
+            del self._deaths[number], self._losses[number]
+            self._alone.discard(number)
+            self._single.discard(number)
 
     def _full(self, report: Finished) -> bool:
         return report.full or (report.result is not None and self._crowded(report.result))

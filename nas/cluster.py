@@ -11,7 +11,9 @@ import itertools
 import logging
 import math
 import os
+import signal
 import socket
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +25,7 @@ from nas.backlog import Backlog, Batch
 from nas.cluster_tasks import Mailbox, Shared, Started, device_of, serve
 from nas.errors import InputError
 from nas.worker import ENVIRONMENT, UNLIMITED, Allowance, Bench, Died, Finished, Job, Task
+from nas.workers import Pool
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -93,14 +96,9 @@ def connected(address: str | None = None, cpus: float | None = None) -> Iterator
     if ray.is_initialized():
         yield
         return
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
-        if address is None:
-            count = None if cpus is None else math.ceil(cpus)
-            ray.init("local", num_cpus=count, include_dashboard=False, **quiet)
-        else:
-            _knock(address)
-            ray.init(address, **quiet)
+        with _handlers_kept():
+            _init(ray, address, cpus)
     except (OSError, RuntimeError, ValueError, SystemExit) as error:  # Ray exits after a minute
         ray.shutdown()
         where = "on this machine" if address is None else f"at {address}"
@@ -111,7 +109,7 @@ def connected(address: str | None = None, cpus: float | None = None) -> Iterator
         ray.shutdown()
 
 
-class RayWorkers:
+class RayWorkers(Pool):
     """A `nas.workers.Workers` whose jobs run as tasks on a Ray cluster; use it in a `with`.
 
     Up to `count` tasks are with Ray, which queues what has no room. Results do not depend on the
@@ -229,17 +227,6 @@ class RayWorkers:
         while self._inbox:
             yield self._inbox.popleft()
 
-    def run(self, jobs: Sequence[Job], idle: Callable[[], None] = lambda: None) -> Iterator[Any]:
-        """Runs all jobs and yields every report as it comes; calls `idle` every few seconds."""
-        waiting, left = list(jobs), len(jobs)
-        while left:
-            while waiting and self.idle:
-                self.submit(waiting.pop(0))
-            idle()
-            for report in self.reports(timeout=5):
-                left -= isinstance(report, Finished)
-                yield report
-
     def _collect(self, timeout: float | None) -> None:
         """Puts what comes within `timeout` seconds into the inbox."""
         running = {one.ref: tag for tag, one in self._tries.items() if not one.returned}
@@ -345,6 +332,27 @@ def _ray() -> Any:
     except ImportError:
         raise InputError('--workers ray needs Ray: pip install "skipnas[ray]"') from None
     return ray
+
+
+def _init(ray: Any, address: str | None, cpus: float | None) -> None:
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address is None:
+        count = None if cpus is None else math.ceil(cpus)
+        ray.init("local", num_cpus=count, include_dashboard=False, **quiet)
+    else:
+        _knock(address)
+        ray.init(address, **quiet)
+
+
+@contextlib.contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """Ray puts a handler of its own in the place of SIGTERM's, which ends the process at once."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _environment() -> dict[str, str]:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 HEADER = "skipnas-weights"
 """Key of the JSON in a safetensors header."""
+LEFT_SECONDS = 3600.0
+"""A half-written file that is as old has been left."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +92,11 @@ class WeightFolder:
             raise InputError(f"--inherit: the folder {self.path} cannot be written")
 
     def tidy(self) -> None:
-        """Removes what killed processes left; only while no other process writes."""
+        """Removes what killed processes left; what is new may be another's, who writes it."""
         for left in self.path.glob(".*.part*.safetensors"):
-            left.unlink(missing_ok=True)
+            with suppress(OSError):
+                if time.time() - left.stat().st_mtime > LEFT_SECONDS:
+                    left.unlink()
 
     def read(self, lineage: Lineage) -> dict[str, Tensor] | None:
         """The weights of the last of a lineage; None where the file is not what is expected."""
@@ -114,8 +120,8 @@ class WeightFolder:
         content = save(dict(weights), {HEADER: self._header(lineage, weights)})
         with suppress(InputError, OSError):
             self.path.mkdir(parents=True, exist_ok=True)
-            # several workers may train the same ancestor again
-            with replacing(self._file(lineage), f"-{os.getpid()}") as temporary:
+            # several workers, also of other machines, may train the same ancestor again
+            with replacing(self._file(lineage), f"-{uuid.uuid4().hex}") as temporary:
                 temporary.write_bytes(content)
             self._trim()
 

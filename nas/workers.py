@@ -28,12 +28,23 @@ class Pool(Protocol):
 
     def reports(self, timeout: float | None = None) -> Iterator[Any]: ...
 
+    def run(self, jobs: Sequence[Job], idle: Callable[[], None] = lambda: None) -> Iterator[Any]:
+        """Runs all jobs and yields every report as it comes; calls `idle` every few seconds."""
+        waiting, left = list(jobs), len(jobs)
+        while left:
+            while waiting and self.idle:
+                self.submit(waiting.pop(0))
+            idle()
+            for report in self.reports(timeout=5):
+                left -= isinstance(report, Finished)
+                yield report
+
 
 TRIES = 3
 """Processes that a job may lose; of those that took too long, one less."""
 
 
-class Workers:
+class Workers(Pool):
     """Up to `count` worker processes, each started with its first job; use it in a `with`.
 
     `submit` gives a job to an idle worker, `reports` waits for what tasks send and for results,
@@ -116,17 +127,6 @@ class Workers:
             if time.monotonic() >= worker.deadline:
                 worker.expire()
 
-    def run(self, jobs: Sequence[Job], idle: Callable[[], None] = lambda: None) -> Iterator[Any]:
-        """Runs all jobs and yields every report as it comes; calls `idle` every few seconds."""
-        waiting, left = list(jobs), len(jobs)
-        while left:
-            while waiting and self.idle:
-                self.submit(waiting.pop(0))
-            idle()
-            for report in self.reports(timeout=5):
-                left -= isinstance(report, Finished)
-                yield report
-
     def _deal(self) -> None:
         """Gives the waiting jobs to idle workers, in even packs; those to run alone come first."""
         free = [worker for worker in self._workers if worker.job is None]
@@ -162,6 +162,7 @@ class Workers:
             if full and self._alone is None:
                 self._again.append(job)
             else:
+                del self._deaths[job.number]
                 yield one
         self._alone = None
 
@@ -173,6 +174,7 @@ class Workers:
             self._deaths[number] += 1
             tries = TRIES - death.late
             if self._deaths[number] >= tries:
+                del self._deaths[number]
                 why = f"its process ended {tries} times, the last time {death.why}"
                 yield Finished(number, None, why, death.full)
                 return

@@ -21,6 +21,8 @@ CLAIM = "nas:claim"
 """Key of the claim among a trial's system attributes."""
 BEAT_SECONDS = 10
 """A process says at least so often that it is alive."""
+POLL_SECONDS = 0.25
+"""How often a process looks for the results of others while it waits for them."""
 GRACE_SECONDS = 60
 """After so long without a sign of life a trial is free."""
 
@@ -48,9 +50,10 @@ class Claimed:
 
     def free(self) -> bool:
         """Whether who claimed it has given it back or is dead."""
-        if self.claim is None or not self.claim.owner or self.age > GRACE_SECONDS:
+        if self.claim is None or not self.claim.owner:
             return True
-        return not is_alive(self.claim.owner)
+        alive = is_alive(self.claim.owner)
+        return self.age > GRACE_SECONDS if alive is None else not alive
 
 
 class Presence:
@@ -69,18 +72,20 @@ class Presence:
         _lock_file(self.name).unlink(missing_ok=True)
 
 
-def is_alive(name: str) -> bool:
-    """Whether a process of this machine is there; those of others are taken to be."""
+def is_alive(name: str) -> bool | None:
+    """Whether a process of this machine is there; None where that cannot be seen from here."""
     if name.partition("-")[0] != _place():
-        return True
+        return None
     path = _lock_file(name)
     if not path.exists():
         return False
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
-    except (Timeout, OSError):  # OSError: another user's
+    except Timeout:
         return True
+    except OSError:  # another user's
+        return None
     lock.release()
     with contextlib.suppress(OSError):
         path.unlink()

@@ -37,8 +37,8 @@ def worker(quiet: bool, as_json: bool, **options: Any) -> None:
     """Help with a study, beside its search and other workers, on this or any other machine.
 
     The study decides what is proposed and how it is trained; this command needs its storage and its
-    images, and a device of its kind. It ends when the study has its evaluations and its finalists,
-    and takes over what others leave behind.
+    images, and a device of its kind. It takes over what others leave behind, and ends when the study
+    has the evaluations and finalists that the last nas search asked for.
 
     \b
     nas worker --study my-study

@@ -6,7 +6,7 @@ was interrupted goes on, and a finalist of a larger budget is trained only where
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -20,14 +20,13 @@ from nas.proxy import Proxy
 from nas.skeleton import Skeleton
 from nas.worker import Finished
 from nas.workers import Pool
+from studies.claims import POLL_SECONDS
 from studies.settings import SearchSettings
 from studies.store import Store, study_names
 from studies.trial import Trial
 
 FINALISTS = "nas:finalists"
 """Key of the note in the search's study: the names, patterns and seeds of the last table."""
-POLL_SECONDS = 0.25
-"""How often a process looks for the results of others."""
 FRESH_SEEDS = 1_000_000
 """Finalists' seeds start here, times one more than the search's seed: never a search's own."""
 
@@ -98,29 +97,31 @@ def run_finalists(
     """
     wanted = {(genome.key, seed): genome for seed in seeds for _, genome in entries}
     running: dict[int, EvaluationJob] = {}
+    waiting: list[tuple[int, Genome, int]] = []
     counted = -1
     while True:
-        lost = [] if stop() else store.take_lost()
+        if not stop():
+            waiting += [(t.number, t.genome, t.attrs["seed"]) for t, _ in store.take_lost()]
         trials = store.trials()
-        known = {(t.attrs["key"], t.attrs["seed"]): t for t in trials}
-        here = [known[key] for key in wanted if key in known]
-        done = sum(trial.state.is_finished() for trial in here)
+        known = {(t.attrs["key"], t.attrs["seed"]): t.state.is_finished() for t in trials}
+        done = sum(known.get(key, False) for key in wanted)
         if done > counted:
             on_result(done, len(wanted))
             counted = done
         if done == len(wanted) or (stop() and not running):
             break
-        again = {t.number: (t.genome, t.attrs["seed"]) for t, _ in lost}
-        new = [key for key in wanted if key not in known][: workers.idle] if not stop() else []
-        for number, (key, seed) in enumerate(new, len(trials)):
-            if not _add(store, number, wanted[key, seed], seed, settings.space.skeleton):
-                break
-            again[number] = wanted[key, seed], seed
-        for number, (genome, seed) in again.items():
+        while workers.idle and not stop():
+            if not waiting:
+                new = _begin(wanted, known, len(known), store, settings.space.skeleton)
+                if new is None:
+                    break
+                waiting.append(new)
+            number, genome, seed = waiting.pop(0)
+            known.setdefault((genome.key, seed), False)
             running[number] = EvaluationJob(number, genome, proxy, seed, "test")
             workers.submit(running[number])
         store.renew()
-        others = len(here) - done > len(running)
+        others = sum(key in known for key in wanted) - done > len(running)
         for report in workers.reports(timeout=POLL_SECONDS if others else 5):
             if isinstance(report, Finished):
                 _finish(store, running.pop(report.number), report, settings.space.skeleton)
@@ -129,10 +130,21 @@ def run_finalists(
     return _rows(entries, seeds, _results(trials), settings.space.skeleton)
 
 
-def _add(store: Store, number: int, genome: Genome, seed: int, skeleton: Skeleton) -> bool:
+def _begin(
+    wanted: Mapping[tuple[str, int], Genome],
+    known: Collection[tuple[str, int]],
+    number: int,
+    store: Store,
+    skeleton: Skeleton,
+) -> tuple[int, Genome, int] | None:
+    """The next training that nobody has begun, recorded as begun; None if another was faster."""
+    key = next((key for key in wanted if key not in known), None)
+    if key is None:
+        return None
+    genome, seed = wanted[key], key[1]
     planned = plan(genome, skeleton)
     attrs = {"seed": seed, "params": planned.params, "macs": planned.macs, "role": "final"}
-    return store.add(number, genome, None, attrs)
+    return (number, genome, seed) if store.add(number, genome, None, attrs) else None
 
 
 def _finish(store: Store, job: EvaluationJob, report: Finished, skeleton: Skeleton) -> None:

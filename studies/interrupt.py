@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -41,4 +42,5 @@ class Interrupt:
             raise KeyboardInterrupt
         self.asked = True
         # print could be in the midst of a line of its own
-        os.write(2, f"\n{self.said}\n".encode())
+        with suppress(OSError):  # nobody may read it any more
+            os.write(2, f"\n{self.said}\n".encode())

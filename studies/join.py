@@ -26,29 +26,17 @@ from studies.store import GOAL, Store
 
 
 @dataclass(frozen=True)
-class Joining:
+class Joining(Means):
     """What `nas worker` can be asked; every field is an option of it."""
 
-    study: str
+    study: str = ""
     storage: str = STORAGE
     data: str | None = None
     data_dir: Path | None = None
-    workers: int | str | None = None
-    device: str = "auto"
     max_seconds: float | None = None
-    time_limit: float | None = None
-    memory_limit: int | None = None
-    ray_address: str | None = None
-    ray_cpus: float = 1.0
-    ray_gpus: float | None = None
     plugins: tuple[Path, ...] = ()
     wait: float = 0.0
     """Seconds to wait for the study to be made."""
-
-    @property
-    def means(self) -> Means:
-        """What this process brings."""
-        return Means(**{option.name: getattr(self, option.name) for option in fields(Means)})
 
 
 def join_study(
@@ -59,7 +47,7 @@ def join_study(
     Raises:
         InputError: no such study, or this machine, its data or plugins are not what it was made with.
     """
-    with storage_errors(joining.storage), connection(joining.means):
+    with storage_errors(joining.storage), connection(joining):
         store = _find(joining, stop)
         settings, devices = _settings(joining, store)
         store.check(settings.record())
@@ -68,7 +56,7 @@ def join_study(
                 goal = store.notes()[GOAL]
                 request = _request(joining, goal)
                 check_request(replace(request, lag=settings.lag))
-                result = work(request, settings, devices, store, view or View(), stop)
+                result = work(request, settings, devices, store, view or View(), stop, False)
                 if result.outcome.reason != "budget" or store.notes()[GOAL] == goal:
                     return result
 
@@ -77,15 +65,18 @@ def _find(joining: Joining, stop: Callable[[], bool]) -> Store:
     """The study, as soon as it is there."""
     if not 0 <= joining.wait < inf:
         raise InputError(f"--wait {joining.wait:g}: it must be a number of seconds")
-    end = time.monotonic() + joining.wait
+    end, storage = time.monotonic() + joining.wait, None
     while True:
         try:
-            store = Store.load_search(existing_storage(joining.storage), joining.study)
+            storage = storage or existing_storage(joining.storage)
+            store = Store.load_search(storage, joining.study)
             if GOAL in store.notes():
                 return store
             raise InputError(f"study {joining.study!r}: no nas search of this version has run it")
         except InputError:
-            if stop() or time.monotonic() > end:
+            if stop():
+                raise KeyboardInterrupt from None
+            if time.monotonic() > end:
                 raise
             time.sleep(1)
 
@@ -95,7 +86,7 @@ def _settings(joining: Joining, store: Store) -> tuple[SearchSettings, tuple[str
     plugins = load_plugins(joining.plugins)
     record = store.searched()
     space, goal = recorded_space(record), store.notes()[GOAL]
-    found = find_machine(joining.means)(space.skeleton, ())
+    found = find_machine(joining)(space.skeleton, ())
     final = from_mapping(Proxy, goal["final"], "the finalists' proxy") if goal["final"] else None
     settings = SearchSettings(
         space=replace(space, final=final),
@@ -123,6 +114,6 @@ def _request(joining: Joining, goal: Mapping[str, Any]) -> Request:
         storage=joining.storage,
         max_seconds=joining.max_seconds,
         plugins=joining.plugins,
-        **vars(joining.means),
+        **{means.name: getattr(joining, means.name) for means in fields(Means)},
         **{name: goal[name] for name in ("evaluations", "finalists", "finalist_seeds")},
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from math import inf
@@ -82,8 +82,11 @@ class Rows:
     def note_first(self, key: str, value: Any) -> None:
         """Notes something with the study, unless somebody has noted it."""
         row = {"study_id": self.study_id, "key": key, "value_json": json.dumps(value)}
-        with suppress(IntegrityError), self._writing() as connection:
-            connection.execute(insert(self.notes), row)
+        with self._writing() as connection:
+            try:
+                connection.execute(insert(self.notes), row)
+            except IntegrityError:
+                connection.rollback()
 
     def create(self, number: int, trial: FrozenTrial, claim: Claim) -> int | None:
         """Writes a new running trial; its id, or None if it would not have this number."""
@@ -196,11 +199,11 @@ class Rows:
                 except IntegrityError:
                     connection.rollback()
                     return False
+            elif self._touch(connection, trial_id, before):
+                connection.execute(update(memory).where(here).values(value_json=text))
             else:
-                known = here & (memory.c.value_json == json.dumps(asdict(before)))
-                replaced = update(memory).where(known).values(value_json=text)
-                if connection.execute(replaced).rowcount == 0:
-                    return False
+                connection.rollback()
+                return False
             connection.execute(delete(self.beats).where(self.beats.c.trial_id == trial_id))
             connection.execute(insert(self.beats).values(trial_id=trial_id, heartbeat=self._clock))
         return True
@@ -208,13 +211,14 @@ class Rows:
     def _touch(self, connection: Connection, trial_id: int, claim: Claim) -> bool:
         """Locks a trial for this transaction; False if it has ended or is claimed by another."""
         rows, memory = self.rows, self.memory
-        text = json.dumps(asdict(claim))
-        own = select(memory.c.trial_id).where(
-            memory.c.trial_id == trial_id, memory.c.key == CLAIM, memory.c.value_json == text
-        )
-        here = (rows.c.trial_id == trial_id) & (rows.c.state == TrialState.RUNNING) & own.exists()
+        here = (rows.c.trial_id == trial_id) & (rows.c.state == TrialState.RUNNING)
         same = update(rows).where(here).values(state=TrialState.RUNNING)
-        return connection.execute(same).rowcount == 1
+        if connection.execute(same).rowcount == 0:
+            return False
+        # A statement of its own: what it sees begins when the lock was got.
+        claimed = (memory.c.trial_id == trial_id) & (memory.c.key == CLAIM)
+        found = connection.execute(select(memory.c.value_json).where(claimed)).scalar()
+        return found == json.dumps(asdict(claim))
 
     def read(self, first: int) -> list[tuple[int, Trial]]:
         """The trials from number `first` on, with their ids, by number."""
@@ -318,8 +322,6 @@ class Rows:
         """As Optuna names them, whose class is caught."""
         try:
             yield
-        except IntegrityError:
-            raise
         except SQLAlchemyError as error:
             raise StorageInternalError("the database could not be read or written") from error
 

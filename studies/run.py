@@ -6,6 +6,7 @@ import json
 import platform
 import shlex
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields, replace
 from math import inf
 from pathlib import Path
@@ -61,7 +62,7 @@ RANGES: dict[str, tuple[float, float]] = {
 
 
 @dataclass(frozen=True)
-class Request:
+class Request(Means):
     """What `nas search` can be asked; every field is an option of it."""
 
     space: str = "digits9"
@@ -86,28 +87,13 @@ class Request:
     max_params: int | None = None
     max_macs: int | None = None
     population: int = 16
-    workers: int | str | None = None
-    """Processes of this machine, or "ray" or "ray:N" for evaluations on a Ray cluster."""
-    device: str = "auto"
     fast: bool = False
     study: str | None = None
     storage: str = STORAGE
     lag: int = 8
     finalists: int = 3
     finalist_seeds: int = 8
-    time_limit: float | None = None
-    """Seconds that an evaluation may take."""
-    memory_limit: int | None = None
-    """Bytes that the process of an evaluation may allocate."""
-    ray_address: str | None = None
-    ray_cpus: float = 1.0
-    ray_gpus: float | None = None
     plugins: tuple[Path, ...] = ()
-
-    @property
-    def means(self) -> Means:
-        """What this process brings."""
-        return Means(**{option.name: getattr(self, option.name) for option in fields(Means)})
 
     @property
     def command(self) -> str:
@@ -141,6 +127,9 @@ class View:
 
     def ended(self, result: Result) -> None: ...
 
+    def stop(self) -> None:
+        """Also where it ends by an error."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -170,7 +159,7 @@ def run_search(
         InputError: something in the request is wrong; nothing is recorded then.
     """
     check_request(request)
-    with storage_errors(request.storage), connection(request.means):
+    with storage_errors(request.storage), connection(request):
         settings, devices = prepare_settings(request)
         storage = open_storage(request.storage)
         store = Store.open(
@@ -198,8 +187,13 @@ def work(
     store: Store,
     view: View,
     stop: Callable[[], bool],
+    leads: bool = True,
 ) -> Result:
-    """Evaluates in a study that this process has joined, until its goal is reached."""
+    """Evaluates in a study that this process has joined, until its goal is reached.
+
+    Args:
+        leads: whether finalists are trained also where the time is up before that.
+    """
     weights = _weights(request.storage, store.name, settings) if settings.inherit else None
     if weights:
         weights.tidy()
@@ -209,14 +203,18 @@ def work(
         weights,
     )  # fmt: skip
     done = sum(trial.state.is_finished() for trial in store.trials())
-    with open_pool(request.means, bench, settings.device, settings.lag) as (workers, count):
+    with ExitStack() as stack:
+        stack.callback(view.stop)
+        workers, count = stack.enter_context(
+            open_pool(request, bench, settings.device, settings.lag)
+        )
         view.started(settings, store, done, max(request.evaluations, done), count)
         search = Search(settings, store, workers, view.evaluated, view.elsewhere)
         outcome = search.run(request.evaluations, request.max_seconds, stop)
         trials = store.trials()
         numbers = set(store.front()) if len(settings.objectives) > 1 else set()
         finalists: list[Finalist] = []
-        if not stop():
+        if not stop() and (leads or outcome.reason != "clock"):
             finalists = _finals(request, settings, trials, store, workers, view, stop)
     if stop():
         outcome = replace(outcome, reason="interrupted")
@@ -267,7 +265,7 @@ def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]
     screen = Screen.parse(request.screen) if request.screen is not None else None
     if request.inherit:
         check_parents(request.strategy)
-    find = find_machine(request.means)
+    find = find_machine(request)
     side = min(space.skeleton.input_shape[1:])
     if request.data is None and space.data not in SOURCES:
         raise InputError(
@@ -298,7 +296,7 @@ def check_request(request: Request) -> None:
             raise InputError(
                 f"{option} {value:g}: it must be {what} {least if value < least else most:g}"
             )
-    request.means.check(request.lag)
+    request.check(request.lag)
 
 
 def _finals(

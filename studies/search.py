@@ -22,6 +22,7 @@ from nas.plan import plan
 from nas.scores import score
 from nas.worker import Finished
 from nas.workers import Pool
+from studies.claims import POLL_SECONDS
 from studies.given import given_patterns
 from studies.objectives import OBJECTIVES
 from studies.pruners import judge
@@ -30,8 +31,6 @@ from studies.screen import screened
 from studies.settings import SearchSettings
 from studies.store import JUDGED, Store, Trial
 
-POLL_SECONDS = 0.25
-"""How often a process looks for the results of others while it waits for them."""
 CLAIMS = 10
 """Searches that may end, other than by a word, while a trial runs: then it is taken for the cause."""
 
@@ -78,6 +77,8 @@ class Search:
         self.running: dict[int, Genome] = {}
         self.elsewhere: set[int] = set()
         """Numbers of the trials that other processes evaluate."""
+        self.waiting: list[int] = []
+        """Numbers of the trials that were taken over, in order, and wait for a worker."""
         self._polled = 0.0
         self._curves: dict[int, dict[int, float]] = {}
         self._kept: dict[int, dict[str, Any]] = {}
@@ -99,24 +100,14 @@ class Search:
             stop: asked again and again; proposals end when it is true.
         """
         deadline = time.monotonic() + max_seconds if max_seconds is not None else None
-        waiting: list[tuple[int, Genome]] = []
         self._follow()
         ended: Outcome | None = None
         while True:
             late = stop() or (deadline is not None and time.monotonic() >= deadline)
-            waiting += self._look() if not late else []
-            while self.workers.idle and waiting and not late:
-                self._submit(*waiting.pop(0))
-            while not (waiting or late or ended) and self._next(evaluations):
-                try:
-                    self._prepare(len(self.records))
-                except Exhausted as error:
-                    ended = Outcome("exhausted", str(error), len(self.records))
-                    break
-                if not self.workers.idle:
-                    break
-                self._start()
-            if not self.running and (late or not (waiting or self.elsewhere)):
+            if not late:
+                self._look()
+                ended = self._begin(evaluations, ended)
+            if not self.running and (late or not self._awaited(evaluations)):
                 break
             self.store.renew()
             for report in self.workers.reports(timeout=POLL_SECONDS if self.elsewhere else 5):
@@ -127,35 +118,58 @@ class Search:
                     if self._proposed and not late:
                         self._start()  # before recording, so that the worker need not wait for it
                     self._finish(report.number, report.result or self._failed(report))
+        done = len(self.records) >= evaluations and not self._awaited(evaluations)
+        self._leave()
         if ended and not late:
             return ended
-        if len(self.records) >= evaluations and not (waiting or self.elsewhere):
-            return Outcome("budget", "", len(self.records))
-        return Outcome("interrupted" if stop() else "clock", "", len(self.records))
+        reason = "budget" if done else "interrupted" if stop() else "clock"
+        return Outcome(reason, "", len(self.records))
+
+    def _begin(self, evaluations: int, ended: Outcome | None) -> Outcome | None:
+        """Gives idle workers what was taken over, then what is proposed; says if nothing is left."""
+        while self.workers.idle and self.waiting and self._visible(self.waiting[0]):
+            number = self.waiting.pop(0)
+            self._submit(number, self.records[number].genome)
+        while not (self.waiting or ended) and self._next(evaluations):
+            try:
+                self._prepare(len(self.records))
+            except Exhausted as error:
+                return Outcome("exhausted", str(error), len(self.records))
+            if not self.workers.idle:
+                break
+            self._start()
+        return ended
+
+    def _leave(self) -> None:
+        """Gives back what was taken over and not begun."""
+        self.store.give_back(self.waiting)
+        self.elsewhere |= set(self.waiting)
+        self.waiting = []
 
     def _next(self, evaluations: int) -> bool:
         """Whether there is another trial to start, whose proposal can see all that it is to see."""
         k = len(self.records)
         return k < evaluations and (self._proposed is not None or self._visible(k))
 
-    def _look(self) -> list[tuple[int, Genome]]:
+    def _awaited(self, evaluations: int) -> bool:
+        """Whether trials of the budget are still to be evaluated, here or elsewhere."""
+        return any(number < evaluations for number in {*self.waiting, *self.elsewhere})
+
+    def _look(self) -> None:
         """Now and then: what others have done, and their trials to evaluate if they are gone."""
-        first = not self._polled
-        if not first and not self.elsewhere:
-            return []
+        if self._polled and not self.elsewhere:
+            return
         if time.monotonic() - self._polled < POLL_SECONDS:
-            return []
+            return
         self._polled = time.monotonic()
         taken = self.store.take_lost()
         self._follow()
-        lost = []
         for trial, times in taken:
             if times > CLAIMS:
                 self._give_up(trial, times)
             else:
                 self.elsewhere.discard(trial.number)
-                lost.append((trial.number, trial.genome))
-        return lost
+                self.waiting = sorted([*self.waiting, trial.number])
 
     def _give_up(self, trial: Trial, times: int) -> None:
         """Records a trial as failed that no process has survived."""
@@ -199,7 +213,7 @@ class Search:
         return self._complete >= k - self.settings.lag
 
     def _ended(self, number: int) -> bool:
-        return number not in self.running and number not in self.elsewhere
+        return not (number in self.running or number in self.elsewhere or number in self.waiting)
 
     def _prepare(self, k: int) -> None:
         """Proposes trial k, ahead of the worker that is to evaluate it.
@@ -361,6 +375,8 @@ class Search:
         judged: Mapping[str, Any] | None = None,
     ) -> Record:
         inside = self._inside(genome)
+        if status in ("out of memory", "failed"):  # how far it came is chance
+            curve = judged = None
         parent, pruned = inside and status == "ok", status == "pruned"
         return Record(
             number, genome, values, inside, parent, curve or {}, pruned, memory or {}, judged or {}

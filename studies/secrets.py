@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-PASSWORD = re.compile(r"(?<=://)([^:/@?]*):.*(?=@)|((?<=[?&])\w*password=)[^&#\s]*", re.IGNORECASE)
-"""Between the user's name and the last @, where addresses start, or given as an option."""
+OPTION = re.compile(r"(?<=[?&])(\w*pass(?:word|wd)?=)[^&#\s]*", re.IGNORECASE)
+USER = re.compile(r"(?<=:)(?P<user>(?://)?[^:/@?\s]*):(?!//).*@(?=[^@]*$)", re.DOTALL)
+"""From the user's name to the last @, where an address begins."""
 
 
 def shown(text: str) -> str:
     """A URL, or an argument or message that holds one, without its password."""
-    return PASSWORD.sub(lambda found: f"{found[2] or found[1] + ':'}***", text)
+    return USER.sub(lambda found: f"{found['user']}:***@", OPTION.sub(r"\1***", text))

@@ -257,7 +257,8 @@ class Store:
         self._of(number)[0][epoch] = accuracy
         if time.monotonic() - self._reported > REPORT_SECONDS:
             self._reported = time.monotonic()
-            self._records.write(self._ids[number], *self._unwritten.pop(number))
+            unwritten, claim = self._unwritten.pop(number), self._claims.get(number)
+            self._records.write(self._ids[number], *unwritten, claim=claim)
 
     def judge(self, number: int, kept: Mapping[str, Any]) -> None:
         """Keeps what a pruner keeps with a running trial, instead of what was kept before.
@@ -306,7 +307,7 @@ class Store:
                 yield
             finally:
                 with suppress(Exception):
-                    self._give_back()
+                    self.give_back(list(self._claims))
 
     @contextmanager
     def owned(self, url: str) -> Iterator[None]:
@@ -322,10 +323,11 @@ class Store:
             yield
         self._exclusive = None
 
-    def _give_back(self) -> None:
-        for number, claim in self._claims.items():
+    def give_back(self, numbers: Sequence[int]) -> None:
+        """Leaves running trials to whoever wants them."""
+        for number in numbers:
+            claim = self._claims.pop(number)
             self._records.take(self._ids[number], claim, Claim("", claim.times - 1))
-        self._claims.clear()
 
 
 def search_names(storage: BaseStorage) -> list[str]:

@@ -3,13 +3,14 @@
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from nas import Genome, InputError
 from nas.jobs import EvaluationBench, EvaluationJob, evaluate_job, memory_ended
 from nas.merges import MERGES, Add
-from nas.worker import Allowance, Finished, check_allowance
+from nas.worker import Allowance, Died, Finished, check_allowance
 from nas.workers import Workers
 
 PLUGIN = """
@@ -143,6 +144,15 @@ def test_memory_that_ended_beside_others_is_enough_alone(run, plugin):
     found = run(["add(1)*4", "crowded(1)*4", "-*4"], count=2)
     assert {r.result.status for r in found.values()} == {"ok"}
     assert tries(plugin, "crowded") > 2
+
+
+def test_deaths_are_counted_by_job_and_numbers_come_again():
+    workers, job = Workers(None, None, 1), SimpleNamespace(number=5)
+    died = Died("by signal SIGKILL", full=False, late=False)
+    for _ in range(3):
+        assert list(workers._lost([job], died)) == []
+        assert list(workers._lost([job], died)) == []
+        assert list(workers._finished([job], Finished(5, "result"))) == [Finished(5, "result")]
 
 
 def test_limits_that_cannot_be_kept_are_refused():

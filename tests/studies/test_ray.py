@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -10,6 +11,8 @@ import pytest
 ray = pytest.importorskip("ray")
 
 from nas import InputError  # noqa: E402
+from nas.cluster import connected  # noqa: E402
+from studies.interrupt import Interrupt  # noqa: E402
 from studies.run import View, run_search  # noqa: E402
 from tests.studies.searches import command, request, trials_of  # noqa: E402
 
@@ -82,6 +85,12 @@ def test_what_cannot_be_is_one_line_and_makes_no_study(small_toml, tmp_path, mor
     with pytest.raises(InputError, match=line):
         run_search(request(small_toml, f"sqlite:///{tmp_path}/no.db", **more))
     assert not (tmp_path / "no.db").exists()
+
+
+def test_ray_leaves_sigterm_to_the_search():
+    with Interrupt("said") as stop, connected(cpus=1):
+        signal.raise_signal(signal.SIGTERM)
+        assert stop()
 
 
 def test_without_ray_the_extra_is_named(small_toml, tmp_path, monkeypatch):
