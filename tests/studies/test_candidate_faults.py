@@ -53,7 +53,7 @@ batch = 32
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
-@pytest.mark.parametrize("strategy", ["regularized", "tpe"])
+@pytest.mark.parametrize("strategy", ["regularized", pytest.param("tpe", marks=pytest.mark.slow)])
 def test_a_search_among_faulty_candidates(tmp_path, monkeypatch, strategy):
     for name in ("nan", "inf", "hungry", "crash"):
         monkeypatch.setitem(MERGES, name, Add())

@@ -125,7 +125,7 @@ def test_without_a_storage_nothing_starts(cluster):
 
 
 def test_ray_runs_on_every_node_and_the_search_finds_it(cluster):
-    cluster.tool("nas", "")
+    cluster.tool("nas", "sleep 2")  # the other nodes start meanwhile
     code, calls = cluster.run("slurm-ray.sh")
     assert code == 0
     starts = [call for call in calls if call[:2] == ["ray", "start"]]

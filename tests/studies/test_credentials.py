@@ -53,6 +53,7 @@ def said(folder, *arguments, environment=None, code=0):
     return found.stdout + found.stderr
 
 
+@pytest.mark.slow
 def test_no_command_shows_or_keeps_it(small_toml, tmp_path, secret_url):
     search = command(small_toml, secret_url, "--study", "mine")[3:]
     search.remove("--json")

@@ -108,6 +108,7 @@ def test_the_same_trials_though_files_never_stay(inherited, small_toml, tmp_path
     assert len(list(folder_of(storage).iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_kill_nine_and_resume(inherited, small_toml, tmp_path):
     storage, rng = f"sqlite:///{tmp_path}/killed.db", random.Random(5)
     done = 0

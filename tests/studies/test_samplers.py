@@ -115,6 +115,7 @@ def test_the_same_trials_however_a_search_is_cut(strategy, pruner, small_toml, t
         assert "PRUNED" not in states[:3]  # the hand-made patterns are what others are held against
 
 
+@pytest.mark.slow
 def test_kill_nine_while_candidates_wait_for_the_pruner(small_toml, tmp_path):
     small_toml.write_text(small_toml.read_text().replace("epochs = 2", "epochs = 4", 1))
     options = ["--strategy", "tpe", "--pruner", "halving", "--lag", "4", "--workers", "2"]

@@ -42,7 +42,11 @@ def test_the_same_trials_with_one_and_two_workers_and_any_budget(undisturbed, sm
 
 @pytest.mark.parametrize(
     ("whom", "count"),
-    [("group", 3), ("parent", 3), pytest.param("group", 20, marks=pytest.mark.slow)],
+    [
+        ("group", 3),
+        pytest.param("parent", 3, marks=pytest.mark.slow),
+        pytest.param("group", 20, marks=pytest.mark.slow),
+    ],
 )
 def test_kill_nine_in_mid_search_and_resume(undisturbed, small_toml, tmp_path, whom, count):
     storage = f"sqlite:///{tmp_path}/killed.db"
