@@ -99,7 +99,8 @@ class Request(Means):
     def command(self) -> str:
         """The command that asks for this: all options that are not the defaults, no password."""
         words = ["nas", "search"]
-        for option in fields(self):
+        means = {option.name for option in fields(Means)}
+        for option in sorted(fields(self), key=lambda option: option.name in means):
             value = getattr(self, option.name)
             name = {"start": "from", "plugins": "plugin"}.get(option.name, option.name)
             flag = f"--{name.replace('_', '-')}"

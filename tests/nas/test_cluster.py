@@ -250,6 +250,7 @@ def cluster(monkeypatch):
         nodes.shutdown()
 
 
+@pytest.mark.slow
 def test_the_death_of_a_node_changes_no_result(small_space, small_bench, request):
     ray.shutdown()  # of other tests
     cluster = request.getfixturevalue("cluster")

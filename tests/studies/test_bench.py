@@ -56,6 +56,7 @@ def test_ratios_are_taken_repetition_by_repetition():
     assert bench_table(found)
 
 
+@pytest.mark.slow
 def test_the_command_measures_and_prints_json():
     from click.testing import CliRunner
 

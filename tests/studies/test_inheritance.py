@@ -82,7 +82,9 @@ def test_a_trial_is_its_lineages_evaluation(inherited_storage, inherited, digits
         weights = kept
 
 
-@pytest.mark.parametrize("strategy", ["regularized", "mu-plus-lambda"])
+@pytest.mark.parametrize(
+    "strategy", ["regularized", pytest.param("mu-plus-lambda", marks=pytest.mark.slow)]
+)
 def test_the_same_trials_with_two_workers_and_without_the_files(
     strategy, inherited, small_toml, tmp_path
 ):
@@ -100,6 +102,7 @@ def test_the_same_trials_with_two_workers_and_without_the_files(
     assert list(folder_of(storage).glob("[0-9]*.safetensors"))
 
 
+@pytest.mark.slow
 def test_the_same_trials_though_files_never_stay(inherited, small_toml, tmp_path, monkeypatch):
     monkeypatch.setattr("studies.run.POPULATIONS", -1)  # -1 × 6 + a lag of 8: two files
     storage = f"sqlite:///{tmp_path}/few.db"
@@ -141,6 +144,7 @@ def test_the_disk_is_bounded(small_toml, tmp_path):
     assert files[-1] == 19
 
 
+@pytest.mark.slow
 def test_pruned_candidates_are_no_parents_and_keep_no_weights(small_toml, tmp_path):
     small_toml.write_text(small_toml.read_text().replace("epochs = 2", "epochs = 4", 1))
     more = {"pruner": "halving", "inherit": True, "lag": 4, "evaluations": 22}

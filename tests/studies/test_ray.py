@@ -34,6 +34,7 @@ def cluster(monkeypatch):
         nodes.shutdown()
 
 
+@pytest.mark.slow
 def test_the_command_gives_the_same_trials_on_ray(undisturbed, small_toml, tmp_path):
     storage = f"sqlite:///{tmp_path}/ray.db"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY")}

@@ -94,9 +94,9 @@ def searched(small_toml, storage, **more):
     ("strategy", "pruner"),
     [
         ("tpe", "median"),
-        ("gp", "none"),
+        pytest.param("gp", "none", marks=pytest.mark.slow),
         ("nsga2-optuna", "halving"),
-        ("regularized", "hyperband"),
+        pytest.param("regularized", "hyperband", marks=pytest.mark.slow),
     ],
 )
 def test_the_same_trials_however_a_search_is_cut(strategy, pruner, small_toml, tmp_path):

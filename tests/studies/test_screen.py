@@ -144,6 +144,7 @@ def test_the_same_trials_with_two_workers_and_after_a_stop(undisturbed, small_to
     assert trials_of(storage) == undisturbed
 
 
+@pytest.mark.slow
 def test_the_same_trials_after_kill_nine(undisturbed, small_toml, tmp_path):
     storage = f"sqlite:///{tmp_path}/killed.db"
     asked = command(

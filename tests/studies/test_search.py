@@ -229,6 +229,7 @@ def test_finalists_are_tested_over_fresh_seeds_and_resume(small_toml, tmp_path):
     assert [r.accuracies[:2] for r in more.finalists] == [r.accuracies for r in first.finalists]
 
 
+@pytest.mark.slow
 def test_a_journal_file_gives_the_same_trials(undisturbed, small_toml, tmp_path):
     storage = f"{tmp_path}/study.log"
     run_search(request(small_toml, storage))
@@ -278,6 +279,7 @@ def test_genomes_in_the_store_are_the_notation(undisturbed):
         assert attrs["notation"] == attrs["key"] == str(Genome.parse(notation))
 
 
+@pytest.mark.slow
 def test_postgresql_gives_the_same_trials(undisturbed, small_toml, postgresql):
     run_search(request(small_toml, postgresql, evaluations=10))
     run_search(request(small_toml, postgresql))

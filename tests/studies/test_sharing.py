@@ -83,6 +83,7 @@ def test_workers_in_postgresql_survive_the_death_of_the_search(undisturbed, smal
     assert trials_of(postgresql, "shared") == undisturbed
 
 
+@pytest.mark.slow
 def test_a_worker_goes_on_with_the_finalists(small_toml, tmp_path):
     storage = f"sqlite:///{tmp_path}/finals.db"
     asked = request(
@@ -259,7 +260,9 @@ def test_a_worker_needs_the_study_and_a_device_of_its_kind(begun, monkeypatch):
     assert len(trials_of(begun)) == 5
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_one_signal_finishes_what_runs(undisturbed, small_toml, tmp_path, number):
     storage = f"sqlite:///{tmp_path}/once.db"
     with ExitStack() as stack:

@@ -45,7 +45,11 @@ cp {name} {out}/{name}
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [("nas.db", "200k"), ("nas.log", "24k")], ids=["sqlite", "journal"]
+    ("name", "size"),
+    [
+        pytest.param("nas.db", "200k", id="sqlite"),
+        pytest.param("nas.log", "24k", id="journal", marks=pytest.mark.slow),
+    ],
 )
 def test_a_full_disk_keeps_what_was_recorded_and_room_lets_it_go_on(
     undisturbed, small_toml, tmp_path, name, size
@@ -78,6 +82,7 @@ def test_a_full_disk_keeps_what_was_recorded_and_room_lets_it_go_on(
     assert trials_of(whole) == undisturbed
 
 
+@pytest.mark.slow
 def test_a_lock_that_passes_is_waited_for_and_one_that_stays_is_a_line(
     one_line, small_toml, tmp_path
 ):
