@@ -102,7 +102,7 @@ def per_trial():
             def step(number, search=search, store=store):
                 """A trial as the loop has it, less its evaluation."""
                 started = time.perf_counter()
-                proposal = search._proposal(number)
+                proposal, _ = search._proposal(number)
                 proposed = time.perf_counter()
                 evaluation = evaluations[number % 12]
                 memory = proposal.memory
@@ -187,7 +187,7 @@ def resume(url):
     trials = store.trials()
     read = time.perf_counter()
     search = Search(settings, store, workers=None)
-    search._replay(trials)
+    search._follow()
     ended = time.perf_counter()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
@@ -214,7 +214,7 @@ def propose_all(records):
                 k = len(search.records)
                 signal.alarm(PATIENCE_SECONDS)
                 started = time.perf_counter()
-                genome = search._proposal(k).genome
+                genome = search._proposal(k)[0].genome
                 taken.append(1e3 * (time.perf_counter() - started))
                 signal.alarm(0)
                 values = search.records[-20].values
