@@ -298,8 +298,8 @@ class RayWorkers(Pool):
             self._stillborn += 1
             if self._stillborn > self._count:
                 raise InputError(
-                    "worker processes on the Ray cluster end before their first job; Ray has their "
-                    "messages in /tmp/ray/session_latest/logs of their node"
+                    "worker processes on the Ray cluster end before their first job; their "
+                    "messages are in the logs of Ray's session on their node"
                 )
 
 

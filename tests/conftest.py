@@ -89,6 +89,24 @@ def write_small_space(folder: Path) -> Path:
 
 
 @pytest.fixture
+def ray_cluster(monkeypatch):
+    """A Ray cluster of two nodes with one processor each; the first is the driver's."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+    nodes = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+    )
+    try:
+        nodes.add_node(num_cpus=1)
+        yield nodes
+    finally:
+        ray.shutdown()
+        nodes.shutdown()
+
+
+@pytest.fixture
 def small_toml(tmp_path) -> Path:
     return write_small_space(tmp_path)
 

@@ -233,27 +233,10 @@ def test_resources_that_no_node_has():
         RayWorkers(evaluate_job, EMPTY, 1, gpus=1).__enter__()
 
 
-@pytest.fixture
-def cluster(monkeypatch):
-    """Two nodes with one processor each; the first is the driver's."""
-    from ray.cluster_utils import Cluster
-
-    monkeypatch.setenv("RAY_worker_niceness", "0")
-    nodes = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
-    )
-    try:
-        nodes.add_node(num_cpus=1)
-        yield nodes
-    finally:
-        ray.shutdown()
-        nodes.shutdown()
-
-
 @pytest.mark.slow
 def test_the_death_of_a_node_changes_no_result(small_space, small_bench, request):
     ray.shutdown()  # of other tests
-    cluster = request.getfixturevalue("cluster")
+    cluster = request.getfixturevalue("ray_cluster")
     proxy = replace(small_space.proxy, epochs=3)
     jobs = [EvaluationJob(i, Genome.parse(p), proxy, 5, ask=True) for i, p in enumerate(PATTERNS)]
 

@@ -155,7 +155,9 @@ def test_a_search_on_ray_that_was_stopped_is_queued_again(cluster):
 )
 def test_manifests_follow_the_schema(document):
     validator = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate")
-    validator.validate(document, KUBERNETES, strict=True)
+    validator.validate(document, KUBERNETES, strict=True)  # raises
+    with pytest.raises(validator.ValidationError):
+        validator.validate({**document, "spce": {}}, KUBERNETES, strict=True)
 
 
 def test_containers_run_commands_that_exist():

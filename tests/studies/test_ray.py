@@ -17,23 +17,6 @@ from studies.run import View, run_search  # noqa: E402
 from tests.studies.searches import command, request, trials_of  # noqa: E402
 
 
-@pytest.fixture
-def cluster(monkeypatch):
-    """Two nodes with one processor each; the first is the driver's."""
-    from ray.cluster_utils import Cluster
-
-    monkeypatch.setenv("RAY_worker_niceness", "0")
-    nodes = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
-    )
-    try:
-        nodes.add_node(num_cpus=1)
-        yield nodes
-    finally:
-        ray.shutdown()
-        nodes.shutdown()
-
-
 @pytest.mark.slow
 def test_the_command_gives_the_same_trials_on_ray(undisturbed, small_toml, tmp_path):
     storage = f"sqlite:///{tmp_path}/ray.db"
@@ -49,7 +32,7 @@ def test_the_command_gives_the_same_trials_on_ray(undisturbed, small_toml, tmp_p
 
 
 def test_a_node_that_dies_in_mid_search_takes_no_trial_with_it(
-    undisturbed, small_toml, tmp_path, cluster
+    undisturbed, small_toml, tmp_path, ray_cluster
 ):
     storage = f"sqlite:///{tmp_path}/nodes.db"
 
@@ -61,12 +44,12 @@ def test_a_node_that_dies_in_mid_search_takes_no_trial_with_it(
 
         def evaluated(self, event):
             if event.number == 9:
-                cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
+                ray_cluster.remove_node(next(iter(ray_cluster.worker_nodes)), allow_graceful=False)
 
     killer = Killer()
-    run_search(request(small_toml, storage, workers="ray", ray_address=cluster.address), killer)
+    run_search(request(small_toml, storage, workers="ray", ray_address=ray_cluster.address), killer)
     assert killer.count == 2  # as many as the cluster has room for
-    assert not cluster.worker_nodes
+    assert not ray_cluster.worker_nodes
     assert trials_of(storage) == undisturbed
 
 
