@@ -19,6 +19,7 @@ from nas.batches import Feed, Part, prepare
 from nas.data import Data
 from nas.flat import DTYPES, Flat, flatten, in_precision, update
 from nas.folding import folded
+from nas.kernels.program import Program, Unsupported
 from nas.network import Layer, Network
 from nas.proxy import Proxy
 from nas.replay import Branches, Repeated
@@ -26,6 +27,8 @@ from nas.replay import Branches, Repeated
 TRAINER_VERSION = 2
 SCORED_PIXELS = {"cpu": 1 << 16, "cuda": 1 << 22}
 """Pixels of the images that are scored at once, by kind of device: what its caches hold."""
+PROGRAM_IMAGES = 64
+"""Images that the kernels score at once."""
 
 
 @dataclass
@@ -149,6 +152,7 @@ class _Course:
         self.dtype = DTYPES[proxy.precision]
         watched = _watched(self.network)
         self.flats = flatten(self.network, proxy)
+        self.program = compiled(self.network, self.flats, proxy, feed, device)
         self.parameters = [p for flat in self.flats for p in flat.parameters]
         self.total = torch.zeros((), device=device)
         self.right = torch.zeros((), dtype=torch.int64, device=device)
@@ -172,6 +176,21 @@ class _Course:
 
     def gradients(self) -> None:
         """The loss of the batch that is loaded, and its gradients."""
+        if self.program:
+            self.loss.copy_(self._computed(self.program))
+        else:
+            self.loss.copy_(self._differentiated())
+        self.total.add_(self.loss)
+
+    def _computed(self, program: Program) -> Tensor:
+        loss = program.gradients(self.feed.images, self.feed.labels, self.proxy.label_smoothing)
+        if self.trainee.on_step:
+            for flat in self.flats:
+                for p, view in zip(flat.parameters, flat.views(flat.gradient), strict=True):
+                    p.grad = view.to(p.dtype)
+        return loss
+
+    def _differentiated(self) -> Tensor:
         logits = self.network(self.feed.images.to(self.dtype))
         loss = F.cross_entropy(
             logits.float(), self.feed.labels, label_smoothing=self.proxy.label_smoothing
@@ -181,15 +200,14 @@ class _Course:
         for flat in self.flats:
             flat.take(found[position : position + len(flat.parameters)])
             position += len(flat.parameters)
-        self.loss.copy_(loss.detach())
-        self.total.add_(self.loss)
         if self.trainee.on_step:
             for parameter, gradient in zip(self.parameters, found, strict=True):
                 parameter.grad = gradient
+        return loss.detach()
 
     def score(self) -> None:
-        recalibrate(self.network, self.feed.part, self.proxy)
-        self.right.copy_(count_right(self.network, self.scoring, self.proxy))
+        recalibrate(self.network, self.feed.part, self.proxy, self.program)
+        self.right.copy_(count_right(self.network, self.scoring, self.proxy, self.program))
 
     def end_epoch(self, epoch: int, steps: int) -> None:
         curves = self.trainee.curves
@@ -283,11 +301,35 @@ class _Pack:
         self._branches.run([course.score for course in self.courses])
 
 
+def compiled(
+    network: Network, flats: Sequence[Flat], proxy: Proxy, feed: Feed, device: torch.device
+) -> Program | None:
+    """The network for the kernels, where they can compute it: on one core."""
+    if device.type != "cpu" or torch.get_num_threads() > 1:
+        return None
+    gradients = {
+        id(p): view
+        for flat in flats
+        for p, view in zip(flat.parameters, flat.views(flat.gradient), strict=True)
+    }
+    _, *shape = feed.images.shape
+    images = {"train": feed.batch, "calibrate": 4 * feed.batch, "score": PROGRAM_IMAGES}
+    try:
+        return Program(network, gradients, DTYPES[proxy.precision], shape, images)
+    except Unsupported:
+        return None
+
+
 @torch.no_grad()
-def recalibrate(network: nn.Module, training: Part, proxy: Proxy) -> None:
+def recalibrate(
+    network: nn.Module, training: Part, proxy: Proxy, program: Program | None = None
+) -> None:
     """Sets batch norm's statistics to those of some training images (Wu & Johnson 2021, PreciseBN).
 
     After few steps the running averages lag behind the weights, and a score would measure the lag.
+
+    Args:
+        program: computes the network, where there is one.
     """
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     count = min(proxy.calibration_images, len(training.labels))
@@ -305,16 +347,28 @@ def recalibrate(network: nn.Module, training: Part, proxy: Proxy) -> None:
                 continue  # batch norm needs more than one value a channel
             for norm in norms:
                 norm.momentum = 1 / number  # a plain average over the chunks
-            network(training.batch(indices)[0].to(dtype))
+            images = training.batch(indices)[0]
+            if program:
+                program.calibrate(images)
+            else:
+                network(images.to(dtype))
     for norm in norms:
         norm.momentum = 0.1
 
 
 @torch.no_grad()
-def count_right(network: nn.Module, part: Part, proxy: Proxy) -> Tensor:
+def count_right(
+    network: nn.Module, part: Part, proxy: Proxy, program: Program | None = None
+) -> Tensor:
     """Number of images whose largest logit is the label's, in evaluation mode: int64, ()."""
     network.eval()
     right = torch.zeros((), dtype=torch.int64, device=part.mean.device)
+    if program:
+        program.start_scoring()
+        for indices in torch.arange(len(part.labels)).split(PROGRAM_IMAGES):
+            images, labels = part.batch(indices)
+            right += (program.score(images).argmax(1) == labels).sum()
+        return right
     pixels = part.images.shape[2] * part.images.shape[3]
     chunk = max(64, SCORED_PIXELS[right.device.type] // pixels)
     with in_precision(network, proxy) as dtype, folded(network):

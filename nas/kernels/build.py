@@ -1,0 +1,56 @@
+"""Compiles kernels.c for each kind of processor when the package is installed (a hook of hatchling).
+
+The compiler is Clang as the package `ziglang` has it, so that every machine gets the same kernels
+and needs no compiler of its own. By hand, in a checkout: `python nas/kernels/build.py`.
+"""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+TARGETS = {"avx2": "x86_64_v3", "avx512": "x86_64_v4", "bf16": "x86_64_v4+avx512bf16"}
+"""Names of the compiled files, and the instructions in them."""
+FLAGS = ("-O3", "-mprefer-vector-width=512", "-fvisibility=hidden", "-shared", "-fPIC", "-Wall", "-Werror")  # fmt: skip
+
+
+def compile_kernels(folder: Path) -> list[Path]:
+    """Compiles all variants beside kernels.c; none on a machine for which there are none."""
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        return []
+    made = []
+    for name, processor in TARGETS.items():
+        to = folder / f"kernels-{name}.so"
+        part = to.with_suffix(".part")  # a library that is in use is replaced, not written into
+        command = [sys.executable, "-m", "ziglang", "cc", "-target", "x86_64-linux-gnu.2.17"]
+        command += [f"-mcpu={processor}", *FLAGS, "-o", str(part), str(folder / "kernels.c"), "-lm"]
+        subprocess.run(command, check=True)
+        part.replace(to)
+        made.append(to)
+    return made
+
+
+try:
+    from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+except ImportError:  # by hand
+    pass
+else:
+
+    class Kernels(BuildHookInterface):
+        """Adds the compiled kernels to a wheel, or to the checkout of an editable install."""
+
+        def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+            if self.target_name != "wheel":
+                return
+            made = compile_kernels(Path(self.root) / "nas" / "kernels")
+            if made:
+                build_data["pure_python"] = False
+                build_data["tag"] = "py3-none-linux_x86_64"
+                build_data["artifacts"] += [str(path.relative_to(self.root)) for path in made]
+
+
+if __name__ == "__main__":
+    print(*compile_kernels(Path(__file__).parent), sep="\n")
