@@ -11,6 +11,7 @@ import torch
 from torch.utils import deterministic
 
 from nas.errors import InputError
+from nas.kernels.library import variant
 
 
 def find_device(name: str = "auto") -> torch.device:
@@ -41,6 +42,7 @@ def device_kind(device: torch.device) -> dict[str, str]:
         "machine": platform.machine(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "bf16": "yes" if computes_bf16(device) else "no",
+        "kernels": variant() or "no",
     }
 
 

@@ -19,12 +19,13 @@ from nas.batches import Feed, Part, prepare
 from nas.data import Data
 from nas.flat import DTYPES, Flat, flatten, in_precision, update
 from nas.folding import folded
-from nas.kernels.program import Program, Unsupported
+from nas.kernels.program import Mode, Program, UnsupportedError
 from nas.network import Layer, Network
+from nas.precision import KERNEL_VALUES
 from nas.proxy import Proxy
 from nas.replay import Branches, Repeated
 
-TRAINER_VERSION = 2
+TRAINER_VERSION = 3
 SCORED_PIXELS = {"cpu": 1 << 16, "cuda": 1 << 22}
 """Pixels of the images that are scored at once, by kind of device: what its caches hold."""
 PROGRAM_IMAGES = 64
@@ -152,7 +153,7 @@ class _Course:
         self.dtype = DTYPES[proxy.precision]
         watched = _watched(self.network)
         self.flats = flatten(self.network, proxy)
-        self.program = compiled(self.network, self.flats, proxy, feed, device)
+        self.program = compiled(self.network, self.flats, proxy, feed.images.shape, device)
         self.parameters = [p for flat in self.flats for p in flat.parameters]
         self.total = torch.zeros((), device=device)
         self.right = torch.zeros((), dtype=torch.int64, device=device)
@@ -269,7 +270,8 @@ class _Pack:
         self.feed.start(epoch)
         self._step.fill_(epoch * self.feed.steps)
         for course in self.courses:
-            course.network.train()
+            if not course.program:
+                course.network.train()
             course.total.zero_()
         for step in range(epoch * self.feed.steps, (epoch + 1) * self.feed.steps):
             self._number = step
@@ -302,21 +304,32 @@ class _Pack:
 
 
 def compiled(
-    network: Network, flats: Sequence[Flat], proxy: Proxy, feed: Feed, device: torch.device
+    network: Network, flats: Sequence[Flat], proxy: Proxy, batch: torch.Size, device: torch.device
 ) -> Program | None:
-    """The network for the kernels, where they can compute it: on one core."""
-    if device.type != "cpu" or torch.get_num_threads() > 1:
+    """The network for the kernels, where they can compute it: on one core.
+
+    Args:
+        batch: shape of a step's images, (N, C, H, W).
+    """
+    count, *sides = batch
+    channels = network.skeleton.stem_width or network.skeleton.stages[0].width
+    small = count * channels * sides[1] * sides[2] <= KERNEL_VALUES[proxy.precision]
+    single = count == 1 or proxy.calibration_images == 1  # of which norms may have no variance
+    if device.type != "cpu" or torch.get_num_threads() > 1 or single or not small:
         return None
     gradients = {
         id(p): view
         for flat in flats
         for p, view in zip(flat.parameters, flat.views(flat.gradient), strict=True)
     }
-    _, *shape = feed.images.shape
-    images = {"train": feed.batch, "calibrate": 4 * feed.batch, "score": PROGRAM_IMAGES}
+    images: dict[Mode, int] = {
+        "train": count, "calibrate": 4 * proxy.batch, "score": PROGRAM_IMAGES,
+    }  # fmt: skip
     try:
-        return Program(network, gradients, DTYPES[proxy.precision], shape, images)
-    except Unsupported:
+        return Program(
+            network, gradients, DTYPES[proxy.precision], (sides[0], sides[1], sides[2]), images
+        )
+    except UnsupportedError:
         return None
 
 
@@ -337,7 +350,8 @@ def recalibrate(
         return
     for norm in norms:
         norm.reset_running_stats()
-    network.train()
+    if not program:
+        network.train()
     where = training.images.device
     every = torch.linspace(0, len(training.labels) - 1, count, device=where).round().long()
     chunks = every.split(4 * proxy.batch)

@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #if defined(__AVX512F__)
 #include <immintrin.h>
@@ -452,6 +453,34 @@ INLINE void column_sums(const int bf, const void *z, long n, long columns, float
   }
 }
 
+/* ---- Where the time goes ---- */
+
+typedef enum { CONVOLVING, BACK, NORMING, MERGING, WORKS } Work;
+
+static int timing;
+static double spent[WORKS];
+
+static double now(void) {
+  struct timespec t;
+  if (!timing) return 0;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Adds what has passed to a kind of work; returns the time. */
+static double done(Work work, double since) {
+  const double time = now();
+  spent[work] += time - since;
+  return time;
+}
+
+/* Starts (on) or ends the counting of seconds by kind of work; `to` gets what was counted. */
+EXPORT void skipnas_time(int on, double *to) {
+  memcpy(to, spent, sizeof spent);
+  memset(spent, 0, sizeof spent);
+  timing = on;
+}
+
 /* ---- Steps ---- */
 
 typedef enum { CONV, NORM, MERGE, EXCITE, SQUEEZE, FOLD } Kind;
@@ -549,6 +578,7 @@ INLINE void masked(const int bf, const void *gradient, const void *result, long 
 static void conv_backward(const Step *s, const Conv *c) {
   const long rows = s->pixels * c->images;
   const void *gradient = s->gradient;
+  double time = now();
   if (s->gamma) {
     WITH(norm_backward, s->bf, s->relu, s, s->before, rows, s->to_before, 0);
     gradient = s->to_before;
@@ -561,6 +591,7 @@ static void conv_backward(const Step *s, const Conv *c) {
     if (s->bf) column_sums(1, gradient, rows, c->out, s->to_bias);
     else column_sums(0, gradient, rows, c->out, s->to_bias);
   }
+  time = done(NORMING, time);
   memset(s->to_weight, 0, 4 * c->out * c->side * c->side * c->parts * c->channels);
   int bf = s->bf;
   if (bf && s->exact) gradient = as_floats(5, 1, gradient, rows * c->out), bf = 0;
@@ -576,6 +607,7 @@ static void conv_backward(const Step *s, const Conv *c) {
     if (to) backward_input(0, c, gradient, s->weight, part, to, (int)s->adds[part]);
     backward_weight(0, c, s->inputs[part], gradient, part, s->to_weight);
   }
+  done(BACK, time);
 }
 
 INLINE vec picked(ints where, vec yes, vec no) {
@@ -769,9 +801,11 @@ static void fold(const Step *s) {
 static void step_forward(const Step *s, long images) {
   Conv conv = s->conv;
   conv.images = images;
+  double time = now();
   switch (s->kind) {
     case CONV:
       conv_step(s, &conv);
+      time = done(CONVOLVING, time);
       if (s->gamma) WITH(norm_forward, s->bf, s->relu, s, s->before, s->pixels * images);
       break;
     case NORM: WITH(norm_forward, s->bf, s->relu, s, s->inputs[0], s->pixels * images); break;
@@ -785,13 +819,15 @@ static void step_forward(const Step *s, long images) {
       break;
     case FOLD: fold(s); break;
   }
+  done(s->kind == CONV || s->kind == NORM || s->kind == FOLD ? NORMING : MERGING, time);
 }
 
 static void step_backward(const Step *s, long images) {
   Conv conv = s->conv;
   conv.images = images;
+  const double time = now();
   switch (s->kind) {
-    case CONV: conv_backward(s, &conv); break;
+    case CONV: conv_backward(s, &conv); return; /* it counts for itself */
     case NORM:
       WITH(norm_backward, s->bf, s->relu, s, s->inputs[0], s->pixels * images, s->to_inputs[0],
            (int)s->adds[0]);
@@ -805,6 +841,7 @@ static void step_backward(const Step *s, long images) {
       else squeeze_backward(0, s->gradient, s->pixels, images * s->channels, s->to_inputs[0], s->adds[0]);
       break;
   }
+  done(s->kind == NORM ? NORMING : MERGING, time);
 }
 
 /* Runs steps in order for so many images. */

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import c_float, c_long, c_void_p
+from enum import IntEnum
 from functools import cache
 from pathlib import Path
 
@@ -46,10 +47,20 @@ class Step(ctypes.Structure):
     ]  # fmt: skip
 
 
-CONV, NORM, MERGE, EXCITE, SQUEEZE, FOLD = range(6)
-"""Kinds of steps, as in kernels.c."""
-SUM, ADD, SCALE, CHANNEL, GATED, HIGHWAY = range(6)
-"""Forms of merges, as in kernels.c."""
+class Kind(IntEnum):
+    """Kinds of steps, as in kernels.c."""
+
+    CONV, NORM, MERGE, EXCITE, SQUEEZE, FOLD = range(6)
+
+
+class Form(IntEnum):
+    """Forms of merges, as in kernels.c."""
+
+    SUM, ADD, SCALE, CHANNEL, GATED, HIGHWAY = range(6)
+
+
+WORKS = ("convolutions, forward", "convolutions, backward", "batch norm", "activations and sums")
+"""Kinds of work whose seconds can be counted, as in kernels.c."""
 
 
 class Library:
@@ -60,11 +71,19 @@ class Library:
         self.forward, self.backward = loaded.skipnas_forward, loaded.skipnas_backward
         for function in (self.forward, self.backward):
             function.argtypes, function.restype = (c_void_p, c_long, c_long), None
+        self._time = loaded.skipnas_time
+        self._time.argtypes, self._time.restype = (ctypes.c_int, ctypes.c_double * len(WORKS)), None
         self.lanes: int = loaded.skipnas_lanes()
         """Numbers of a vector, of which channels are a multiple."""
         self.max_taps: int = loaded.skipnas_max_taps()
         if loaded.skipnas_step_bytes() != ctypes.sizeof(Step):
             raise ImportError(f"{path} was compiled from another kernels.c")
+
+    def time(self, on: bool) -> dict[str, float]:
+        """Starts or ends the counting of seconds by kind of work; returns what was counted."""
+        spent = (ctypes.c_double * len(WORKS))()
+        self._time(on, spent)
+        return dict(zip(WORKS, spent, strict=True))
 
 
 def variant() -> str:

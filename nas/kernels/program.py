@@ -18,10 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nas import merges
-from nas.kernels.library import (
-    ADD, CHANNEL, CONV, EXCITE, FOLD, GATED, HIGHWAY, MERGE, NORM, SCALE, SQUEEZE, SUM,
-    Conv, Library, Step, library,
-)  # fmt: skip
+from nas.kernels.library import Conv, Form, Kind, Library, Step, library
 from nas.merges import MERGES
 from nas.network import Layer, Network
 from nas.parts import Shape, strided
@@ -30,7 +27,7 @@ Mode = Literal["train", "calibrate", "score"]
 ALIGNED = 64
 
 
-class Unsupported(Exception):
+class UnsupportedError(Exception):
     """The kernels do not have something of this network."""
 
 
@@ -97,12 +94,12 @@ class Writer:
         *before, linear = network.head.children()
         self.features = self.chain(nn.Sequential(*before), [previous])
         if not isinstance(linear, nn.Linear) or self.features.shape[1:] != (1, 1):
-            raise Unsupported("a head of another kind")
+            raise UnsupportedError("a head of another kind")
         self.linear = linear
 
     def chain(self, chain: nn.Module, inputs: Sequence[Map], relu: bool = False) -> Map:
         """The output of modules in sequence; `relu`: with a ReLU at the end."""
-        steps = list(chain.children())
+        steps = list(chain.children()) if isinstance(chain, nn.Sequential) else [chain]
         first = len(self.records)
         out = inputs[0]
         while steps:
@@ -112,15 +109,22 @@ class Writer:
                 out = self.conv(inputs, module, norm, bool(_next(steps, nn.ReLU)))
             elif isinstance(module, nn.BatchNorm2d):
                 out = self.norm(out, module, bool(_next(steps, nn.ReLU)))
+            elif isinstance(module, nn.ReLU):
+                out = self.merge(Step(kind=Kind.MERGE, form=Form.SUM, relu=1), None, [out], [1.0])
             elif isinstance(module, nn.AdaptiveAvgPool2d):
-                self._add(Step(kind=SQUEEZE), squeezed := Map((out.shape[0], 1, 1), False), [out])
+                self._add(
+                    Step(kind=Kind.SQUEEZE), squeezed := Map((out.shape[0], 1, 1), False), [out]
+                )
                 out = squeezed
             else:
-                raise Unsupported(f"a module {type(module).__name__}")
+                raise UnsupportedError(f"a module {type(module).__name__}")
             inputs = [out]
         if relu:
-            if len(self.records) == first or self.records[-1].step.kind not in (CONV, NORM):
-                raise Unsupported("a ReLU that nothing can end in")
+            if len(self.records) == first or self.records[-1].step.kind not in (
+                Kind.CONV,
+                Kind.NORM,
+            ):
+                raise UnsupportedError("a ReLU that nothing can end in")
             self.records[-1].step.relu = 1
         return out
 
@@ -134,13 +138,13 @@ class Writer:
         square = conv.kernel_size == (side, side) and conv.stride == (stride, stride)
         image = inputs[0] is self.image
         if not (plain and square and side % 2 and conv.padding == (side // 2, side // 2)):
-            raise Unsupported("a convolution of another kind")
+            raise UnsupportedError("a convolution of another kind")
         if conv.out_channels % self.lanes or (channels % self.lanes and not image):
-            raise Unsupported("channels that do not fill vectors")
+            raise UnsupportedError("channels that do not fill vectors")
         if side * side * len(inputs) > self.lib.max_taps:
-            raise Unsupported("too many taps")
+            raise UnsupportedError("too many taps")
         shape = strided((channels, height, width), conv.out_channels, stride)
-        step = Step(kind=CONV, relu=relu, exact=image, weight=conv.weight.data_ptr())
+        step = Step(kind=Kind.CONV, relu=relu, exact=image, weight=conv.weight.data_ptr())
         step.conv = Conv(0, height, width, len(inputs), channels, conv.out_channels, side, stride)
         step.bias, step.bias_bf = _address(conv.bias), self.bf
         step.to_weight, step.to_bias = self._gradient(conv.weight), self._gradient(conv.bias)
@@ -161,8 +165,8 @@ class Writer:
 
     def norm(self, x: Map, norm: nn.BatchNorm2d, relu: bool) -> Map:
         if x.shape[0] % self.lanes:
-            raise Unsupported("channels that do not fill vectors")
-        step = Step(kind=NORM, relu=relu)
+            raise UnsupportedError("channels that do not fill vectors")
+        step = Step(kind=Kind.NORM, relu=relu)
         self._normalise(step, norm)
         if self.mode == "score":
             fold = self._statistics(norm)
@@ -173,16 +177,19 @@ class Writer:
     def _normalise(self, step: Step, norm: nn.BatchNorm2d) -> None:
         """Fills in a norm in training mode."""
         if norm.running_mean is None or norm.momentum is None or not norm.affine:
-            raise Unsupported("a norm without statistics or factors")
+            raise UnsupportedError("a norm without statistics or factors")
         step.trained, step.eps, step.momentum = 1, norm.eps, self.momentum.data_ptr()
         step.gamma, step.beta = norm.weight.data_ptr(), norm.bias.data_ptr()
         step.to_gamma, step.to_beta = self._gradient(norm.weight), self._gradient(norm.bias)
-        step.running_mean, step.running_var = _address(norm.running_mean), _address(norm.running_var)
+        step.running_mean, step.running_var = (
+            _address(norm.running_mean),
+            _address(norm.running_var),
+        )
         step.mean, step.rstd = (self._keep(torch.empty(norm.num_features)) for _ in range(2))
 
     def _statistics(self, norm: nn.BatchNorm2d) -> Step:
         """The step that takes a norm's running statistics before images are scored."""
-        fold = Step(kind=FOLD, channels=norm.num_features)
+        fold = Step(kind=Kind.FOLD, channels=norm.num_features)
         self._normalise(fold, norm)
         self.folds.append(fold)
         return fold
@@ -198,11 +205,13 @@ class Writer:
             for adapter, source in zip(layer.adapters.values(), sources, strict=True)
         ]
         strengths, learnt = list(map(float, layer.strengths)), cast(Any, layer.merge)
-        step = Step(kind=MERGE, form=ADD, relu=relu)
+        step = Step(kind=Kind.MERGE, form=Form.ADD, relu=relu)
         match MERGES[layer.merge.name]:
             case merges.Concat():
                 sides = [
-                    x if s == 1 else self.merge(Step(kind=MERGE, form=SUM), None, [x], [s])
+                    x
+                    if s == 1
+                    else self.merge(Step(kind=Kind.MERGE, form=Form.SUM), None, [x], [s])
                     for x, s in zip(skips, strengths, strict=True)
                 ]
                 return self.chain(learnt.project, [out, *sides], relu)
@@ -212,28 +221,28 @@ class Writer:
             case merges.Add():
                 return self.merge(step, out, skips, strengths)
             case merges.Scale():
-                step.form, step.factor = SCALE, learnt.alpha.data_ptr()
+                step.form, step.factor = Form.SCALE, learnt.alpha.data_ptr()
                 step.to_factor = self._gradient(learnt.alpha)
                 return self.merge(step, out, skips, strengths)
             case merges.Channel():
-                step.form, step.factor = CHANNEL, learnt.weight.data_ptr()
+                step.form, step.factor = Form.CHANNEL, learnt.weight.data_ptr()
                 step.to_factor = self._gradient(learnt.weight)
                 return self.merge(step, out, skips, strengths)
             case merges.Gate():
-                step.form = HIGHWAY
+                step.form = Form.HIGHWAY
                 conv, sigmoid = learnt.transform.children()
                 if not isinstance(sigmoid, nn.Sigmoid):
-                    raise Unsupported("a gate of another kind")
+                    raise UnsupportedError("a gate of another kind")
                 factor = self.chain(nn.Sequential(conv), [previous])
                 return self.merge(step, out, skips, strengths, factor)
             case merges.SqueezeExcitation():
-                step.form = GATED
+                step.form = Form.GATED
                 return self.merge(step, out, skips, strengths, self.excite(learnt.excitation, out))
             case merges.Attention():
-                step.form = GATED
-                z = self.merge(Step(kind=MERGE, form=SUM), None, skips, strengths)
+                step.form = Form.GATED
+                z = self.merge(Step(kind=Kind.MERGE, form=Form.SUM), None, skips, strengths)
                 return self.merge(step, out, [z], [1.0], self.excite(learnt.excitation, z))
-        raise Unsupported(f"merge {layer.merge.name}")
+        raise UnsupportedError(f"merge {layer.merge.name}")
 
     def merge(
         self, step: Step, branch: Map | None, skips: Sequence[Map], strengths: Sequence[float],
@@ -241,7 +250,7 @@ class Writer:
     ) -> Map:  # fmt: skip
         output = Map(skips[0].shape, self.bf)
         if output.shape[0] % self.lanes:
-            raise Unsupported("channels that do not fill vectors")
+            raise UnsupportedError("channels that do not fill vectors")
         step.count = len(skips)
         step.strengths = self._array(ctypes.c_float, strengths)
         self._add(step, output, skips, branch, factor)
@@ -251,8 +260,8 @@ class Writer:
         """The gate of squeeze-and-excitation: (images, channels) in fp32."""
         _, reduce, _, expand, _ = cast(Iterable[nn.Conv2d], gate.children())
         if reduce.bias is None or expand.bias is None or reduce.in_channels % self.lanes:
-            raise Unsupported("a gate of another kind")
-        step = Step(kind=EXCITE)
+            raise UnsupportedError("a gate of another kind")
+        step = Step(kind=Kind.EXCITE)
         step.conv.out = reduce.out_channels
         step.weight, step.bias = reduce.weight.data_ptr(), reduce.bias.data_ptr()
         step.expand, step.expand_bias = expand.weight.data_ptr(), expand.bias.data_ptr()
@@ -272,7 +281,7 @@ class Writer:
         self, step: Step, output: Map, inputs: Sequence[Map], branch: Map | None = None,
         factor: Map | None = None, before: Map | None = None, spare: Mapping[str, int] | None = None,
     ) -> None:  # fmt: skip
-        shape = inputs[0].shape if step.kind in (SQUEEZE, EXCITE) else output.shape
+        shape = inputs[0].shape if step.kind in (Kind.SQUEEZE, Kind.EXCITE) else output.shape
         step.bf, step.channels, step.pixels = self.bf, shape[0], shape[1] * shape[2]
         record = Record(step, output, list(inputs), branch, factor, before, spare or {})
         for read in record.read:
@@ -446,7 +455,7 @@ class Program:
         images: how many at most, by mode.
 
     Raises:
-        Unsupported: the kernels do not have something of this network.
+        UnsupportedError: the kernels do not have something of this network.
     """
 
     def __init__(
@@ -455,9 +464,9 @@ class Program:
     ) -> None:  # fmt: skip
         lib = library()
         if lib is None:
-            raise Unsupported("this machine")
+            raise UnsupportedError("this machine")
         self._norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
-        self._counts = [n.num_batches_tracked for n in self._norms]
+        self._counts = [cast(Tensor, norm.num_batches_tracked) for norm in self._norms]
         self._momentum = torch.tensor([0.1])
         self._gradients, self._dtype = gradients, dtype
         self._runs = {}

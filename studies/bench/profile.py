@@ -14,6 +14,7 @@ from nas.device import find_device, one_thread
 from nas.evaluation import evaluate
 from nas.flat import DTYPES
 from nas.genome import Genome
+from nas.kernels.library import library
 from nas.plan import plan
 from studies.settings import SearchSettings
 
@@ -92,9 +93,14 @@ def where_time_goes(
     run()
     seconds = run()
     activities = [ProfilerActivity.CUDA] if cuda else [ProfilerActivity.CPU]
+    kernels = library()
+    if kernels:
+        kernels.time(True)
     with profile(activities=activities) as profiler:
         run()
     shares = dict.fromkeys(KINDS, 0.0)
+    if kernels:
+        shares |= {kind: spent / seconds for kind, spent in kernels.time(False).items()}
     for event in profiler.key_averages():
         spent = event.self_device_time_total if cuda else event.self_cpu_time_total
         kind = next((k for k, parts in KINDS.items() if any(p in event.key for p in parts)), None)

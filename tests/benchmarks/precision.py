@@ -1,6 +1,6 @@
-"""bf16 against fp32 on one core: how much faster a step of training and a score are.
+"""bf16 against fp32 on one core, and the kernels against PyTorch's: a step of training, and a score.
 
-Nine basic blocks with ResNet's skips at a batch of 64, for the table in nas/precision.py.
+Nine basic blocks with ResNet's skips at a batch of 64, for the tables in nas/precision.py.
 
     python tests/benchmarks/precision.py
 """
@@ -15,11 +15,12 @@ from nas import Genome, Proxy, Skeleton, Stage, compile_network
 from nas.device import one_thread
 from nas.flat import DTYPES, flatten, in_precision, update
 from nas.folding import folded
+from nas.training import compiled
 
 SIDES, WIDTHS, BATCH, REPEATS = (8, 14, 16, 28, 32), (8, 16, 32, 64), 64, 5
 
 
-def works(width, side, precision):
+def works(width, side, precision, kernels):
     """A step of training, and a score of a batch."""
     skeleton = Skeleton((3, side, side), 10, (Stage(3, width), Stage(3, 2 * width, 2), Stage(3, 4 * width, 2)))  # fmt: skip
     proxy = Proxy(precision=precision)
@@ -28,6 +29,21 @@ def works(width, side, precision):
     images = torch.randn(BATCH, 3, side, side).to(DTYPES[precision])
     images = images.contiguous(memory_format=torch.channels_last)
     labels = torch.arange(BATCH) % 10
+    if kernels:
+        program = compiled(network, flats, proxy, images.shape, torch.device("cpu"))
+        if program is None:
+            return None
+
+        def step():
+            program.gradients(images, labels, 0.0)
+            update(flats, proxy, rate)
+
+        @torch.no_grad()
+        def score():
+            program.start_scoring()
+            program.score(images)
+
+        return step, score
 
     def step():
         network.train()
@@ -52,20 +68,35 @@ def seconds(work):
     return time.perf_counter() - started
 
 
+def ratios(slow, fast):
+    """How much faster a step and a score are, medians of pairs; None where a way is missing."""
+    if slow is None or fast is None:
+        return "–"
+    found = []
+    for first, second in zip(slow, fast, strict=True):
+        first(), second()
+        pairs = [(seconds(first), seconds(second)) for _ in range(REPEATS)]
+        found.append(median(a / b for a, b in pairs))
+    return f"{found[0]:.2f}, {found[1]:.2f}"
+
+
+TABLES = {
+    "kernels, bf16 over fp32": (("fp32", True), ("bf16", True)),
+    "PyTorch, bf16 over fp32": (("fp32", False), ("bf16", False)),
+    "fp32, kernels over PyTorch": (("fp32", False), ("fp32", True)),
+    "bf16, kernels over PyTorch": (("bf16", False), ("bf16", True)),
+}
+
+
 def main():
-    print("| side | " + " | ".join(f"width {width}" for width in WIDTHS) + " |")
     with one_thread(torch.device("cpu")):
-        for side in SIDES:
-            cells = []
-            for width in WIDTHS:
-                exact, rounded = works(width, side, "fp32"), works(width, side, "bf16")
-                ratios = []
-                for first, second in zip(exact, rounded, strict=True):
-                    first(), second()
-                    pairs = [(seconds(first), seconds(second)) for _ in range(REPEATS)]
-                    ratios.append(median(a / b for a, b in pairs))
-                cells.append(f"{ratios[0]:.2f}, {ratios[1]:.2f}")
-            print(f"| {side} | " + " | ".join(cells) + " |", flush=True)
+        for title, (slow, fast) in TABLES.items():
+            print(f"\n| {title} | " + " | ".join(f"width {width}" for width in WIDTHS) + " |")
+            for side in SIDES:
+                cells = [
+                    ratios(works(width, side, *slow), works(width, side, *fast)) for width in WIDTHS
+                ]
+                print(f"| {side} | " + " | ".join(cells) + " |", flush=True)
 
 
 if __name__ == "__main__":
