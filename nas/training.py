@@ -19,7 +19,8 @@ from nas.batches import Feed, Part, prepare
 from nas.data import Data
 from nas.flat import DTYPES, Flat, flatten, in_precision, update
 from nas.folding import folded
-from nas.kernels.program import Mode, Program, UnsupportedError
+from nas.kernels.program import Mode, Program
+from nas.kernels.steps import UnsupportedError
 from nas.network import Layer, Network
 from nas.precision import KERNEL_VALUES
 from nas.proxy import Proxy

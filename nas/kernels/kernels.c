@@ -79,8 +79,9 @@ INLINE long bytes(const int bf) { return bf ? 2 : 4; }
 
 /* sums[i][j] += over t and d: a[t][i * ai + d * ad] * b[t][d * bd + j], for LANES * nv columns j.
    Strides are in units. */
-INLINE void product(const int p, const int nv, const int bf, long taps, const unit *const *a, long ai,
-                    long ad, const unit *const *b, long bd, long depth, vec sums[p][nv]) {
+INLINE void product(const int p, const int nv, const int bf, long taps, const unit *const *a,
+                    long ai, long ad, const unit *const *b, long bd, long depth,
+                    vec sums[p][nv]) {
   for (long t = 0; t < taps; t++) {
     const unit *at = a[t], *bt = b[t];
     for (long d = 0; d < depth; d++, at += ad, bt += bd) {
@@ -295,7 +296,8 @@ INLINE void outers(const int bf, long taps, const unit *const *a, long left, con
 }
 
 /* [pixel][image][channel] in bf16 -> [pixel][pair of images][channel] in units. */
-static const unit *image_pairs(int which, const uint16_t *from, long pixels, long images, long channels) {
+static const unit *image_pairs(int which, const uint16_t *from, long pixels, long images,
+                               long channels) {
   const long pairs = (images + 1) / 2;
   unit *to = scratch(which, 4 * pixels * pairs * channels);
   for (long pixel = 0; pixel < pixels; pixel++)
@@ -404,13 +406,13 @@ INLINE void normalise(const int bf, const void *z, long n, long columns, const f
   }
 }
 
-INLINE void normalise_backward(const int bf, const void *gradient, const void *z, long n, long columns,
-                               const float *mean, const float *rstd, const float *gamma,
-                               const float *beta, const int relu, void *to, int add,
-                               float *to_gamma, float *to_beta) {
+INLINE void normalise_backward(const int bf, const void *gradient, const void *z, long n,
+                               long columns, const float *mean, const float *rstd,
+                               const float *gamma, const float *beta, const int relu, void *to,
+                               int add, float *to_gamma, float *to_beta) {
   for (long k = 0; k < columns; k += LANES) {
     vec middle = *(const vec *)(mean + k), inverse = *(const vec *)(rstd + k);
-    vec factor = *(const vec *)(gamma + k), scale = factor * inverse, offset = *(const vec *)(beta + k);
+    vec scale = *(const vec *)(gamma + k) * inverse, offset = *(const vec *)(beta + k);
     wide total = {0}, products = {0};
     for (long first = 0; first < n; first += BLOCK) {
       const long last = first + BLOCK < n ? first + BLOCK : n;
@@ -730,7 +732,8 @@ static void excite(const Step *s, long images) {
     float *hidden = s->reduced + image * r, *to = (float *)s->output + image * n;
     for (long i = 0; i < r; i++) {
       vec sum = {0};
-      for (long k = 0; k < n; k += LANES) sum += *(const vec *)(reduce + i * n + k) * *(const vec *)(mean + k);
+      for (long k = 0; k < n; k += LANES)
+        sum += *(const vec *)(reduce + i * n + k) * *(const vec *)(mean + k);
       float value = (float)added(sum) + b1[i];
       hidden[i] = value < 0 ? 0 : value;
     }
@@ -823,6 +826,7 @@ static void step_forward(const Step *s, long images) {
 }
 
 static void step_backward(const Step *s, long images) {
+  const long n = images * s->channels;
   Conv conv = s->conv;
   conv.images = images;
   const double time = now();
@@ -837,8 +841,8 @@ static void step_backward(const Step *s, long images) {
       break;
     case EXCITE: excite_backward(s, images); break;
     case SQUEEZE:
-      if (s->bf) squeeze_backward(1, s->gradient, s->pixels, images * s->channels, s->to_inputs[0], s->adds[0]);
-      else squeeze_backward(0, s->gradient, s->pixels, images * s->channels, s->to_inputs[0], s->adds[0]);
+      if (s->bf) squeeze_backward(1, s->gradient, s->pixels, n, s->to_inputs[0], s->adds[0]);
+      else squeeze_backward(0, s->gradient, s->pixels, n, s->to_inputs[0], s->adds[0]);
       break;
   }
   done(s->kind == NORM ? NORMING : MERGING, time);

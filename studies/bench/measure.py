@@ -14,7 +14,7 @@ from nas.jobs import EvaluationBench, EvaluationJob, evaluate_job, lockstep
 from nas.resources import default_count
 from nas.worker import Finished
 from nas.workers import Workers
-from studies.bench.profile import arithmetic, matrix_gflops, where_time_goes
+from studies.bench.profile import arithmetic, matrix_gflops, where_time_goes, without_padding
 from studies.bench.usual import as_pictures, as_tensors, usual_seconds
 from studies.run import Request, prepare_settings
 from studies.settings import SearchSettings
@@ -45,6 +45,8 @@ class Bench:
     """Median seconds of an evaluation in its worker."""
     gflop: float
     """Arithmetic of an evaluation, mean, in 10⁹ operations."""
+    needed: float
+    """The share of it that is not on padding."""
     matrix: dict[str, float]
     """10⁹ operations a second of a large matrix product on one core or GPU, by precision."""
     shares: dict[str, float]
@@ -56,10 +58,10 @@ class Bench:
 
     @property
     def limit_share(self) -> float:
-        """Of the matrix product's rate, what an evaluation reaches while its worker runs."""
+        """Of the matrix product's rate, what evaluations reach; padding is not counted."""
         units = self.workers if self.device == "cpu" else 1
         per_second = median(self.rates[OURS]) / 60 / units
-        return per_second * self.gflop / self.matrix[self.precision]
+        return per_second * self.gflop * self.needed / self.matrix[self.precision]
 
     def record(self) -> dict[str, Any]:
         """As JSON values."""
@@ -112,9 +114,10 @@ def bench(
     on_progress("where the time goes")
     shares = where_time_goes(settings, some[:4], devices[0])
     gflop = sum(arithmetic(settings, genome) for genome in genomes) / len(genomes)
+    needed = sum(without_padding(settings, genome) for genome in genomes) / len(genomes)
     return Bench(
         settings.space.name, settings.data.name, devices[0], settings.space.proxy.precision,
-        count, pack, threads, candidates, rates, median(inside), gflop, matrix, shares,
+        count, pack, threads, candidates, rates, median(inside), gflop, needed, matrix, shares,
     )  # fmt: skip
 
 

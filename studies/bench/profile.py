@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
+from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from nas.batches import prepare
@@ -14,7 +15,9 @@ from nas.device import find_device, one_thread
 from nas.evaluation import evaluate
 from nas.flat import DTYPES
 from nas.genome import Genome
-from nas.kernels.library import library
+from nas.kernels.library import Conv as Sizes
+from nas.kernels.library import Kind, Step, library
+from nas.parts import Chain, Conv, Part
 from nas.plan import plan
 from studies.settings import SearchSettings
 
@@ -32,20 +35,6 @@ KINDS: dict[str, tuple[str, ...]] = {
 OTHER = "Python and the rest"
 
 
-@dataclass(frozen=True)
-class Limit:
-    """What the machine could do, were there nothing but arithmetic."""
-
-    gflops: float
-    """Measured rate of a large matrix product, in 10⁹ operations a second on one core or GPU."""
-    gflop: float
-    """Arithmetic of one evaluation: two operations a MAC, a backward pass twice its forward."""
-
-    @property
-    def seconds(self) -> float:
-        return self.gflop / self.gflops
-
-
 def arithmetic(settings: SearchSettings, genome: Genome) -> float:
     """10⁹ operations of one evaluation: training steps, calibration, scores."""
     proxy, skeleton, data = settings.space.proxy, settings.space.skeleton, settings.data
@@ -60,20 +49,81 @@ def arithmetic(settings: SearchSettings, genome: Genome) -> float:
     return 2e-9 * plan(genome, skeleton).macs * share * (3 * trained + forward)
 
 
+def without_padding(settings: SearchSettings, genome: Genome) -> float:
+    """The share of the arithmetic that reads pixels: small maps are largely border."""
+    skeleton, resolution = settings.space.skeleton, settings.space.proxy.resolution
+    if resolution:
+        channels, *sides = skeleton.input_shape
+        height, width = (round(side * resolution / min(sides)) for side in sides)
+        skeleton = skeleton.for_data((channels, height, width), skeleton.classes)
+    planned = plan(genome, skeleton)
+    parts = [planned.stem, *(part for layer in planned.layers for part in layer.parts())]
+    padding = sum(conv.macs - _inside(conv) for part in parts for conv in _convolutions(part))
+    return 1 - padding / planned.macs
+
+
+def _convolutions(part: Part) -> Iterator[Conv]:
+    if isinstance(part, Conv):
+        yield part
+    elif isinstance(part, Chain):
+        for _, step in part:
+            yield from _convolutions(step)
+
+
+def _inside(conv: Conv) -> int:
+    """MACs that read pixels."""
+    taps = [
+        sum(
+            0 <= place * conv.stride + tap - conv.kernel // 2 < side
+            for place in range(-(-side // conv.stride))
+            for tap in range(conv.kernel)
+        )
+        for side in conv.inputs[1:]
+    ]
+    return conv.channels * conv.inputs[0] * taps[0] * taps[1]
+
+
 def matrix_gflops(device: str, precision: str, side: int = 2048) -> float:
-    """The rate of a large matrix product, the best of ten, on one core or on a GPU."""
+    """The rate of a large matrix product, the best of ten, on one core or on a GPU.
+
+    On a CPU the better of PyTorch's and the kernels', as PyTorch's own does not always use the
+    widest instructions.
+    """
     where = find_device(device)
     side = 4 * side if where.type == "cuda" else side
     first, second = (torch.randn(side, side, device=where).to(DTYPES[precision]) for _ in range(2))
-    best = float("inf")
     with one_thread(where):
-        for _ in range(10):
-            _wait(where)
-            started = time.perf_counter()
-            first @ second
-            _wait(where)
-            best = min(best, time.perf_counter() - started)
-    return 2e-9 * side**3 / best
+        seconds = _best(lambda: first @ second, where)
+        if where.type == "cpu" and library():
+            seconds = min(seconds, _best(_product(first, second), where))
+    return 2e-9 * side**3 / seconds
+
+
+def _product(first: Tensor, second: Tensor) -> Callable[[], None]:
+    """The kernels' product: a 1×1 convolution of maps of one pixel."""
+    kernels, side = library(), len(first)
+    assert kernels
+    result = torch.empty_like(first)
+    inputs = (ctypes.c_void_p * 1)(first.data_ptr())
+    step = Step(
+        kind=Kind.CONV, bf=first.dtype == torch.bfloat16, pixels=1, channels=side,
+        conv=Sizes(0, 1, 1, 1, side, side, 1, 1), inputs=ctypes.addressof(inputs),
+        weight=second.data_ptr(), output=result.data_ptr(),
+    )  # fmt: skip
+    kept = inputs, result
+    return lambda: kernels.forward(ctypes.addressof(step), 1, side) if kept else None
+
+
+def _best(work: Callable[[], object], where: torch.device) -> float:
+    """Seconds, the least of ten."""
+    best = float("inf")
+    for _ in range(10):
+        _wait(where)
+        started = time.perf_counter()
+        work()
+        _wait(where)
+        best = min(best, time.perf_counter() - started)
+    return best
 
 
 def where_time_goes(

@@ -35,7 +35,8 @@ def bench_table(found: Bench) -> RenderableType:
     peaks = ", ".join(f"{rate:.0f} in {name}" for name, rate in found.matrix.items())
     lines = [
         f"limit: a large matrix product does {peaks} (10⁹ operations a second on one {unit});",
-        f"an evaluation has {found.gflop:.1f}·10⁹ and reaches {found.limit_share:.0%} "
+        f"an evaluation has {found.gflop:.1f}·10⁹, {found.needed:.0%} of it not on padding, which "
+        f"goes at {found.limit_share:.0%} "
         f"of the {found.precision} rate; it takes {found.seconds:.2f} s in its worker",
         "where that time goes: " + ", ".join(f"{k} {v:.0%}" for k, v in found.shares.items()),
     ]

@@ -14,8 +14,9 @@ from nas import Genome, Proxy, SearchSpace, Skeleton, Stage, compile_network, ev
 from nas.device import computes_bf16, one_thread
 from nas.flat import DTYPES, flatten
 from nas.kernels.library import library
-from nas.kernels.program import Program, UnsupportedError
-from nas.merges import MERGES, Merge
+from nas.kernels.program import Program
+from nas.kernels.steps import UnsupportedError
+from nas.merges import MERGES, Add
 from nas.training import Trainee, train, train_together
 
 CPU = torch.device("cpu")
@@ -151,7 +152,7 @@ def test_the_narrower_instructions_compute_the_same():
     assert done.stdout == "compared\n", done.stderr
 
 
-class Halved(Merge):
+class Halved(Add):
     """A user's."""
 
     def forward(self, learnt, branch, skips, previous):
