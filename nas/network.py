@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections import OrderedDict
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import cast
 
 import torch
@@ -17,6 +18,9 @@ from nas.genome import Genome
 from nas.merges import MERGES
 from nas.plan import LayerPlan, Plan, plan
 from nas.skeleton import Skeleton
+
+KEPT_WEIGHTS = 1 << 16
+"""Of the largest module whose initial weights are kept for the next network."""
 
 
 def compile_network(genome: Genome, skeleton: Skeleton, seed: int = 0) -> Network:
@@ -145,7 +149,34 @@ class Head(nn.Linear):
 
 
 def build(part: parts.Part) -> nn.Module:
-    """The module of a declared part."""
+    """The module of a declared part; the weights are left to `initialise`."""
+    return _copy(_built(part))
+
+
+def _copy(module: nn.Module) -> nn.Module:
+    """The same module with tensors, children and hooks of its own, in less time than a new one.
+
+    The weights of convolutions and of the head are left to `initialise`.
+    """
+    new = module.__class__.__new__(module.__class__)
+    for name, value in module.__dict__.items():
+        new.__dict__[name] = value.copy() if isinstance(value, dict | set) else value
+    for name, parameter in module._parameters.items():
+        if parameter is not None:
+            left = isinstance(module, Conv | Head)
+            value = torch.empty_like(parameter) if left else parameter.detach().clone()
+            new._parameters[name] = nn.Parameter(value)
+    for name, buffer in module._buffers.items():
+        if buffer is not None:
+            new._buffers[name] = buffer.clone()
+    for name, child in module._modules.items():
+        if child is not None:
+            new._modules[name] = _copy(child)
+    return new
+
+
+@lru_cache(maxsize=256)
+def _built(part: parts.Part) -> nn.Module:
     match part:
         case parts.Chain():
             return _chain(part)
@@ -187,22 +218,35 @@ def initialise(network: nn.Module, scheme: str, seed: int) -> None:
     """
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            generator = module_generator(seed, name)
             he = scheme == "he" and isinstance(module, nn.Conv2d)
-            if he:
-                nn.init.kaiming_normal_(
-                    module.weight, mode="fan_out", nonlinearity="relu", generator=generator
-                )
-            else:
-                nn.init.kaiming_uniform_(module.weight, a=math.sqrt(5), generator=generator)
-            if module.bias is not None:
-                bound = 0.0 if he else 1 / math.sqrt(module.weight[0].numel())
-                nn.init.uniform_(module.bias, -bound, bound, generator=generator)
+            sizes = tuple(module.weight.shape), module.bias is not None
+            make = _weights if module.weight.numel() <= KEPT_WEIGHTS else _weights.__wrapped__
+            weight, bias = make(seed, name, he, *sizes)
+            module.weight.data.copy_(weight)
+            if module.bias is not None and bias is not None:
+                module.bias.data.copy_(bias)
                 if hasattr(module, "bias_start"):
                     nn.init.constant_(module.bias, cast(float, module.bias_start))
         elif isinstance(module, Merged):
             for part_name, start in module.starts.items():
                 nn.init.constant_(getattr(module, part_name), start)
+
+
+@lru_cache(maxsize=256)
+def _weights(
+    seed: int, name: str, he: bool, shape: tuple[int, ...], biased: bool
+) -> tuple[Tensor, Tensor | None]:
+    """A module's initial weights and bias, which all genomes share."""
+    generator = module_generator(seed, name)
+    weight = torch.empty(shape)
+    if he:
+        nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu", generator=generator)
+    else:
+        nn.init.kaiming_uniform_(weight, a=math.sqrt(5), generator=generator)
+    if not biased:
+        return weight, None
+    bound = 0.0 if he else 1 / math.sqrt(weight[0].numel())
+    return weight, nn.init.uniform_(torch.empty(shape[0]), -bound, bound, generator=generator)
 
 
 def module_generator(seed: int, name: str) -> torch.Generator:

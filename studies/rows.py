@@ -26,7 +26,17 @@ from optuna.distributions import (
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, DateTime, Select, delete, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    DateTime,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)  # fmt: skip
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from studies.claims import CLAIM, Claim, Claimed
@@ -65,6 +75,44 @@ class Rows:
         steps = tables.TrialIntermediateValueModel
         self._step = steps.intermediate_value_to_stored_repr
         self._read_step = steps.stored_repr_to_intermediate_value
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Makes the statements that every trial needs: making one takes longer than running it."""
+        rows, memory, study = self.rows, self.memory, self.studies.c.study_id
+        trial: Any = bindparam("trial")
+        self._lock = select(study).where(study == self.study_id).with_for_update()
+        self._new = insert(rows).returning(rows.c.trial_id)
+        self._last = (
+            select(rows.c.number)
+            .where(rows.c.study_id == self.study_id, rows.c.trial_id < trial)
+            .order_by(rows.c.trial_id.desc())
+            .limit(1)
+        )
+        self._beat = insert(self.beats).values(trial_id=trial, heartbeat=self._clock)
+        self._same = (
+            update(rows)
+            .where(rows.c.trial_id == trial, rows.c.state == TrialState.RUNNING)
+            .values(state=TrialState.RUNNING)
+        )
+        self._claim = select(memory.c.value_json).where(
+            memory.c.trial_id == trial, memory.c.key == CLAIM
+        )
+        self._end = (
+            update(rows)
+            .where(rows.c.trial_id == trial)
+            .values(state=bindparam("ended"), datetime_complete=bindparam("at"))
+        )
+        self._clear = {
+            table: delete(table).where(
+                table.c.trial_id == trial, column.in_(bindparam("keys", expanding=True))
+            )
+            for table, column in (
+                (self.curve, self.curve.c.step), (self.attrs, self.attrs.c.key),
+            )
+        }  # fmt: skip
+        tables = (self.params, self.attrs, self.memory, self.values, self.curve)
+        self._insert = {table: insert(table) for table in tables}
 
     @classmethod
     def of(cls, storage: BaseStorage, study_id: int) -> Rows | None:
@@ -97,10 +145,8 @@ class Rows:
             "datetime_start": _now(),
         }
         with self._writing() as connection:
-            study = self.studies.c.study_id == self.study_id
-            connection.execute(select(self.studies.c.study_id).where(study).with_for_update())
-            new = insert(self.rows).values(row).returning(self.rows.c.trial_id)
-            trial_id = connection.execute(new).scalar_one()
+            connection.execute(self._lock)
+            trial_id = connection.execute(self._new, row).scalar_one()
             if number != self._count_before(connection, trial_id):
                 connection.rollback()
                 return None
@@ -114,11 +160,11 @@ class Rows:
                 for name, value in trial.params.items()
             ]
             if params:
-                connection.execute(insert(self.params), params)
-            self._put_attrs(connection, self.attrs, trial_id, trial.user_attrs)
+                connection.execute(self._insert[self.params], params)
             memory = {**trial.system_attrs, CLAIM: asdict(claim)}
-            self._put_attrs(connection, self.memory, trial_id, memory)
-            connection.execute(insert(self.beats).values(trial_id=trial_id, heartbeat=self._clock))
+            self._add_attrs(connection, self.attrs, trial_id, trial.user_attrs)
+            self._add_attrs(connection, self.memory, trial_id, memory)
+            connection.execute(self._beat, {"trial": trial_id})
         return trial_id
 
     def write(
@@ -140,21 +186,22 @@ class Rows:
                 connection.rollback()
                 return False
             if curve:
-                table, steps = self.curve, list(curve)
-                here = (table.c.trial_id == trial_id) & table.c.step.in_(steps)
-                connection.execute(delete(table).where(here))
+                keys = {"trial": trial_id, "keys": list(curve)}
+                connection.execute(self._clear[self.curve], keys)
                 rows = [(step, *self._step(value)) for step, value in curve.items()]
                 names = ("step", "intermediate_value", "intermediate_value_type")
-                connection.execute(insert(table), _named(trial_id, names, rows))
-            self._put_attrs(connection, self.attrs, trial_id, attrs)
+                connection.execute(self._insert[self.curve], _named(trial_id, names, rows))
+            if attrs:
+                keys = {"trial": trial_id, "keys": list(attrs)}
+                connection.execute(self._clear[self.attrs], keys)
+                self._add_attrs(connection, self.attrs, trial_id, attrs)
             if values is not None:
                 rows = [(place, *self._value(value)) for place, value in enumerate(values)]
                 names = ("objective", "value", "value_type")
-                connection.execute(insert(self.values), _named(trial_id, names, rows))
+                connection.execute(self._insert[self.values], _named(trial_id, names, rows))
             if state is not None:
-                ended = {"state": state, "datetime_complete": _now()}
-                here = self.rows.c.trial_id == trial_id
-                connection.execute(update(self.rows).where(here).values(ended))
+                ended = {"trial": trial_id, "ended": state, "at": _now()}
+                connection.execute(self._end, ended)
         return True
 
     def beat(self, trial_ids: Sequence[int]) -> None:
@@ -205,19 +252,15 @@ class Rows:
                 connection.rollback()
                 return False
             connection.execute(delete(self.beats).where(self.beats.c.trial_id == trial_id))
-            connection.execute(insert(self.beats).values(trial_id=trial_id, heartbeat=self._clock))
+            connection.execute(self._beat, {"trial": trial_id})
         return True
 
     def _touch(self, connection: Connection, trial_id: int, claim: Claim) -> bool:
         """Locks a trial for this transaction; False if it has ended or is claimed by another."""
-        rows, memory = self.rows, self.memory
-        here = (rows.c.trial_id == trial_id) & (rows.c.state == TrialState.RUNNING)
-        same = update(rows).where(here).values(state=TrialState.RUNNING)
-        if connection.execute(same).rowcount == 0:
+        if connection.execute(self._same, {"trial": trial_id}).rowcount == 0:
             return False
         # A statement of its own: what it sees begins when the lock was got.
-        claimed = (memory.c.trial_id == trial_id) & (memory.c.key == CLAIM)
-        found = connection.execute(select(memory.c.value_json).where(claimed)).scalar()
+        found = connection.execute(self._claim, {"trial": trial_id}).scalar()
         return found == json.dumps(asdict(claim))
 
     def read(self, first: int) -> list[tuple[int, Trial]]:
@@ -247,24 +290,15 @@ class Rows:
 
     def _count_before(self, connection: Connection, trial_id: int) -> int:
         """The number that follows the study's last trial before this one."""
-        rows = self.rows
-        last = (
-            select(rows.c.number)
-            .where(rows.c.study_id == self.study_id, rows.c.trial_id < trial_id)
-            .order_by(rows.c.trial_id.desc())
-            .limit(1)
-        )
-        number = connection.execute(last).scalar()
+        number = connection.execute(self._last, {"trial": trial_id}).scalar()
         return 0 if number is None else number + 1
 
-    def _put_attrs(
+    def _add_attrs(
         self, connection: Connection, table: Any, trial_id: int, attrs: Mapping[str, Any]
     ) -> None:
         if attrs:
-            here = (table.c.trial_id == trial_id) & table.c.key.in_(list(attrs))
-            connection.execute(delete(table).where(here))
             rows = [(key, json.dumps(value)) for key, value in attrs.items()]
-            connection.execute(insert(table), _named(trial_id, ("key", "value_json"), rows))
+            connection.execute(self._insert[table], _named(trial_id, ("key", "value_json"), rows))
 
     def _of_trials(self, table: Any, first: int, *columns: str) -> Select:
         """The rows of a table that belong to trials from number `first` on."""

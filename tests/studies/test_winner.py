@@ -18,7 +18,6 @@ import torch
 from nas import Genome, InputError, load_network
 from nas.files import replacing
 from nas.fit import Watch, fit
-from nas.kernels.library import variant
 from search_spaces import SPACES
 from studies.fit_views import BoardWatch
 from studies.pattern import find_pattern
@@ -207,8 +206,7 @@ def test_a_long_training_is_the_finalists_on_all_images(place):
     assert (proxy.images, proxy.resolution, proxy.augment) == (90, 6, "crop")
     asked = Request("-*9", space="fashion9", precision="bf16", data="digits", device="cpu")
     assert prepare(asked).settings.proxy.precision == "bf16"
-    small = "bf16" if variant() == "bf16" else "fp32"  # 8×8 pixels: by the kernels' table
-    assert prepare(replace(asked, precision=None)).settings.proxy.precision == small
+    assert prepare(replace(asked, precision=None)).settings.proxy.precision == "fp32"  # 8×8 pixels
     space = find_pattern("-*9", "fashion9", None, "", {})
     assert (space.proxy, space.data) == (SPACES["fashion9"].final_proxy, "fashion-mnist")
     own = find_pattern(None, None, "cifar/resnet-20", "", {})
