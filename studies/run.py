@@ -92,7 +92,7 @@ class Request(Means):
     storage: str = STORAGE
     lag: int = 8
     finalists: int = 3
-    finalist_seeds: int = 8
+    finalist_seeds: int = 16
     plugins: tuple[Path, ...] = ()
 
     @property

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
-from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from nas.batches import prepare
@@ -93,25 +92,26 @@ def matrix_gflops(device: str, precision: str, side: int = 2048) -> float:
     side = 4 * side if where.type == "cuda" else side
     first, second = (torch.randn(side, side, device=where).to(DTYPES[precision]) for _ in range(2))
     with one_thread(where):
-        seconds = _best(lambda: first @ second, where)
+        rate = 2e-9 * side**3 / _best(lambda: first @ second, where)
         if where.type == "cpu" and library():
-            seconds = min(seconds, _best(_product(first, second), where))
-    return 2e-9 * side**3 / seconds
+            rate = max(rate, _kernel_gflops(side, first.dtype, where))
+    return rate
 
 
-def _product(first: Tensor, second: Tensor) -> Callable[[], None]:
-    """The kernels' product: a 1×1 convolution of maps of one pixel."""
-    kernels, side = library(), len(first)
+def _kernel_gflops(rows: int, dtype: torch.dtype, where: torch.device) -> float:
+    """The kernels' product: a 1×1 convolution of maps of one pixel, with weights that a cache holds."""
+    kernels, channels = library(), 256
     assert kernels
-    result = torch.empty_like(first)
-    inputs = (ctypes.c_void_p * 1)(first.data_ptr())
+    map_, result = (torch.randn(rows, channels).to(dtype) for _ in range(2))
+    weight = torch.randn(channels, channels).to(dtype)
+    inputs = (ctypes.c_void_p * 1)(map_.data_ptr())
     step = Step(
-        kind=Kind.CONV, bf=first.dtype == torch.bfloat16, pixels=1, channels=side,
-        conv=Sizes(0, 1, 1, 1, side, side, 1, 1), inputs=ctypes.addressof(inputs),
-        weight=second.data_ptr(), output=result.data_ptr(),
+        kind=Kind.CONV, bf=dtype == torch.bfloat16, pixels=1, channels=channels,
+        conv=Sizes(0, 1, 1, 1, channels, channels, 1, 1), inputs=ctypes.addressof(inputs),
+        weight=weight.data_ptr(), output=result.data_ptr(),
     )  # fmt: skip
-    kept = inputs, result
-    return lambda: kernels.forward(ctypes.addressof(step), 1, side) if kept else None
+    seconds = _best(lambda: kernels.forward(ctypes.addressof(step), 1, rows), where)
+    return 2e-9 * rows * channels**2 / seconds
 
 
 def _best(work: Callable[[], object], where: torch.device) -> float:
