@@ -150,7 +150,7 @@ class Head(nn.Linear):
 
 def build(part: parts.Part) -> nn.Module:
     """The module of a declared part; the weights are left to `initialise`."""
-    return _copy(_built(part))
+    return _copy(_built(part, torch.get_default_device(), torch.get_default_dtype()))
 
 
 def _copy(module: nn.Module) -> nn.Module:
@@ -176,7 +176,8 @@ def _copy(module: nn.Module) -> nn.Module:
 
 
 @lru_cache(maxsize=256)
-def _built(part: parts.Part) -> nn.Module:
+def _built(part: parts.Part, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """A module to copy, made under this default device and type."""
     match part:
         case parts.Chain():
             return _chain(part)
@@ -219,10 +220,11 @@ def initialise(network: nn.Module, scheme: str, seed: int) -> None:
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             he = scheme == "he" and isinstance(module, nn.Conv2d)
-            sizes = tuple(module.weight.shape), module.bias is not None
-            make = _weights if module.weight.numel() <= KEPT_WEIGHTS else _weights.__wrapped__
-            weight, bias = make(seed, name, he, *sizes)
-            module.weight.data.copy_(weight)
+            weight = module.weight
+            sizes = tuple(weight.shape), module.bias is not None, weight.dtype
+            make = _weights if weight.numel() <= KEPT_WEIGHTS else _weights.__wrapped__
+            values, bias = make(seed, name, he, *sizes)
+            weight.data.copy_(values)
             if module.bias is not None and bias is not None:
                 module.bias.data.copy_(bias)
                 if hasattr(module, "bias_start"):
@@ -234,11 +236,11 @@ def initialise(network: nn.Module, scheme: str, seed: int) -> None:
 
 @lru_cache(maxsize=256)
 def _weights(
-    seed: int, name: str, he: bool, shape: tuple[int, ...], biased: bool
+    seed: int, name: str, he: bool, shape: tuple[int, ...], biased: bool, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor | None]:
     """A module's initial weights and bias, which all genomes share."""
     generator = module_generator(seed, name)
-    weight = torch.empty(shape)
+    weight = torch.empty(shape, dtype=dtype, device="cpu")
     if he:
         nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu", generator=generator)
     else:
@@ -246,7 +248,8 @@ def _weights(
     if not biased:
         return weight, None
     bound = 0.0 if he else 1 / math.sqrt(weight[0].numel())
-    return weight, nn.init.uniform_(torch.empty(shape[0]), -bound, bound, generator=generator)
+    bias = weight.new_empty(shape[0])
+    return weight, nn.init.uniform_(bias, -bound, bound, generator=generator)
 
 
 def module_generator(seed: int, name: str) -> torch.Generator:

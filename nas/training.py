@@ -154,7 +154,9 @@ class _Course:
         self.dtype = DTYPES[proxy.precision]
         watched = _watched(self.network)
         self.flats = flatten(self.network, proxy)
-        self.program = compiled(self.network, self.flats, proxy, feed.images.shape, device)
+        self.program = compiled(
+            self.network, self.flats, proxy, feed.images.shape, len(feed.part.labels), device
+        )
         self.parameters = [p for flat in self.flats for p in flat.parameters]
         self.total = torch.zeros((), device=device)
         self.right = torch.zeros((), dtype=torch.int64, device=device)
@@ -189,7 +191,7 @@ class _Course:
         if self.trainee.on_step:
             for flat in self.flats:
                 for p, view in zip(flat.parameters, flat.views(flat.gradient), strict=True):
-                    p.grad = view.to(p.dtype)
+                    p.grad = view.to(p.dtype, copy=True)
         return loss
 
     def _differentiated(self) -> Tensor:
@@ -271,7 +273,7 @@ class _Pack:
         self.feed.start(epoch)
         self._step.fill_(epoch * self.feed.steps)
         for course in self.courses:
-            if not course.program:
+            if not course.program or course.trainee.on_step:  # who may look at the network
                 course.network.train()
             course.total.zero_()
         for step in range(epoch * self.feed.steps, (epoch + 1) * self.feed.steps):
@@ -305,12 +307,14 @@ class _Pack:
 
 
 def compiled(
-    network: Network, flats: Sequence[Flat], proxy: Proxy, batch: torch.Size, device: torch.device
-) -> Program | None:
+    network: Network, flats: Sequence[Flat], proxy: Proxy, batch: torch.Size, images: int,
+    device: torch.device,
+) -> Program | None:  # fmt: skip
     """The network for the kernels, where they can compute it: on one core.
 
     Args:
         batch: shape of a step's images, (N, C, H, W).
+        images: that there are for training, and so for calibration.
     """
     count, *sides = batch
     channels = network.skeleton.stem_width or network.skeleton.stages[0].width
@@ -323,12 +327,13 @@ def compiled(
         for flat in flats
         for p, view in zip(flat.parameters, flat.views(flat.gradient), strict=True)
     }
-    images: dict[Mode, int] = {
-        "train": count, "calibrate": 4 * proxy.batch, "score": PROGRAM_IMAGES,
+    calibrated = min(4 * proxy.batch, proxy.calibration_images, images)
+    most: dict[Mode, int] = {
+        "train": count, "calibrate": max(1, calibrated), "score": PROGRAM_IMAGES,
     }  # fmt: skip
     try:
         return Program(
-            network, gradients, DTYPES[proxy.precision], (sides[0], sides[1], sides[2]), images
+            network, gradients, DTYPES[proxy.precision], (sides[0], sides[1], sides[2]), most
         )
     except UnsupportedError:
         return None

@@ -217,7 +217,11 @@ def _checked(path: Path, option: click.Parameter, value: Any) -> Any:
     help="Best candidates to train longer and test; 0 leaves it out.",
 )
 @click.option(
-    "--finalist-seeds", type=int, default=16, show_default=True, help="Fresh seeds for each of them."
+    "--finalist-seeds",
+    type=int,
+    default=16,
+    show_default=True,
+    help="Fresh seeds for each of them.",
 )
 @click.option(
     "--split-seed",

@@ -6,6 +6,8 @@ and needs no compiler of its own. By hand, in a checkout: `python nas/kernels/bu
 
 from __future__ import annotations
 
+import hashlib
+import os
 import platform
 import subprocess
 import sys
@@ -17,6 +19,11 @@ TARGETS = {"avx2": "x86_64_v3", "avx512": "x86_64_v4", "bf16": "x86_64_v4+avx512
 FLAGS = ("-O3", "-mprefer-vector-width=512", "-fvisibility=hidden", "-shared", "-fPIC", "-Wall", "-Werror")  # fmt: skip
 
 
+def source_hash(folder: Path) -> str:
+    """Of kernels.c, by which a compiled file is known to be of it."""
+    return hashlib.blake2b((folder / "kernels.c").read_bytes(), digest_size=8).hexdigest()
+
+
 def compile_kernels(folder: Path) -> list[Path]:
     """Compiles all variants beside kernels.c; none on a machine for which there are none."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
@@ -24,9 +31,12 @@ def compile_kernels(folder: Path) -> list[Path]:
     made = []
     for name, processor in TARGETS.items():
         to = folder / f"kernels-{name}.so"
-        part = to.with_suffix(".part")  # a library that is in use is replaced, not written into
+        part = to.with_suffix(
+            f".{os.getpid()}.part"
+        )  # what is in use is replaced, not written into
         command = [sys.executable, "-m", "ziglang", "cc", "-target", "x86_64-linux-gnu.2.17"]
-        command += [f"-mcpu={processor}", *FLAGS, "-o", str(part), str(folder / "kernels.c"), "-lm"]
+        command += [f"-mcpu={processor}", f'-DSOURCE="{source_hash(folder)}"', *FLAGS]
+        command += ["-o", str(part), str(folder / "kernels.c"), "-lm"]
         subprocess.run(command, check=True)
         part.replace(to)
         made.append(to)

@@ -858,6 +858,16 @@ EXPORT void skipnas_backward(const Step *steps, long count, long images) {
   for (long i = count; i-- > 0;) step_backward(steps + i, images);
 }
 
+EXPORT long skipnas_bf16(void) { /* whether products of bf16 numbers are compiled in */
+#if defined(__AVX512BF16__)
+  return 1;
+#else
+  return 0;
+#endif
+}
+
+/* Of this file, see build.py. */
+EXPORT const char *skipnas_source(void) { return SOURCE; }
+
 EXPORT long skipnas_lanes(void) { return LANES; }
 EXPORT long skipnas_max_taps(void) { return MAX_TAPS; }
-EXPORT long skipnas_step_bytes(void) { return sizeof(Step); }

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import warnings
 from ctypes import c_float, c_long, c_void_p
 from enum import IntEnum
 from functools import cache
 from pathlib import Path
 
 import torch
+
+from nas.kernels.build import source_hash
 
 FOLDER = Path(__file__).parent
 
@@ -73,11 +76,15 @@ class Library:
             function.argtypes, function.restype = (c_void_p, c_long, c_long), None
         self._time = loaded.skipnas_time
         self._time.argtypes, self._time.restype = (ctypes.c_int, ctypes.c_double * len(WORKS)), None
+        self.name = path.stem.removeprefix("kernels-")
         self.lanes: int = loaded.skipnas_lanes()
         """Numbers of a vector, of which channels are a multiple."""
         self.max_taps: int = loaded.skipnas_max_taps()
-        if loaded.skipnas_step_bytes() != ctypes.sizeof(Step):
-            raise ImportError(f"{path} was compiled from another kernels.c")
+        self.bf16 = bool(loaded.skipnas_bf16())
+        """Whether it computes in bf16."""
+        loaded.skipnas_source.restype = ctypes.c_char_p
+        if loaded.skipnas_source().decode() != source_hash(FOLDER):
+            raise ImportError("it was compiled from another kernels.c")
 
     def time(self, on: bool) -> dict[str, float]:
         """Starts or ends the counting of seconds by kind of work; returns what was counted."""
@@ -86,8 +93,9 @@ class Library:
         return dict(zip(WORKS, spent, strict=True))
 
 
-def variant() -> str:
-    """What is loaded here: "bf16" (with AVX-512), "avx512", "avx2", or "" where PyTorch's are used.
+@cache
+def library() -> Library | None:
+    """The kernels for this processor; None, and PyTorch's are used, where there are none.
 
     Follows PyTorch's own choice of instructions, which ATEN_CPU_CAPABILITY can lower.
     """
@@ -95,11 +103,17 @@ def variant() -> str:
     wanted = {"AVX512": "avx512", "AVX2": "avx2"}.get(capability, "")
     if wanted == "avx512" and getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)():
         wanted = "bf16"
-    return wanted if wanted and (FOLDER / f"kernels-{wanted}.so").exists() else ""
+    path = FOLDER / f"kernels-{wanted}.so"
+    if not path.exists():
+        return None
+    try:
+        return Library(path)
+    except (OSError, AttributeError, ImportError) as error:
+        warnings.warn(f"{path} is not used: {error}; install skipnas again", stacklevel=2)
+        return None
 
 
-@cache
-def library() -> Library | None:
-    """The kernels for this processor; None where none were compiled for it."""
-    name = variant()
-    return Library(FOLDER / f"kernels-{name}.so") if name else None
+def variant() -> str:
+    """What is used here, as studies record it: "bf16" (with AVX-512), "avx512", "avx2" or ""."""
+    found = library()
+    return found.name if found else ""

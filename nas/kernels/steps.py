@@ -77,6 +77,8 @@ class Steps:
     ) -> None:  # fmt: skip
         self.gradients, self.bf = gradients, dtype == torch.bfloat16
         self.lib, self.momentum = lib, momentum
+        if self.bf and not lib.bf16:
+            raise UnsupportedError("products of bf16 numbers")
         self.records: list[Record] = []
         self.kept: list[Any] = []
         """What steps point to and Python must not free."""

@@ -30,7 +30,7 @@ def works(width, side, precision, kernels):
     images = images.contiguous(memory_format=torch.channels_last)
     labels = torch.arange(BATCH) % 10
     if kernels:
-        program = compiled(network, flats, proxy, images.shape, torch.device("cpu"))
+        program = compiled(network, flats, proxy, images.shape, BATCH, torch.device("cpu"))
         if program is None:
             return None
 

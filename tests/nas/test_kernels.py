@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -143,6 +144,8 @@ def test_the_narrower_instructions_compute_the_same():
         "torch.set_num_threads(1)\n"
         "genome = Genome.parse('add(1) gate(1,2) se(2@0.5) concat(1,3) attention(1,2)')\n"
         "check(compare(genome, Skeleton((1, 9, 9), 10, (Stage(3, 8), Stage(2, 24, 2)))))\n"
+        "with pytest.raises(UnsupportedError, match='bf16'):\n"
+        "    compare(Genome.parse('-*2'), Skeleton((1, 9, 9), 10, (Stage(2, 16),)), 'bf16')\n"
         "print('compared')\n"
     )
     environment = os.environ | {"ATEN_CPU_CAPABILITY": "avx2"}
@@ -243,16 +246,43 @@ def test_going_on_is_bit_for_bit_as_not_having_stopped(digits):
 
 @kernels
 def test_steps_show_gradients(digits):
-    seen = []
+    seen, kept = [], []
     network = compile_network(GENOMES[1], skeleton_of(digits))
 
     def look(step, loss):
+        assert network.training
+        kept.append(network.stem.conv.weight.grad)
         seen.append((loss.item(), sum(p.grad.square().sum().item() for p in network.parameters())))
 
     with one_thread(CPU):
         train(network, digits, QUICK, 0, CPU, on_step=look)
     assert len(seen) == 10
     assert all(loss > 0 and size > 0 for loss, size in seen)
+    assert not torch.equal(kept[0], kept[-1])  # each step's are its own
+
+
+@kernels
+def test_a_batch_larger_than_the_data_is_cut(digits):
+    found = evaluate(GENOMES[0], skeleton_of(digits), replace(QUICK, batch=10**9), 0, digits, "cpu")
+    assert found.status == "ok"
+
+
+@kernels
+def test_a_file_that_cannot_be_loaded_is_left_out_with_a_warning(monkeypatch, tmp_path):
+    from nas.kernels import library as module
+
+    for name in ("kernels.c", "kernels-avx2.so", "kernels-avx512.so", "kernels-bf16.so"):
+        shutil.copy(module.FOLDER / name, tmp_path / name)
+    monkeypatch.setattr(module, "FOLDER", tmp_path)
+    assert library.__wrapped__() is not None
+    (tmp_path / "kernels.c").write_text("/* newer */")
+    with pytest.warns(UserWarning, match="another kernels.c; install skipnas again"):
+        assert library.__wrapped__() is None
+    for path in list(tmp_path.glob("*.so")):
+        path.unlink()  # what is loaded must not be written into
+        path.write_bytes(b"cut")
+    with pytest.warns(UserWarning, match="is not used"):
+        assert library.__wrapped__() is None
 
 
 @kernels

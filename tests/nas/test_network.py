@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nas import Genome, InputError, Skeleton, Stage, compile_network, plan
 from nas.blocks import BLOCKS
 from nas.merges import MERGES
+from nas.network import Network
 from tests.conftest import random_genome
 
 
@@ -314,3 +315,26 @@ def test_every_weight_follows_from_the_seed_and_its_modules_name(init):
             wanted = torch.full_like(value, start) if key == "bias" and start is not None else value
             torch.testing.assert_close(given[key], wanted, rtol=0, atol=1e-7 * (key == "bias"))
     assert kinds == {nn.BatchNorm2d, nn.Conv2d, nn.Linear}
+
+
+def test_networks_without_memory_and_with_it_are_not_mixed_up():
+    """Templates of modules are kept; a network of another device or type must not get them."""
+    genome, skeleton = (
+        Genome.parse("add(1) se(1,2) concat(2)"),
+        Skeleton((1, 5, 5), 3, (Stage(3, 6),)),
+    )
+
+    def devices(network):
+        return {tensor.device.type for tensor in network.state_dict().values()}
+
+    for _ in range(2):
+        with torch.device("meta"):
+            assert devices(Network(plan(genome, skeleton), genome, skeleton)) == {"meta"}
+        network = compile_network(genome, skeleton)
+        assert devices(network) == {"cpu"}
+        first = compile_network(genome, skeleton)
+        first.stem.norm.running_mean += 1
+        first.stem.conv.weight.data += 1
+        first.stem.conv.register_forward_hook(lambda *_: 1 / 0)
+        second = compile_network(genome, skeleton)
+        assert torch.equal(second(torch.ones(2, 1, 5, 5)), network(torch.ones(2, 1, 5, 5)))
