@@ -19,18 +19,14 @@ from nas.batches import Feed, Part, prepare
 from nas.data import Data
 from nas.flat import DTYPES, Flat, flatten, in_precision, update
 from nas.folding import folded
-from nas.kernels.program import Mode, Program
-from nas.kernels.steps import UnsupportedError
+from nas.kernels.program import PROGRAM_IMAGES, Program, compiled
 from nas.network import Layer, Network
-from nas.precision import KERNEL_VALUES
 from nas.proxy import Proxy
 from nas.replay import Branches, Repeated
 
 TRAINER_VERSION = 3
 SCORED_PIXELS = {"cpu": 1 << 16, "cuda": 1 << 22}
 """Pixels of the images that are scored at once, by kind of device: what its caches hold."""
-PROGRAM_IMAGES = 64
-"""Images that the kernels score at once."""
 
 
 @dataclass
@@ -304,39 +300,6 @@ class _Pack:
 
     def _scores(self) -> None:
         self._branches.run([course.score for course in self.courses])
-
-
-def compiled(
-    network: Network, flats: Sequence[Flat], proxy: Proxy, batch: torch.Size, images: int,
-    device: torch.device,
-) -> Program | None:  # fmt: skip
-    """The network for the kernels, where they can compute it: on one core.
-
-    Args:
-        batch: shape of a step's images, (N, C, H, W).
-        images: that there are for training, and so for calibration.
-    """
-    count, *sides = batch
-    channels = network.skeleton.stem_width or network.skeleton.stages[0].width
-    small = count * channels * sides[1] * sides[2] <= KERNEL_VALUES[proxy.precision]
-    single = count == 1 or proxy.calibration_images == 1  # of which norms may have no variance
-    if device.type != "cpu" or torch.get_num_threads() > 1 or single or not small:
-        return None
-    gradients = {
-        id(p): view
-        for flat in flats
-        for p, view in zip(flat.parameters, flat.views(flat.gradient), strict=True)
-    }
-    calibrated = min(4 * proxy.batch, proxy.calibration_images, images)
-    most: dict[Mode, int] = {
-        "train": count, "calibrate": max(1, calibrated), "score": PROGRAM_IMAGES,
-    }  # fmt: skip
-    try:
-        return Program(
-            network, gradients, DTYPES[proxy.precision], (sides[0], sides[1], sides[2]), most
-        )
-    except UnsupportedError:
-        return None
 
 
 @torch.no_grad()

@@ -16,12 +16,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nas.flat import DTYPES, Flat
 from nas.kernels.library import Kind, Library, Step, library
 from nas.kernels.steps import ALIGNED, Map, Record, Steps, UnsupportedError
 from nas.network import Network
 from nas.parts import Shape
+from nas.precision import KERNEL_VALUES
+from nas.proxy import Proxy
 
 Mode = Literal["train", "calibrate", "score"]
+PROGRAM_IMAGES = 64
+"""Images that the kernels score at once."""
 
 
 class _Space:
@@ -229,3 +234,36 @@ class Program:
             self._momentum.fill_(cast(float, self._norms[0].momentum))
             torch._foreach_add_(self._counts, 1)
         return self._layouts[mode].forward(images).to(self._dtype)
+
+
+def compiled(
+    network: Network, flats: Sequence[Flat], proxy: Proxy, batch: torch.Size, images: int,
+    device: torch.device,
+) -> Program | None:  # fmt: skip
+    """The network for the kernels, where they can compute it: on one core.
+
+    Args:
+        batch: shape of a step's images, (N, C, H, W).
+        images: that there are for training, and so for calibration.
+    """
+    count, *sides = batch
+    channels = network.skeleton.stem_width or network.skeleton.stages[0].width
+    small = count * channels * sides[1] * sides[2] <= KERNEL_VALUES[proxy.precision]
+    single = count == 1 or proxy.calibration_images == 1  # of which norms may have no variance
+    if device.type != "cpu" or torch.get_num_threads() > 1 or single or not small:
+        return None
+    gradients = {
+        id(p): view
+        for flat in flats
+        for p, view in zip(flat.parameters, flat.views(flat.gradient), strict=True)
+    }
+    calibrated = min(4 * proxy.batch, proxy.calibration_images, images)
+    most: dict[Mode, int] = {
+        "train": count, "calibrate": max(1, calibrated), "score": PROGRAM_IMAGES,
+    }  # fmt: skip
+    try:
+        return Program(
+            network, gradients, DTYPES[proxy.precision], (sides[0], sides[1], sides[2]), most
+        )
+    except UnsupportedError:
+        return None

@@ -15,7 +15,7 @@ from nas import Genome, Proxy, Skeleton, Stage, compile_network
 from nas.device import one_thread
 from nas.flat import DTYPES, flatten, in_precision, update
 from nas.folding import folded
-from nas.training import compiled
+from nas.kernels.program import compiled
 
 SIDES, WIDTHS, BATCH, REPEATS = (8, 14, 16, 28, 32), (8, 16, 32, 64), 64, 5
 
