@@ -76,6 +76,11 @@ class Calls:
     def __init__(self, storage: BaseStorage, study_id: int) -> None:
         self.storage, self.study_id = storage, study_id
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Nothing: a trial's number is known once its creation is written."""
+        yield
+
     def note_first(self, key: str, value: Any) -> None:
         """Notes something with the study."""
         self.storage.set_study_user_attr(self.study_id, key, value)

@@ -57,6 +57,8 @@ class Rows:
 
     def __init__(self, engine: sqlalchemy.Engine, study_id: int, tables: Any) -> None:
         self.engine, self.study_id = engine, study_id
+        self._open: Connection | None = None
+        """Of the transaction of `together`."""
         self.studies = tables.StudyModel.__table__
         self.rows = tables.TrialModel.__table__
         self.params = tables.TrialParamModel.__table__
@@ -83,6 +85,7 @@ class Rows:
         trial: Any = bindparam("trial")
         self._lock = select(study).where(study == self.study_id).with_for_update()
         self._new = insert(rows).returning(rows.c.trial_id)
+        self._undo = delete(rows).where(rows.c.trial_id == trial)
         self._last = (
             select(rows.c.number)
             .where(rows.c.study_id == self.study_id, rows.c.trial_id < trial)
@@ -127,6 +130,17 @@ class Rows:
         except (ImportError, AttributeError):
             return None
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is written within is one transaction: a commit takes longer than what it writes."""
+        with self._errors(), self.engine.connect() as connection:
+            self._open = connection
+            try:
+                yield
+                connection.commit()
+            finally:
+                self._open = None
+
     def note_first(self, key: str, value: Any) -> None:
         """Notes something with the study, unless somebody has noted it."""
         row = {"study_id": self.study_id, "key": key, "value_json": json.dumps(value)}
@@ -148,7 +162,7 @@ class Rows:
             connection.execute(self._lock)
             trial_id = connection.execute(self._new, row).scalar_one()
             if number != self._count_before(connection, trial_id):
-                connection.rollback()
+                connection.execute(self._undo, {"trial": trial_id})
                 return None
             params = [
                 {
@@ -183,7 +197,6 @@ class Rows:
         """
         with self._writing() as connection:
             if claim and not self._touch(connection, trial_id, claim):
-                connection.rollback()
                 return False
             if curve:
                 keys = {"trial": trial_id, "keys": list(curve)}
@@ -347,6 +360,9 @@ class Rows:
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
+        if self._open is not None:
+            yield self._open
+            return
         with self._errors(), self.engine.connect() as connection:
             yield connection
             connection.commit()

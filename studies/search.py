@@ -115,9 +115,7 @@ class Search:
                     self._epoch(report)
                 else:
                     late = stop() or (deadline is not None and time.monotonic() >= deadline)
-                    if self._proposed and not late:
-                        self._start()  # before recording, so that the worker need not wait for it
-                    self._finish(report.number, report.result or self._failed(report))
+                    self._record_end(report, begin=not late)
         done = len(self.records) >= evaluations and not self._awaited(evaluations)
         self._leave()
         if ended and not late:
@@ -137,7 +135,8 @@ class Search:
                 return Outcome("exhausted", str(error), len(self.records))
             if not self.workers.idle:
                 break
-            self._start()
+            if not self._start():
+                self._follow()
         return ended
 
     def _leave(self) -> None:
@@ -223,7 +222,7 @@ class Search:
         if self._proposed is None:
             self._proposed = self._proposal(k)
 
-    def _start(self) -> None:
+    def _start(self) -> bool:
         """Records the proposal and gives it to an idle worker, unless another process was faster."""
         assert self._proposed is not None
         k, (proposal, more) = len(self.records), self._proposed
@@ -242,11 +241,11 @@ class Search:
         if self.settings.inherit and proposal.parents:
             attrs["inherited_from"] = proposal.parents[0]
         if not self.store.add(k, proposal.genome, self.settings.space, attrs, proposal.memory):
-            self._follow()
-            return
+            return False
         self._note_parents(k, proposal.parents)
         self.records.append(self._record(k, proposal.genome, memory=proposal.memory))
         self._submit(k, proposal.genome)
+        return True
 
     def _proposal(self, k: int) -> tuple[Proposal, dict[str, Any]]:
         """Candidate k, and what its screening adds to the trial's attributes."""
@@ -336,20 +335,33 @@ class Search:
         status = "out of memory" if report.full else "failed"
         return failed(self.running[report.number], skeleton, seed, report.why, status)
 
-    def _finish(self, number: int, evaluation: Evaluation) -> None:
+    def _record_end(self, report: Finished, begin: bool) -> None:
+        """Gives the worker the next proposal, then records both it and the result at once."""
+        behind = False
+        with self.store.together():
+            if begin and self._proposed:
+                behind = not self._start()
+            event = self._finish(report.number, report.result or self._failed(report))
+        if event:
+            self.on_event(event)
+        if behind:
+            self._follow()
+
+    def _finish(self, number: int, evaluation: Evaluation) -> Event | None:
+        """Records a result; None if another process has the trial."""
         genome = self.running.pop(number)
         values = tuple(OBJECTIVES[name].value(evaluation) for name in self.settings.objectives)
         ok = evaluation.status == "ok"
         curve, kept = self._curves.pop(number), self._kept.pop(number)
         if not self.store.finish(number, evaluation, values):
             self.elsewhere.add(number)
-            return
+            return None
         known = None if evaluation.status == "failed" else values
         self.records[number] = self._record(
             number, genome, known, evaluation.status, curve, self.records[number].memory, kept
         )
         best = self._remember(genome, evaluation.accuracy, ok)
-        self.on_event(Event(number, genome, evaluation, values, self.role(genome), best))
+        return Event(number, genome, evaluation, values, self.role(genome), best)
 
     def _remember(self, genome: Genome, accuracy: float | None, ok: bool) -> bool:
         """Keeps the best accuracy that the search found; True where this is it."""

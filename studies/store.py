@@ -10,7 +10,7 @@ import json
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -229,6 +229,10 @@ class Store:
             return False
         self._ids[number], self._claims[number] = trial_id, claim
         return True
+
+    def together(self) -> AbstractContextManager[None]:
+        """What is added and finished within is one write, where the storage allows it."""
+        return self._records.together()
 
     def take_lost(self) -> list[tuple[Trial, int]]:
         """Claims the running trials of processes that are gone, and says how often each was claimed."""

@@ -18,6 +18,7 @@ import tempfile
 import time
 from dataclasses import replace
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -29,8 +30,10 @@ from optuna.storages._rdb import models
 
 from nas import compile_network, evaluate
 from nas.evolution import STRATEGIES
-from nas.jobs import EvaluationJob
+from nas.jobs import Epoch, EvaluationJob
 from nas.plan import plan
+from nas.worker import Finished
+from nas.workers import Pool
 from studies.opening import open_storage
 from studies.run import Request, prepare_settings
 from studies.search import Search
@@ -71,6 +74,49 @@ def attributes(genome, space):
     }  # fmt: skip
 
 
+class Done(Pool):
+    """Two workers that have every job's result at once."""
+
+    def __init__(self, evaluations):
+        self.evaluations, self.jobs = evaluations, []
+
+    @property
+    def idle(self):
+        return 2 - len(self.jobs)
+
+    def submit(self, job):
+        self.jobs.append(job)
+
+    def reports(self, timeout=None):
+        job = self.jobs.pop(0)
+        result = replace(self.evaluations[job.number % len(self.evaluations)], genome=job.genome)
+        for epoch, accuracy in enumerate(result.accuracies, 1):
+            yield Epoch(job.number, epoch, accuracy)
+        yield Finished(job.number, result)
+
+
+def loop(settings, url, evaluations):
+    """Milliseconds a trial of a search whose evaluations take no time: for proposing, for the rest."""
+    store, events, proposals = opened(settings, url), [], []
+    search = Search(
+        settings, store, Done(evaluations), lambda event: events.append(time.perf_counter())
+    )
+    propose = search._proposal
+
+    def timed(number):
+        started = time.perf_counter()
+        found = propose(number)
+        proposals.append(time.perf_counter() - started)
+        return found
+
+    search._proposal = timed
+    with store.joined(url):
+        search.run(130)
+    whole = median(later - event for event, later in pairwise(events[30:]))
+    proposing = median(proposals[30:])
+    return 1e3 * proposing, 1e3 * (whole - proposing)
+
+
 def per_trial():
     settings = settings_of()
     space, rng = settings.space, random.Random(0)
@@ -95,31 +141,7 @@ def per_trial():
     costs["transfer"] = milliseconds(transfer, range(40))
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         for kind, url in (("SQLite", f"sqlite:///{folder}/a.db"), ("journal", f"{folder}/a.log")):
-            store = opened(settings, url)
-            search = Search(settings, store, workers=None)
-
-            def step(number, search=search, store=store):
-                """A trial as the loop has it, less its evaluation."""
-                started = time.perf_counter()
-                proposal, _ = search._proposal(number)
-                proposed = time.perf_counter()
-                evaluation = evaluations[number % 12]
-                memory = proposal.memory
-                attrs = attributes(proposal.genome, space)
-                store.add(number, proposal.genome, space, attrs, memory)
-                for epoch, accuracy in enumerate(evaluation.accuracies, 1):
-                    store.report(number, epoch, accuracy)
-                store.finish(number, evaluation, (evaluation.accuracy,))
-                done = time.perf_counter()
-                search.records.append(
-                    search._record(number, proposal.genome, (evaluation.accuracy,), "ok")
-                )
-                return proposed - started, done - proposed
-
-            spent = [step(number) for number in range(80)]
-            proposing, recording = (
-                1e3 * median(column[30:]) for column in zip(*spent, strict=False)
-            )
+            proposing, recording = loop(settings, url, evaluations)
             rows = {"propose": proposing, "record": recording, **costs}
             print(f"(a) {kind}: digits9, an evaluation takes {whole:.0f} ms on one core")
             for name, value in rows.items():

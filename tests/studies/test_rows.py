@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import optuna
 import pytest
+import sqlalchemy
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
@@ -170,6 +171,47 @@ def test_a_trial_is_two_writes(small_space, tmp_path, monkeypatch):
     store.report(0, 1, 0.5)
     store.finish(0, FAST, (0.5, 10.0))
     assert len(writes) == 2
+
+
+def test_what_is_written_together_is_there_as_a_whole(url, small_space):
+    """The end of one trial and the beginning of the next; a journal's writes are there at once."""
+    store, reader = opened(url), Store.load(open_storage(url), "study")
+    store.add(0, Genome.plain(4), small_space, {})
+    transaction = not url.endswith(".log")
+
+    def write(number):
+        store.add(number, Genome.plain(4), small_space, {})
+        store.finish(number - 1, FAST, (0.5, 10.0))
+
+    if transaction:
+        with pytest.raises(KeyboardInterrupt), store.together():
+            write(1)
+            raise KeyboardInterrupt
+        assert [t.state.name for t in reader.trials()] == ["RUNNING"]
+    commits = []
+    if transaction:
+        sqlalchemy.event.listen(store._records.engine, "commit", commits.append)
+    with store.together():
+        write(1)
+        assert [t.state.name for t in reader.trials()] == (
+            ["RUNNING"] if transaction else ["COMPLETE", "RUNNING"]
+        )
+    assert [t.state.name for t in reader.trials()] == ["COMPLETE", "RUNNING"]
+    assert len(commits) == transaction
+
+
+def test_a_number_that_is_taken_does_not_take_back_what_else_was_written(url, small_space):
+    store = opened(url)
+    store.add(0, Genome.plain(4), small_space, {})
+    other = Store.load(open_storage(url), "study")
+    other.add(1, Genome.residual(4), small_space, {})
+    with store.together():
+        assert not store.add(1, Genome.plain(4), small_space, {})
+        assert store.finish(0, FAST, (0.5, 10.0))
+    trials = open_storage(url).get_all_trials(store.study_id)
+    assert [t.state for t in trials[:2]] == [TrialState.COMPLETE, TrialState.RUNNING]
+    assert trials[1].user_attrs["notation"] == str(Genome.residual(4))
+    assert not [t for t in trials[2:] if t.state != TrialState.FAIL]
 
 
 def test_the_front_is_optunas(url, small_space):
