@@ -210,6 +210,20 @@ def _checked(path: Path, option: click.Parameter, value: Any) -> Any:
     help="Proposal k sees the results before k - lag.",
 )
 @click.option(
+    "--contenders",
+    type=int,
+    default=12,
+    show_default=True,
+    help="Best candidates to train again, as they were, to choose the finalists; 0 leaves it out.",
+)
+@click.option(
+    "--contender-seeds",
+    type=int,
+    default=4,
+    show_default=True,
+    help="Fresh seeds for each of them.",
+)
+@click.option(
     "--finalists",
     type=int,
     default=3,

@@ -22,7 +22,7 @@ from studies.search import Event
 from studies.secrets import shown
 from studies.settings import SearchSettings
 from studies.store import Store, Trial
-from studies.tables import count, drawing, finalists_table, front_table, percent
+from studies.tables import count, drawing, finalists_table, front_table, percent, scored
 
 
 class ConsoleView(View):
@@ -103,17 +103,23 @@ class ConsoleView(View):
         elif not self.quiet and (self.done % max(1, self.total // 10) == 0):
             self.console.print(f"{self.done}/{self.total} {note}", soft_wrap=True)
 
+    def contenders(self, done: int, total: int) -> None:
+        self._trainings("contenders", done, total)
+
     def finals(self, done: int, total: int) -> None:
+        self._trainings("finalists", done, total)
+
+    def _trainings(self, what: str, done: int, total: int) -> None:
         if self.quiet:
             return
-        if self.progress is None or self.progress.tasks[0].description != "finalists":
-            self._bar("finalists", total, done)
+        if self.progress is None or self.progress.tasks[0].description != what:
+            self._bar(what, total, done)
             if self.progress is None and done == 0:
-                self.console.print(f"Training finalists ({total} trainings) …")
+                self.console.print(f"Training {what} ({total} trainings) …")
         if self.progress:
             self.progress.update(self.task, completed=done)
         elif done and done % max(1, total // 4) == 0:
-            self.console.print(f"finalists {done}/{total}")
+            self.console.print(f"{what} {done}/{total}")
 
     def stop(self) -> None:
         if self.progress:
@@ -141,13 +147,14 @@ class ConsoleView(View):
             self.console.print(drawing(trial.genome, skeleton))
         self.console.print(
             f"Best of {finished} by the proxy: trial {trial.number}, validation accuracy "
-            f"{percent(trial.attrs['accuracy'])}"
-            f"{', its ancestors trained too' if 'inherited_from' in trial.attrs else ''}",
+            f"{scored(trial)}"
+            f"{' (its ancestors trained too)' if 'inherited_from' in trial.attrs else ''}",
         )
         self.console.print(Text(f"  {trial.genome}", "bold"), soft_wrap=True)
         given = [t for t in result.trials if t.ok and t.attrs["role"]]
         ahead = max(given, key=lambda t: t.attrs["accuracy"], default=None)
-        if ahead and ahead.attrs["accuracy"] >= trial.attrs["accuracy"]:
+        most = max(t.attrs["accuracy"] for t in result.trials if t.ok and not t.attrs["role"])
+        if ahead and ahead.attrs["accuracy"] >= most:
             self.console.print(
                 f"The {ahead.attrs['role']} pattern has {percent(ahead.attrs['accuracy'])}: "
                 "nothing found is better than what was given."

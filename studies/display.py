@@ -22,7 +22,7 @@ from studies.objectives import OBJECTIVES
 from studies.secrets import shown
 from studies.settings import recorded_space
 from studies.store import COMMAND, Store, Trial, search_names
-from studies.tables import count, percent
+from studies.tables import count, percent, scored
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +66,7 @@ class Study:
         finalists = recorded_finalists(store, space.skeleton)
         return cls(
             store.name, storage, record, notes.get(COMMAND) or "", space,
-            tuple(store.trials()), tuple(finalists), frozenset(front),
+            tuple(store.ranked()), tuple(finalists), frozenset(front),
         )  # fmt: skip
 
     @cached_property
@@ -78,7 +78,7 @@ class Study:
 
     @property
     def best(self) -> Trial | None:
-        """The most accurate that the search found; None if nothing could be trained yet."""
+        """The best that the search found, by `Trial.rank`; None if nothing could be trained yet."""
         return next(iter(best_trials(self.trials, self.space, 1)), None)
 
     @property
@@ -160,7 +160,12 @@ class Study:
         more = [name for name in self.objectives if name not in ("accuracy", "params", "macs")]
         header = ["trial", "validation accuracy", *more, "parameters", "MACs", "pattern"]
         ranked = sorted([*found, *given], key=lambda t: -t.attrs["accuracy"])
-        return header, [self._row(trial, more) for trial in ranked]
+        rows = [self._row(trial, more) for trial in ranked]
+        if any(trial.again is not None for trial in ranked):
+            header.insert(2, "over fresh seeds")
+            for trial, row in zip(ranked, rows, strict=True):
+                row.insert(2, "" if trial.again is None else percent(trial.again))
+        return header, rows
 
     def _row(self, trial: Trial, more: Sequence[str]) -> list[str]:
         attrs, values = trial.attrs, dict(zip(self.objectives, trial.values or (), strict=False))
@@ -189,7 +194,7 @@ class Study:
 
     def __repr__(self) -> str:
         best = self.best
-        found = f", best trial {best.number} with {percent(best.attrs['accuracy'])}" if best else ""
+        found = f", best trial {best.number} with {scored(best)}" if best else ""
         return f"<Study {self.name}: {self.progress()}{found}>"
 
     def _repr_html_(self) -> str:
@@ -200,7 +205,7 @@ class Study:
         if best:
             parts.append(
                 f"<p><b>best: trial {best.number}</b>, validation accuracy "
-                f"{percent(best.attrs['accuracy'])}<br><code>{escape(str(best.genome))}</code></p>"
+                f"{scored(best)}<br><code>{escape(str(best.genome))}</code></p>"
             )
             parts.append(scrolling(plan_svg(plan(best.genome, self.space.skeleton))))
         header, rows = self.table()

@@ -62,16 +62,16 @@ class Finalist:
         return float(np.std(self.scores, ddof=1)) if len(self.scores) > 1 else float("nan")
 
 
-def final_settings(settings: SearchSettings, proxy: Proxy, study: str) -> dict:
-    """What decides a finalist's score, recorded in their study."""
+def beside_settings(settings: SearchSettings, proxy: Proxy, what: str, study: str) -> dict:
+    """What decides the scores of a study beside a search's, such as its finalists, recorded there."""
     record = settings.record()
     kept = {key: record[key] for key in ("data", "fast", "plugins", "trainer", "device")}
     skeleton, own_proxy = asdict(settings.space.skeleton), asdict(proxy)
-    return {**kept, "finalists_of": study, "skeleton": skeleton, "proxy": own_proxy}
+    return {**kept, f"{what}_of": study, "skeleton": skeleton, "proxy": own_proxy}
 
 
-def fresh_seeds(seed: int, count: int) -> list[int]:
-    return [FRESH_SEEDS * (seed + 1) + index for index in range(count)]
+def fresh_seeds(seed: int, count: int, first: int = 0) -> list[int]:
+    return [FRESH_SEEDS * (seed + 1) + first + index for index in range(count)]
 
 
 def run_finalists(
@@ -84,7 +84,7 @@ def run_finalists(
     on_result: Callable[[int, int], None] = lambda done, total: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[Finalist]:
-    """Trains every entry over all seeds (what is recorded is not trained again) and compares.
+    """Trains every entry over all seeds, scores it on the test images, and compares.
 
     Args:
         entries: (name, genome); the one named "residual" is what the others are compared with.
@@ -95,7 +95,42 @@ def run_finalists(
     Returns:
         Nothing if it was stopped before all were trained.
     """
-    wanted = {(genome.key, seed): genome for seed in seeds for _, genome in entries}
+    skeleton = settings.space.skeleton
+    batch = Batch([genome for _, genome in entries], seeds, proxy, "test", "final")
+    results = train_all(batch, skeleton, store, workers, on_result, stop)
+    return _rows(entries, seeds, results, skeleton) if results else []
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Trainings of all genomes over all seeds."""
+
+    genomes: Sequence[Genome]
+    seeds: Sequence[int]
+    proxy: Proxy
+    part: str
+    """Of the data, on which they are scored."""
+    role: str
+    """Recorded with every trial."""
+
+
+def train_all(
+    batch: Batch,
+    skeleton: Skeleton,
+    store: Store,
+    workers: Pool,
+    on_result: Callable[[int, int], None] = lambda done, total: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> dict[tuple[str, int], float | None] | None:
+    """Trains what is not recorded yet, beside other processes that do the same.
+
+    Args:
+        store: the trainings' study, which this process has joined.
+
+    Returns:
+        Accuracies by key and seed; None if it was stopped before all were trained.
+    """
+    wanted = {(genome.key, seed): genome for seed in batch.seeds for genome in batch.genomes}
     running: dict[int, EvaluationJob] = {}
     waiting: list[tuple[int, Genome, int]] = []
     counted = -1
@@ -112,22 +147,20 @@ def run_finalists(
             break
         while workers.idle and not stop():
             if not waiting:
-                new = _begin(wanted, known, len(known), store, settings.space.skeleton)
+                new = _begin(wanted, known, len(known), store, skeleton, batch.role)
                 if new is None:
                     break
                 waiting.append(new)
             number, genome, seed = waiting.pop(0)
             known.setdefault((genome.key, seed), False)
-            running[number] = EvaluationJob(number, genome, proxy, seed, "test")
+            running[number] = EvaluationJob(number, genome, batch.proxy, seed, batch.part)
             workers.submit(running[number])
         store.renew()
         others = sum(key in known for key in wanted) - done > len(running)
         for report in workers.reports(timeout=POLL_SECONDS if others else 5):
             if isinstance(report, Finished):
-                _finish(store, running.pop(report.number), report, settings.space.skeleton)
-    if done < len(wanted):
-        return []
-    return _rows(entries, seeds, _results(trials), settings.space.skeleton)
+                _finish(store, running.pop(report.number), report, skeleton)
+    return _results(trials) if done == len(wanted) else None
 
 
 def _begin(
@@ -136,6 +169,7 @@ def _begin(
     number: int,
     store: Store,
     skeleton: Skeleton,
+    role: str,
 ) -> tuple[int, Genome, int] | None:
     """The next training that nobody has begun, recorded as begun; None if another was faster."""
     key = next((key for key in wanted if key not in known), None)
@@ -143,7 +177,7 @@ def _begin(
         return None
     genome, seed = wanted[key], key[1]
     planned = plan(genome, skeleton)
-    attrs = {"seed": seed, "params": planned.params, "macs": planned.macs, "role": "final"}
+    attrs = {"seed": seed, "params": planned.params, "macs": planned.macs, "role": role}
     return (number, genome, seed) if store.add(number, genome, None, attrs) else None
 
 
@@ -154,7 +188,7 @@ def _finish(store: Store, job: EvaluationJob, report: Finished, skeleton: Skelet
 
 
 def _results(trials: Sequence[Trial]) -> dict[tuple[str, int], float | None]:
-    """Test accuracies by key and seed."""
+    """Accuracies by key and seed."""
     return {
         (t.attrs["key"], t.attrs["seed"]): _score(
             t.attrs.get("status", "failed"), t.attrs.get("accuracy", 0.0)

@@ -42,7 +42,6 @@ def _exists(genome: Genome, space: SearchSpace) -> bool:
 
 
 def best_trials(trials: Sequence[Trial], space: SearchSpace, count: int) -> list[Trial]:
-    """The most accurate trials that the search found; fewer parameters, then the elder, break ties."""
+    """The best trials that the search found, by `Trial.rank`."""
     found = [t for t in trials if t.ok and not t.attrs["role"] and t.genome in space]
-    ranked = sorted(found, key=lambda t: (-t.attrs["accuracy"], t.attrs["params"], t.number))
-    return ranked[:count]
+    return sorted(found, key=lambda t: t.rank)[:count]

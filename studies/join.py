@@ -18,7 +18,7 @@ from search_spaces import load_plugins
 from studies.opening import storage_errors
 from studies.options import STORAGE
 from studies.pool import Means, connection, find_machine
-from studies.run import Request, Result, View, check_request, work
+from studies.run import GOALS, Request, Result, View, check_request, work
 from studies.screen import Screen
 from studies.settings import SearchSettings, recorded_data, recorded_space
 from studies.storages import existing_storage
@@ -115,5 +115,5 @@ def _request(joining: Joining, goal: Mapping[str, Any]) -> Request:
         max_seconds=joining.max_seconds,
         plugins=joining.plugins,
         **{means.name: getattr(joining, means.name) for means in fields(Means)},
-        **{name: goal[name] for name in ("evaluations", "finalists", "finalist_seeds")},
+        **{name: goal[name] for name in GOALS if name in goal},
     )

@@ -15,7 +15,7 @@ from optuna.storages import BaseStorage
 from optuna_dashboard._note import get_note_from_system_attrs, save_note_with_version
 
 from studies.display import Study, short
-from studies.tables import percent
+from studies.tables import scored
 
 SEAL = "\n\n[skipnas]: # "
 KEPT = "*Kept up to date by `nas dashboard`, until you edit it.*"
@@ -30,8 +30,7 @@ def search_note(study: Study, pictures: Mapping[int, str]) -> str:
     parts = [f"## {_plain(study.name)}", _facts(study.facts())]
     best = study.best
     if best:
-        score = percent(best.attrs["accuracy"])
-        parts.append(f"### Best pattern: trial {best.number}, validation accuracy {score}")
+        parts.append(f"### Best pattern: trial {best.number}, validation accuracy {scored(best)}")
         if best.number in pictures:
             parts.append(f"![The pattern of trial {best.number}]({pictures[best.number]})")
         parts.append(f"`{short(str(best.genome))}`")

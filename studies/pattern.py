@@ -108,7 +108,7 @@ def _on_space(genome: Genome, space: str | None) -> Pattern:
 
 
 def from_study(kind: str, rest: str, storage: str, plugins: Mapping[str, str]) -> Pattern:
-    """The most accurate trial of a study by its proxy, or a trial by its number.
+    """The best trial of a study by its proxy (`Trial.rank`), or a trial by its number.
 
     Raises:
         InputError: no such storage, study or trial, no trial that was trained to the end, or a
@@ -128,7 +128,7 @@ def from_study(kind: str, rest: str, storage: str, plugins: Mapping[str, str]) -
                 "trial:STUDY/NUMBER names any"
             )
         trial = best[0]
-        note = _choice(settings["objectives"], trial.attrs["accuracy"], len(trials))
+        note = _choice(settings["objectives"], trial, len(trials))
     elif number >= len(trials):
         last = f"0 to {len(trials) - 1}" if trials else "none yet"
         raise InputError(f"trial:{rest}: study {name!r} has no trial {number}; it has {last}")
@@ -163,16 +163,22 @@ def _read(
         store = Store.load_search(opened, name)
         settings = store.settings
         check_plugins(settings["plugins"], plugins, f"study {name!r}")
-        trials = store.trials()
+        trials = store.ranked()
         if finalists_name(name) not in names:
             return settings, trials, None
         finals = Store.load(opened, finalists_name(name)).settings
         return settings, trials, from_mapping(Proxy, finals["proxy"], "the finalists")
 
 
-def _choice(objectives: Sequence[str], accuracy: float, trials: int) -> str:
+def _choice(objectives: Sequence[str], trial: Trial, trials: int) -> str:
     """How `best:` chose."""
-    chosen = f"The most accurate of {trials} trials by the proxy: {100 * accuracy:.2f} % validation"
+    accuracy = 100 * trial.attrs["accuracy"]
+    chosen = f"The most accurate of {trials} trials by the proxy: {accuracy:.2f} % validation"
+    if trial.again is not None:
+        chosen = (
+            f"Of the most accurate of {trials} trials by the proxy, the best over fresh seeds: "
+            f"{100 * trial.again:.2f} % validation"
+        )
     if len(objectives) == 1:
         return f"{chosen}."
     return f"{chosen}; by {' and '.join(objectives)} others may suit more: trial:STUDY/NUMBER."

@@ -19,10 +19,11 @@ from nas.inheritance import WeightFolder
 from nas.jobs import EvaluationBench
 from nas.workers import Pool
 from search_spaces import load_plugins
+from studies.contenders import run_contenders
 from studies.finalists import (
     FINALISTS,
     Finalist,
-    final_settings,
+    beside_settings,
     finalists_name,
     fresh_seeds,
     run_finalists,
@@ -50,6 +51,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "evaluations": (1, 10**7),
     "lag": (1, 10**5),
     "population": (2, 10**5),
+    "contenders": (0, 10**4),
+    "contender_seeds": (1, 10**4),
     "finalists": (0, 10**4),
     "finalist_seeds": (1, 10**4),
     "seed": (0, inf),
@@ -59,6 +62,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "max_seconds": (0, inf),
 }
 """Least and largest value of the options that are numbers."""
+
+
+GOALS = ("evaluations", "contenders", "contender_seeds", "finalists", "finalist_seeds")
+"""Fields of a request that say how far a study is to come."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,9 @@ class Request(Means):
     study: str | None = None
     storage: str = STORAGE
     lag: int = 8
+    contenders: int = 12
+    """Best candidates that are trained again to choose the finalists, of which there are no more."""
+    contender_seeds: int = 4
     finalists: int = 3
     finalist_seeds: int = 16
     plugins: tuple[Path, ...] = ()
@@ -124,6 +134,8 @@ class View:
     def elsewhere(self, trial: Trial, best: bool) -> None:
         """A trial that another process has evaluated; whether it is the most accurate so far."""
 
+    def contenders(self, done: int, total: int) -> None: ...
+
     def finals(self, done: int, total: int) -> None: ...
 
     def ended(self, result: Result) -> None: ...
@@ -142,7 +154,7 @@ class Result:
     outcome: Outcome
     trials: list[Trial]
     best: Trial | None
-    """The most accurate by the proxy, None if nothing could be trained."""
+    """The best by the proxy (`Trial.rank`), None if nothing could be trained."""
     finalists: list[Finalist]
     front: list[Trial]
     """The Pareto front where there are several objectives, most accurate first."""
@@ -176,8 +188,7 @@ def run_search(
 
 def goal_of(request: Request, settings: SearchSettings) -> dict[str, Any]:
     """What a study is to come to; it is no part of what decides its results."""
-    names = ("evaluations", "finalists", "finalist_seeds")
-    goal = {name: getattr(request, name) for name in names}
+    goal = {name: getattr(request, name) for name in GOALS}
     return goal | {"final": asdict(settings.space.final) if settings.space.final else None}
 
 
@@ -212,11 +223,11 @@ def work(
         view.started(settings, store, done, max(request.evaluations, done), count)
         search = Search(settings, store, workers, view.evaluated, view.elsewhere)
         outcome = search.run(request.evaluations, request.max_seconds, stop)
-        trials = store.trials()
         numbers = set(store.front()) if len(settings.objectives) > 1 else set()
         finalists: list[Finalist] = []
         if not stop() and (leads or outcome.reason != "clock"):
-            finalists = _finals(request, settings, trials, store, workers, view, stop)
+            finalists = _finals(request, settings, store, workers, view, stop)
+        trials = store.ranked()
     if stop():
         outcome = replace(outcome, reason="interrupted")
     best = best_trials(trials, settings.space, 1)
@@ -303,28 +314,38 @@ def check_request(request: Request) -> None:
 def _finals(
     request: Request,
     settings: SearchSettings,
-    trials: Sequence[Trial],
     store: Store,
     workers: Pool,
     view: View,
     stop: Callable[[], bool],
 ) -> list[Finalist]:
-    best = best_trials(trials, settings.space, request.finalists)
-    best = [trial for trial in best if settings.limits.admit(trial.genome, settings.space)]
-    if not best:
+    if request.finalists and request.contenders:
+        best = _best(store.trials(), settings, max(request.contenders, request.finalists))
+        if best:
+            run_contenders(
+                best, settings, request.contender_seeds, store, request.storage, workers,
+                view.contenders, stop,
+            )  # fmt: skip
+    best = _best(store.ranked(), settings, request.finalists)
+    if not best or stop():
         return []
     patterns = given_patterns(settings)
     entries = [(f"trial {trial.number}", trial.genome) for trial in best] + list(patterns.items())
     proxy = settings.space.final_proxy
     finals = Store.open(
-        store.storage, finalists_name(store.name), final_settings(settings, proxy, store.name),
-        [True], ["test accuracy"],
+        store.storage, finalists_name(store.name),
+        beside_settings(settings, proxy, "finalists", store.name), [True], ["test accuracy"],
     )  # fmt: skip
     seeds = fresh_seeds(settings.seed, request.finalist_seeds)
     named = [[name, str(genome)] for name, genome in entries]
     store.note(FINALISTS, {"entries": named, "seeds": seeds})
     with finals.joined(request.storage):
         return run_finalists(entries, settings, proxy, seeds, finals, workers, view.finals, stop)
+
+
+def _best(trials: Sequence[Trial], settings: SearchSettings, count: int) -> list[Trial]:
+    best = best_trials(trials, settings.space, count)
+    return [trial for trial in best if settings.limits.admit(trial.genome, settings.space)]
 
 
 def _versions() -> dict[str, str]:

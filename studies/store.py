@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -39,6 +40,8 @@ COMMAND = "nas:command"
 GOAL = "nas:goal"
 """Keys of what a search notes in its study: versions of packages, the command that repeats it, and how
 many evaluations and finalists it is to have."""
+CONTENDERS = "nas:contenders"
+"""Key of the note of the contenders' means, by number."""
 JUDGED = "pruner"
 """Key of what a pruner keeps with a trial."""
 RECORDED = ("space", "proxy", "data", "strategy", "objectives", "seed", "lag", "limits", "device")
@@ -178,6 +181,11 @@ class Store:
         running = (trial.number for trial in trials if not trial.state.is_finished())
         self._finished = trials[: next(running, len(trials))]
         return trials
+
+    def ranked(self) -> list[Trial]:
+        """All trials by number, with the means of those that were contenders."""
+        means = {int(number): mean for number, mean in self.notes().get(CONTENDERS, {}).items()}
+        return [replace(trial, again=means.get(trial.number)) for trial in self.trials()]
 
     def front(self) -> list[int]:
         """Numbers of the trials that no other dominates in all of several objectives."""

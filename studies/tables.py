@@ -43,6 +43,12 @@ def percent(share: float) -> str:
     return f"{100 * share:.2f} %"
 
 
+def scored(trial: Trial) -> str:
+    """A trial's validation accuracy, and the mean over fresh seeds where it was a contender."""
+    own = percent(trial.attrs["accuracy"])
+    return own if trial.again is None else f"{own}; {percent(trial.again)} over fresh seeds"
+
+
 def finalists_table(rows: Sequence[Finalist]) -> Table:
     """Test accuracy over fresh seeds, and the paired comparison with the residual pattern."""
     n = max(len(row.accuracies) for row in rows)

@@ -29,6 +29,8 @@ class Trial:
     """Choices by gene name; empty for a pattern outside the space."""
     memory: Mapping[str, Any]
     """What the strategy kept with it (Optuna's system attributes)."""
+    again: float | None = None
+    """Mean accuracy over fresh seeds, where it was a contender (`studies.contenders`)."""
 
     @property
     def complete(self) -> bool:
@@ -38,6 +40,16 @@ class Trial:
     def ok(self) -> bool:
         """Trained to the end: neither failed, pruned, diverged, nor out of memory."""
         return self.complete and self.attrs.get("status") == "ok"
+
+    @property
+    def rank(self) -> tuple:
+        """Sorts trials that are `ok`, the best first: contenders lead, as luck tells less of them.
+
+        Fewer parameters, then the elder, break ties.
+        """
+        luck = self.again is None
+        score = self.attrs["accuracy"] if self.again is None else self.again
+        return luck, -score, self.attrs["params"], self.number
 
 
 def made_trial(

@@ -13,6 +13,7 @@ from typing import Any
 
 from nas.errors import InputError
 from nas.space import SearchSpace
+from studies.contenders import contenders_name
 from studies.finalists import FINALISTS, finalists_name, recorded_finalists
 from studies.report.front import Front, front
 from studies.report.habits import Habits, habits
@@ -39,6 +40,8 @@ class Row:
     why: str
     accuracy: float | None
     """Validation accuracy after the last epoch that was trained."""
+    again: float | None
+    """Mean over fresh seeds, where it was a contender."""
     params: int
     macs: int
     values: tuple[float, ...] | None
@@ -109,6 +112,7 @@ class Cost:
     """Training seconds of the search's trials, summed over processes."""
     share_of_training: float | None
     """Median share of a trial's time, from proposal to record, that its training took."""
+    contenders_seconds: float
     finalists_seconds: float
     knockout_seconds: float
     peak_bytes: int | None
@@ -129,7 +133,7 @@ class Facts:
     genes: int
     genomes: int
     winner: Row | None
-    """The search's most accurate candidate by the proxy."""
+    """The search's best candidate by the proxy (`Trial.rank`)."""
     given: tuple[Row, ...]
     """The hand-made patterns (and what the search started from)."""
     finals: Finals | None
@@ -154,7 +158,7 @@ def collect(store: Store, url: str) -> Facts:
         InputError: it is no search's study, has no trials, or needs a plugin that is not loaded.
     """
     settings, notes = store.searched(), store.notes()
-    trials = store.trials()
+    trials = store.ranked()
     if not trials:
         raise InputError(f"study {store.name!r} has no trials yet; `nas search` makes them")
     space = recorded_space(settings)
@@ -196,7 +200,7 @@ def _row(trial: Trial) -> Row:
     scored = status_of(trial) in ("ok", "pruned", "diverged")
     return Row(
         trial.number, role_of(trial), str(trial.genome), status_of(trial), attrs.get("why", ""),
-        attrs.get("accuracy") if scored else None, attrs["params"], attrs["macs"], trial.values,
+        attrs.get("accuracy") if scored else None, trial.again, attrs["params"], attrs["macs"], trial.values,
         tuple(attrs.get("parents") or ()), attrs.get("seconds"),
     )  # fmt: skip
 
@@ -260,9 +264,11 @@ def _cost(
         for t in frozen
         if t.user_attrs.get("seconds") and t.datetime_complete and t.datetime_start
     ]
-    finals = finalists_name(store.name)
-    recorded = finals in study_names(store.storage)
-    finalists = Store.load(store.storage, finals).trials() if recorded else []
+    names = study_names(store.storage)
+    contenders, finalists = (
+        Store.load(store.storage, name).trials() if name in names else []
+        for name in (contenders_name(store.name), finalists_name(store.name))
+    )
     drawn = [t.attrs["duplicates"] for t in trials if "duplicates" in t.attrs]
     proposed = [t for t in trials if t.state.is_finished() and not role_of(t)]
     return Cost(
@@ -274,6 +280,7 @@ def _cost(
         duplicates=sum(drawn) if drawn else None,
         seconds=_seconds(trials),
         share_of_training=min(1.0, statistics.median(shares)) if shares else None,
+        contenders_seconds=_seconds(contenders),
         finalists_seconds=_seconds(finalists),
         knockout_seconds=knockout.seconds if knockout else 0.0,
         peak_bytes=max((t.attrs.get("peak_bytes") or 0 for t in trials), default=0) or None,

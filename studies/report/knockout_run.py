@@ -63,7 +63,7 @@ def run_knockout(
         InputError: no winner, or data, plugins, trainer or device are not the study's.
     """
     settings = store.searched()
-    space, trials = recorded_space(settings), store.trials()
+    space, trials = recorded_space(settings), store.ranked()
     best = best_first(candidates(trials, space))
     if not best:
         raise InputError(f"study {store.name!r} has no candidate that was trained: nothing to cut")

@@ -244,6 +244,8 @@ def _costs(facts: Facts) -> list[tuple[str, str]]:
     if cost.share_of_training is not None:
         text = f"{100 * cost.share_of_training:.0f} % (median), the rest is waiting and recording"
         rows.append(("share of a trial's time spent training", text))
+    if cost.contenders_seconds:
+        rows.append(("training of contenders", words.duration(cost.contenders_seconds)))
     if cost.finalists_seconds:
         rows.append(("training of finalists", words.duration(cost.finalists_seconds)))
     if cost.knockout_seconds:

@@ -33,5 +33,4 @@ def candidates(trials: Sequence[Trial], space: SearchSpace) -> list[Trial]:
 
 def best_first(trials: Sequence[Trial]) -> list[Trial]:
     """Those trained to the end, in the order by which a search names its best."""
-    done = [t for t in trials if t.ok]
-    return sorted(done, key=lambda t: (-t.attrs["accuracy"], t.attrs["params"], t.number))
+    return sorted((t for t in trials if t.ok), key=lambda t: t.rank)

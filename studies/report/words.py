@@ -98,6 +98,10 @@ def answer(facts: Facts) -> list[str]:
         return [_nothing(facts)]
     cost = facts.cost
     found = f"Trial {winner.number} is the most accurate of {cost.candidates} candidates"
+    again = ""
+    if winner.again is not None:
+        found = f"Trial {winner.number} is the best of {cost.candidates} candidates"
+        again = f" ({percent(winner.again)} over fresh seeds, more than the other contenders)"
     if cost.trained < cost.candidates:
         found += f" ({cost.trained} of them trained to the end)"
     by_role = {row.role: row for row in facts.given}
@@ -107,7 +111,7 @@ def answer(facts: Facts) -> list[str]:
         beside = f", the residual pattern (ResNet's) {percent(residual.accuracy)}"
     sentences = [
         f"{found}: by the short training of the search it recognises {percent(winner.accuracy)} "
-        f"of the validation images{beside}. The best of many is flattered by luck."
+        f"of the validation images{again}{beside}. The best of many is flattered by luck."
     ]
     if "inherit" in facts.settings:
         sentences.append(
@@ -187,7 +191,10 @@ def tiles(facts: Facts) -> list[tuple[str, str, str]]:
     found = []
     if winner and winner.accuracy is not None:
         note = f"trial {winner.number} of {cost.candidates} candidates"
-        found.append((percent(winner.accuracy), "best validation accuracy", note))
+        if winner.again is None:
+            found.append((percent(winner.accuracy), "best validation accuracy", note))
+        else:
+            found.append((percent(winner.again), "validation accuracy over fresh seeds", note))
         rows = {row.name: row for row in facts.finals.rows} if facts.finals else {}
         row = rows.get(f"trial {winner.number}")
         if row and row.n:
