@@ -40,10 +40,10 @@ from nas.settings import from_mapping
 from nas.skeleton import Skeleton
 from studies.display import Study
 from studies.finalists import finalists_name
-from studies.note import finalists_note, renew_note, search_note
+from studies.note import BESIDE, note_beside, renew_note, search_note
 from studies.secrets import shown
 from studies.storages import existing_storage, picture_folder
-from studies.store import COMMAND, SETTINGS, Store, search_names
+from studies.store import COMMAND, CONTENDERS, SETTINGS, Store, search_names
 
 Warn = Callable[[str], None]
 EVERY_SECONDS = 3.0
@@ -182,7 +182,8 @@ class Painter(threading.Thread):
     ) -> None:
         ids = {other.study_name: other._study_id for other in studies}
         record, done = study.user_attrs[SETTINGS], sum(t.state.is_finished() for t in trials)
-        stamp: object = len(trials), done, study.user_attrs.get(COMMAND)
+        known = [study.user_attrs.get(key) for key in (COMMAND, CONTENDERS)]
+        stamp: object = len(trials), done, known
         finals = ids.get(finalists_name(study.study_name))
         if finals is not None:
             others = self.storage.get_all_trials(finals, deepcopy=False)
@@ -190,10 +191,11 @@ class Painter(threading.Thread):
         since, noted = self._noted.get(study._study_id, (-NOTE_SECONDS, None))
         if stamp == noted or time.monotonic() - since < NOTE_SECONDS:
             return
-        if "finalists_of" in record:
-            search = ids.get(record["finalists_of"])
+        beside = next((key for key in BESIDE if key in record), None)
+        if beside:
+            search = ids.get(record[beside])
             address = f"/dashboard/studies/{search}/note" if search is not None else None
-            body = finalists_note(record, done, len(trials), address)
+            body = note_beside(record, done, len(trials), address)
         elif "space" not in record:
             return  # a study beside a search, such as its knock-outs
         else:

@@ -46,19 +46,32 @@ def search_note(study: Study, pictures: Mapping[int, str]) -> str:
     return "\n\n".join([*parts, KEPT])
 
 
-def finalists_note(record: Mapping[str, Any], done: int, trials: int, address: str | None) -> str:
-    """What a study of finalists is, and where its table stands.
+BESIDE = {
+    "contenders_of": (
+        "Contenders", "The most accurate patterns of the search", "validation images. Their means choose "
+        "the finalists, and the best",
+    ),
+    "finalists_of": (
+        "Finalists", "The best patterns of the search and the given ones", "test images",
+    ),
+}  # fmt: skip
+"""Studies beside a search that have notes, by the setting that names it: title, patterns, images."""
+
+
+def note_beside(record: Mapping[str, Any], done: int, trials: int, address: str | None) -> str:
+    """What a study of contenders or finalists is, and where its table stands.
 
     Args:
-        record: the settings of the finalists' study.
+        record: the study's settings.
         address: of the page with the search's note; None if the search is gone.
     """
-    search = _plain(record["finalists_of"])
+    kind = next(key for key in BESIDE if key in record)
+    title, patterns, images = BESIDE[kind]
     parts = [
-        f"## Finalists of {search}",
-        f"The best patterns of the search and the given ones, trained for "
-        f"{_plain(record['proxy']['epochs'])} epochs over fresh seeds; a trial is one training, its value "
-        f"the accuracy on the test images. {done} of {trials} trainings are done.",
+        f"## {title} of {_plain(record[kind])}",
+        f"{patterns}, trained for {_plain(record['proxy']['epochs'])} epochs over fresh seeds; a trial "
+        f"is one training, its value the accuracy on the {images}. "
+        f"{done} of {trials} trainings are done.",
     ]
     if address:
         parts.append(f"Their table stands in the [note of the search]({address}).")

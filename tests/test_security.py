@@ -33,7 +33,7 @@ from nas.saved import load_network, read_safetensors, save_network
 from search_spaces import SPACES, load_space
 from studies import cli
 from studies.dashboard import Pictures
-from studies.note import finalists_note, search_note
+from studies.note import note_beside, search_note
 from studies.report.write import file_name
 from studies.samplers import SAMPLERS
 from studies.storages import weights_folder
@@ -418,7 +418,8 @@ class HostileStudy:
     "note",
     [
         search_note(HostileStudy(), {}),
-        finalists_note({"finalists_of": HTML, "proxy": {"epochs": HTML}}, 1, 2, "/x"),
+        note_beside({"contenders_of": HTML, "proxy": {"epochs": HTML}}, 1, 2, "/x"),
+        note_beside({"finalists_of": HTML, "proxy": {"epochs": HTML}}, 1, 2, "/x"),
     ],
 )
 def test_notes_show_html_of_a_storage_as_text(note):

@@ -24,8 +24,8 @@ def trials_of(storage, name=None):
 
 
 def request(small_toml, storage, **more):
-    values = {"evaluations": 24, "finalists": 0, "population": 6, "workers": 1, "device": "cpu"}
-    return Request(space=str(small_toml), storage=storage, **{**values, **more})
+    values = {"evaluations": 24, "contenders": 0, "finalists": 0, "population": 6, "workers": 1}
+    return Request(space=str(small_toml), storage=storage, **{"device": "cpu", **values, **more})
 
 
 def command(small_toml, storage, *more):

@@ -237,12 +237,16 @@ def test_a_whole_search_prints_table_picture_and_next_commands(
 ):
     monkeypatch.chdir(tmp_path)
     config = tmp_path / "study.toml"
-    config.write_text(f'space = "{small_toml}"\nevaluations = 7\nworkers = 2\nfinalist_seeds = 2\n')
+    config.write_text(
+        f'space = "{small_toml}"\nevaluations = 7\nworkers = 2\ncontenders = 2\ncontender_seeds = 2\nfinalist_seeds = 2\n'
+    )
     code, out, err = nas(
         capsys, "search", "--config", config, "--finalists", "1", "--device", "cpu"
     )
     assert (code, err) == (0, "")
     assert "Best of 7 by the proxy" in out
+    assert "contenders 4/4" in out
+    assert " % over fresh seeds\n" in out
     assert "Finalists: test accuracy over 2 fresh seeds" in out
     for row in ("residual", "plain", "dense", "trial"):
         assert row in out

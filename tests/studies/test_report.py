@@ -104,7 +104,9 @@ def made(tmp_path, small_space, digits):
 
 
 def request(small, storage, **more):
-    values = {"evaluations": 12, "finalists": 1, "finalist_seeds": 2, "population": 6, "workers": 1}
+    values = {"evaluations": 12, "contenders": 0, "finalists": 1, "finalist_seeds": 2} | {
+        "population": 6, "workers": 1,
+    }  # fmt: skip
     return Request(space=str(small), storage=storage, **{"device": "cpu", **values, **more})
 
 

@@ -87,8 +87,9 @@ def test_workers_in_postgresql_survive_the_death_of_the_search(undisturbed, smal
 def test_a_worker_goes_on_with_the_finalists(small_toml, tmp_path):
     storage = f"sqlite:///{tmp_path}/finals.db"
     asked = request(
-        small_toml, storage, evaluations=8, finalists=1, finalist_seeds=3, study="shared"
-    )
+        small_toml, storage, evaluations=8, contenders=2, contender_seeds=2, finalists=1,
+        finalist_seeds=3, study="shared",
+    )  # fmt: skip
     alone = run_search(replace_storage(asked, f"sqlite:///{tmp_path}/alone.db"))
 
     class Helper(View):

@@ -41,8 +41,8 @@ def studied(tmp_path_factory):
     storage = f"sqlite:///{folder}/nas.db"
     space = str(write_small_space(folder))
     search = Search(
-        space=space, storage=storage, evaluations=6, finalists=1, finalist_seeds=1, workers=1,
-        device="cpu", study="small",
+        space=space, storage=storage, evaluations=6, contenders=0, finalists=1, finalist_seeds=1,
+        workers=1, device="cpu", study="small",
     )  # fmt: skip
     run_search(search)
     return storage, "small"
