@@ -200,8 +200,8 @@ def _row(trial: Trial) -> Row:
     scored = status_of(trial) in ("ok", "pruned", "diverged")
     return Row(
         trial.number, role_of(trial), str(trial.genome), status_of(trial), attrs.get("why", ""),
-        attrs.get("accuracy") if scored else None, trial.again, attrs["params"], attrs["macs"], trial.values,
-        tuple(attrs.get("parents") or ()), attrs.get("seconds"),
+        attrs.get("accuracy") if scored else None, trial.again, attrs["params"], attrs["macs"],
+        trial.values, tuple(attrs.get("parents") or ()), attrs.get("seconds"),
     )  # fmt: skip
 
 
