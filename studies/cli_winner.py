@@ -62,7 +62,7 @@ NOTATIONS: dict[str, Any] = {
 def train(quiet: bool, as_json: bool, tensorboard: bool, **options: Any) -> None:
     """Train one pattern to the end; the same command again goes on where it stopped.
 
-    PATTERN is best:STUDY (the most accurate by the proxy), trial:STUDY/NUMBER, or a notation with
+    PATTERN is best:STUDY (the best by the proxy), trial:STUDY/NUMBER, or a notation with
     --space or --baseline. The epoch with the best validation accuracy is kept, and scored once on
     the test images.
 
