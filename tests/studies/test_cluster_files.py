@@ -61,7 +61,8 @@ class Cluster:
     def tool(self, name, body):
         path = self.folder / name
         path.write_text(
-            f'#!/bin/bash\nprintf "%s\\x1f" {name} "$@" >> {self.log}\necho >> {self.log}\n{body}\n'
+            f'#!/bin/bash\nline=$(printf "%s\\x1f" {name} "$@")\n'
+            f'echo "$line" >> {self.log}  # one write: others append at the same time\n{body}\n'
         )
         path.chmod(0o755)
 
