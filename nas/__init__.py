@@ -6,24 +6,24 @@ are loaded on first use.
 
 from importlib import import_module
 
+from nas.architecture.genome import Genome, Layer, Skip
+from nas.architecture.plan import Plan, plan
+from nas.architecture.skeletons.convolutional import Skeleton, Stage
+from nas.architecture.space import SearchSpace
 from nas.errors import InputError
-from nas.genome import Genome, Layer, Skip
-from nas.plan import Plan, plan
 from nas.proxy import Proxy
-from nas.skeleton import Skeleton, Stage
-from nas.space import SearchSpace
 
 _LAZY = {
-    "compile_network": "nas.network",
-    "Network": "nas.network",
-    "Data": "nas.data",
-    "load_data": "nas.data",
-    "Evaluation": "nas.evaluation",
-    "evaluate": "nas.evaluation",
-    "score": "nas.scores",
-    "Classifier": "nas.saved",
-    "load_network": "nas.saved",
-    "save_network": "nas.saved",
+    "compile_network": "nas.network.network",
+    "Network": "nas.network.network",
+    "Data": "nas.data.load",
+    "load_data": "nas.data.load",
+    "Evaluation": "nas.evaluation.evaluate",
+    "evaluate": "nas.evaluation.evaluate",
+    "score": "nas.predictors.zero_cost",
+    "Classifier": "nas.saving.network_file",
+    "load_network": "nas.saving.network_file",
+    "save_network": "nas.saving.network_file",
 }
 
 __all__ = [

@@ -12,13 +12,13 @@ from pathlib import Path
 from nas.errors import InputError
 
 TABLES = {
-    "MERGES": "nas.merges",
-    "BLOCKS": "nas.blocks",
-    "STEMS": "nas.blocks",
-    "SOURCES": "nas.data",
-    "STRATEGIES": "nas.evolution",
-    "MUTATIONS": "nas.mutations",
-    "SCORES": "nas.scores",
+    "MERGES": "nas.architecture.merges",
+    "BLOCKS": "nas.architecture.blocks",
+    "STEMS": "nas.architecture.blocks",
+    "SOURCES": "nas.data.load",
+    "STRATEGIES": "nas.strategies.propose",
+    "MUTATIONS": "nas.strategies.mutations",
+    "SCORES": "nas.predictors.zero_cost",
 }
 """A table's name, in a plugin as in the module that owns it."""
 

@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from nas.architecture.skeletons.convolutional import Skeleton, Stage
+from nas.architecture.space import SearchSpace
 from nas.errors import InputError, brief, unknown
+from nas.files.settings import check_keys, from_mapping, read_toml
 from nas.proxy import Proxy
-from nas.settings import check_keys, from_mapping, read_toml
-from nas.skeleton import Skeleton, Stage
-from nas.space import SearchSpace
 
 
 @dataclass(frozen=True)

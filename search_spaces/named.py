@@ -5,9 +5,9 @@ A space carries the input shape and classes of its usual data; a search on other
 
 from dataclasses import replace
 
+from nas.architecture.skeletons.convolutional import Skeleton, Stage
+from nas.architecture.space import SearchSpace
 from nas.proxy import Proxy
-from nas.skeleton import Skeleton, Stage
-from nas.space import SearchSpace
 
 MERGES = ("add", "scale", "se", "gate", "concat")
 """What the named spaces choose from; `dense` doubles a layer and is left to those who want it."""

@@ -5,7 +5,11 @@
 
 from importlib import import_module
 
-_LAZY = {"load": "studies.frame", "Study": "studies.display", "open_study": "studies.display"}
+_LAZY = {
+    "load": "studies.notebook.frame",
+    "Study": "studies.notebook.study",
+    "open_study": "studies.notebook.study",
+}
 
 
 def __dir__() -> list[str]:

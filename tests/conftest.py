@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from nas import Genome, Proxy, SearchSpace, Skeleton, Stage
-from nas.data import DEBIAN_FASHION_MNIST, Raw, load_data, make_data
+from nas.data.load import DEBIAN_FASHION_MNIST, Raw, load_data, make_data
 
 settings.register_profile(
     "default", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True

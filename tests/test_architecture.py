@@ -36,7 +36,7 @@ def test_folders_import_only_what_they_may(folder):
 
 
 @pytest.mark.parametrize(
-    ("package", "home"), [("deap", "nas/history.py"), ("ray", "nas/cluster.py")]
+    ("package", "home"), [("deap", "nas/strategies/history.py"), ("ray", "nas/workers/ray_pool.py")]
 )
 def test_a_library_that_lives_in_one_file(package, home):
     users = [
@@ -57,7 +57,7 @@ def test_optuna_lives_in_studies():
 @pytest.mark.parametrize(
     "module",
     [
-        "nas", "nas.genome", "nas.skeleton", "nas.plan", "nas.space", "nas.merges", "nas.scores",
+        "nas", "nas.architecture.genome", "nas.architecture.skeletons.convolutional", "nas.architecture.plan", "nas.architecture.space", "nas.architecture.merges", "nas.predictors.zero_cost",
         "search_spaces",
     ],
 )  # fmt: skip

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nas import Genome
-from nas.data import load_data
-from nas.genome import MAX_CHARACTERS, MAX_SKIPS
-from nas.merges import MERGES
-from nas.plan import plan
+from nas.architecture.genome import MAX_CHARACTERS, MAX_SKIPS
+from nas.architecture.merges import MERGES
+from nas.architecture.plan import plan
+from nas.data.load import load_data
 from search_spaces import SPACES, load_space
-from studies.definitions import read_definition
-from studies.tables import drawing, space_table
+from studies.cli.config import read_definition
+from studies.cli.tables import drawing, space_table
 from tests.conftest import SMALL_TOML, random_genome
 from tests.fuzzing import case, cases, limited_memory
 

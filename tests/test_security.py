@@ -18,26 +18,26 @@ import pytest
 import torch
 from PIL import Image
 
-import nas.resources
+import nas.devices.machine
 from nas import Genome, InputError, compile_network
-from nas.checkpoint import CHECKPOINT, HEADER, read_checkpoint
-from nas.data import load_data
-from nas.drawing import save
-from nas.exports import fresh_logits
-from nas.files import replacing, write_text
-from nas.fit import RESULT, fit, read_fitted
-from nas.inheritance import Ancestor, WeightFolder
-from nas.pictures import MAX_PIXELS
-from nas.resources import GIB
-from nas.saved import load_network, read_safetensors, save_network
+from nas.data.folder import MAX_PIXELS
+from nas.data.load import load_data
+from nas.devices.machine import GIB
+from nas.drawing.figure import save
+from nas.evaluation.inheritance import Ancestor, WeightFolder
+from nas.files.safe import replacing, write_text
+from nas.retraining.checkpoint import CHECKPOINT, HEADER, read_checkpoint
+from nas.retraining.retrain import RESULT, fit, read_fitted
+from nas.saving.exports import fresh_logits
+from nas.saving.network_file import load_network, read_safetensors, save_network
 from search_spaces import SPACES, load_space
-from studies import cli
-from studies.dashboard import Pictures
-from studies.note import note_beside, search_note
+from studies.cli.app import app as cli
+from studies.dashboard.notes import note_beside, search_note
+from studies.dashboard.server import Pictures
 from studies.report.write import file_name
-from studies.samplers import SAMPLERS
-from studies.storages import weights_folder
-from studies.winner import Request, prepare
+from studies.retraining.request import Request, prepare
+from studies.samplers.strategies import SAMPLERS
+from studies.store.storages import weights_folder
 
 
 class Bomb:
@@ -284,7 +284,7 @@ def test_a_card_nested_too_deeply(tmp_path):
 
 @pytest.mark.parametrize("part", ["network", "best", "momentum", "curves"])
 def test_a_checkpoint_of_another_network_is_not_gone_on_with(tmp_path, small_toml, part):
-    from nas.fit import Watch
+    from nas.retraining.retrain import Watch
 
     class Stop(Watch):
         def epoch(self, curves):
@@ -320,7 +320,7 @@ def test_links_do_not_lead_what_is_written_elsewhere(tmp_path, network):
         (folder / name).symlink_to(victim)
     save_network(network, folder)
     write_text(folder / "x.csv", "theirs")
-    from nas.drawing import draw
+    from nas.drawing.figure import draw
 
     save(draw(network.genome, network.skeleton), folder / "a.png")
     Pictures(folder).write("artifact", io.BytesIO(b"theirs"))
@@ -362,7 +362,7 @@ def test_a_searchs_picture_stays_in_its_folder(tmp_path, monkeypatch, name):
         asked["picture"] = view.picture.replace("{study}", request.study)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("studies.run.run_search", run_search)
+    monkeypatch.setattr("studies.search.run.run_search", run_search)
     monkeypatch.setattr(sys, "argv", ["nas", "search", "--study", name, "--picture", "{study}.png"])
     with pytest.raises(SystemExit):
         cli.main()
@@ -431,13 +431,13 @@ def test_notes_show_html_of_a_storage_as_text(note):
 
 def test_the_report_shows_html_of_a_storage_as_text(tmp_path, small_space, digits):
     """Study, roles, reasons, parents' names and the command are what others may have written."""
-    from nas.evaluation import Evaluation
+    from nas.evaluation.evaluate import Evaluation
     from studies.report.write import write_report
-    from studies.settings import SearchSettings
-    from studies.store import COMMAND, Store
+    from studies.search.settings import SearchSettings
+    from studies.store.store import COMMAND, Store
 
     url = f"sqlite:///{tmp_path}/a.db"
-    from nas.evolution import Limits
+    from nas.strategies.propose import Limits
 
     space = replace(small_space, proxy=replace(small_space.proxy, precision="fp32"))
     settings = SearchSettings(
@@ -477,8 +477,8 @@ def test_no_sampler_of_ours_unpickles():
         assert "pickle" not in vars(module), name
         assert "pickle" not in Path(module.__file__).read_text(), name
     with pytest.raises(InputError, match="unknown strategy"):
-        from studies.run import Request as Search
-        from studies.run import prepare_settings
+        from studies.search.run import Request as Search
+        from studies.search.run import prepare_settings
 
         prepare_settings(Search(strategy="cmaes", device="cpu"))
 
@@ -491,8 +491,8 @@ def test_a_storage_whose_snapshot_is_unpickled_is_not_opened():
     """Optuna's journal in Redis unpickles snapshots; a journal file has none."""
     from optuna.storages.journal._base import BaseJournalSnapshot
 
-    from studies.calls import JournalFile
-    from studies.opening import open_storage
+    from studies.store.calls import JournalFile
+    from studies.store.opening import open_storage
 
     assert not issubclass(JournalFile, BaseJournalSnapshot)
     with pytest.raises(InputError, match="cannot be opened"):

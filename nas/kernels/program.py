@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nas.flat import DTYPES, Flat
+from nas.architecture.parts import Shape
 from nas.kernels.library import Kind, Library, Step, library
 from nas.kernels.steps import ALIGNED, Map, Record, Steps, UnsupportedError
-from nas.network import Network
-from nas.parts import Shape
-from nas.precision import KERNEL_VALUES
+from nas.network.network import Network
+from nas.network.parameters import DTYPES, Flat
 from nas.proxy import Proxy
+from nas.training.precision import KERNEL_VALUES
 
 Mode = Literal["train", "calibrate", "score"]
 PROGRAM_IMAGES = 64

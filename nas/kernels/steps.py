@@ -10,11 +10,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from nas import merges
+from nas.architecture import merges
+from nas.architecture.merges import MERGES
+from nas.architecture.parts import Shape, strided
 from nas.kernels.library import Conv, Form, Kind, Library, Step
-from nas.merges import MERGES
-from nas.network import Layer, Network
-from nas.parts import Shape, strided
+from nas.network.network import Layer, Network
 
 ALIGNED = 64
 """Bytes: places are multiples of it."""

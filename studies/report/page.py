@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from nas.display import plan_svg
-from nas.genome import Genome
-from nas.plan import plan
-from nas.space import SearchSpace
+from nas.architecture.genome import Genome
+from nas.architecture.plan import plan
+from nas.architecture.space import SearchSpace
+from nas.drawing.glyph import glyph
+from nas.drawing.svg import plan_svg
+from studies.analysis.facts import Facts, Row
+from studies.analysis.habits import Grid, Share
+from studies.cli.tables import count, percent
 from studies.report import figures, words
-from studies.report.facts import Facts, Row
-from studies.report.glyph import glyph
-from studies.report.habits import Grid, Share
-from studies.settings import recorded_space
-from studies.tables import count, percent
+from studies.search.settings import recorded_space
 
 STUDY, IDENTITY = "skipnas-study", "skipnas-settings"
 """Names of the page's meta tags that say whose report it is."""

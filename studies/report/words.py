@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from studies.report.facts import Facts, FinalRow
-from studies.tables import count, percent
+from studies.analysis.facts import Facts, FinalRow
+from studies.cli.tables import count, percent
 
 DOUBT = 0.05
 """p-values from here on are called not beyond doubt."""

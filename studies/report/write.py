@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import InputError, unknown
-from nas.files import read_limited, write_text
-from studies.opening import storage_errors
-from studies.secrets import shown
-from studies.storages import existing_storage
-from studies.store import Store, search_names
+from nas.files.safe import read_limited, write_text
+from studies.store.opening import storage_errors
+from studies.store.storages import existing_storage
+from studies.store.store import Store, search_names
+from studies.store.url import shown
 
 if TYPE_CHECKING:
-    from studies.report.knockout_run import Means
+    from studies.knockouts.run import Means
 
 FORMATS = ("html", "csv", "json")
 LONGEST = 200
@@ -66,7 +66,7 @@ def write_report(
             path = Path(out) if out is not None else Path(f"{file_name(store.name)}.{form}")
             check_place(path, store, form, force)
         if knock_out is not None:
-            from studies.report.knockout_run import run_knockout
+            from studies.knockouts.run import run_knockout
 
             run_knockout(store, storage, knock_out, on_result)
         text = _text(store, storage, form)
@@ -102,7 +102,7 @@ def file_name(study: str) -> str:
 def _text(store: Store, storage: str, form: str) -> str:
     if form == "csv":
         return csv_of(store)
-    from studies.report.facts import collect
+    from studies.analysis.facts import collect
 
     facts = collect(store, shown(storage))
     if form == "json":
@@ -114,7 +114,7 @@ def _text(store: Store, storage: str, form: str) -> str:
 
 def csv_of(store: Store) -> str:
     """A row a trial."""
-    from studies.frame import frame_of
+    from studies.notebook.frame import frame_of
 
     frame = frame_of(store)
     if frame.empty:
@@ -190,7 +190,7 @@ def _owner_of_table(text: str, store: Store) -> str | None:
 
 def _owner(name: str | None, identity: str | None, store: Store) -> str | None:
     """Nothing for the study's own report, a description for another's, None for what is no report."""
-    from studies.report.facts import identity as identity_of
+    from studies.analysis.facts import identity as identity_of
 
     if name is None or identity is None:
         return None

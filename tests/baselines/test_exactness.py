@@ -120,7 +120,7 @@ def test_timms_se_resnet50():
         new = name.replace(".se.fc1", ".SE.reduce").replace(".se.fc2", ".SE.expand")
         translated[new] = value
     stages = [3, 4, 6, 3]
-    from baselines.weights import _rename
+    from baselines.torchvision import _rename
 
     renamed = {
         _rename(name, stages).replace(".SE.", ".merge.excitation."): value

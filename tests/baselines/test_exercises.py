@@ -12,8 +12,17 @@ from PIL import Image
 from scipy import stats
 
 from baselines import BASELINES
-from baselines.measure import LawJob, features, geometric_factor, gradient_law, lesions, statistics
-from baselines.page import (
+from baselines.exercises.jobs import (
+    LawJob,
+    features,
+    geometric_factor,
+    gradient_law,
+    lesions,
+    statistics,
+)
+from baselines.exercises.profiles import PROFILES
+from baselines.exercises.runner import EXERCISES, find_profile, run_exercises
+from baselines.exercises.verdicts import (
     FAILS,
     HOLDS,
     OPEN,
@@ -25,8 +34,6 @@ from baselines.page import (
     more,
     most,
 )
-from baselines.profiles import PROFILES
-from baselines.runner import EXERCISES, find_profile, run_exercises
 from nas import InputError, Proxy
 
 TINY = replace(
@@ -148,7 +155,7 @@ def test_intervals_and_verdicts():
 @pytest.fixture(scope="module")
 def small_pictures():
     """Twenty-pixel pictures of two kinds, large enough for ResNet-50's strides."""
-    from nas.data import Raw, make_data
+    from nas.data.load import Raw, make_data
 
     rng = np.random.default_rng(0)
     labels = np.arange(400) % 10

@@ -17,13 +17,13 @@ import optuna
 from scipy import stats
 
 from nas import Genome
-from nas.jobs import EvaluationBench, EvaluationJob, evaluate_job
-from nas.worker import Finished
-from nas.workers import Workers
-from studies.contenders import FIRST_SEED
-from studies.finalists import fresh_seeds
-from studies.given import best_trials
-from studies.run import Request, prepare_settings, run_search
+from nas.evaluation.jobs import EvaluationBench, EvaluationJob, evaluate_job
+from nas.workers.process import Finished
+from nas.workers.process_pool import Workers
+from studies.finals.contenders import FIRST_SEED
+from studies.finals.finalists import fresh_seeds
+from studies.search.given import best_trials
+from studies.search.run import Request, prepare_settings, run_search
 
 
 def scores(genomes, proxy, seeds, part, workers):

@@ -23,13 +23,13 @@ import numpy as np
 import torch
 
 from nas import evaluate, plan
-from nas.evaluation import evaluate_together
-from nas.jobs import EvaluationBench, EvaluationJob, evaluate_job
-from nas.memory import training_bytes
-from nas.precision import resolved
-from nas.worker import Finished
-from nas.workers import Workers
-from studies.run import Request, prepare_settings
+from nas.evaluation.evaluate import evaluate_together
+from nas.evaluation.jobs import EvaluationBench, EvaluationJob, evaluate_job
+from nas.training.memory import training_bytes
+from nas.training.precision import resolved
+from nas.workers.process import Finished
+from nas.workers.process_pool import Workers
+from studies.search.run import Request, prepare_settings
 
 HERE = Path(__file__).parent
 

@@ -29,12 +29,12 @@ from torch.func import (
 from torch.nn import functional as F
 
 from nas import Genome, compile_network
-from nas.batches import Feed, prepare
-from nas.device import find_device, on_device, one_thread, reproducible
-from nas.flat import DTYPES, flatten, update
-from nas.network import Head
-from nas.replay import Branches, Repeated
-from studies.run import Request, prepare_settings
+from nas.devices.device import find_device, on_device, one_thread, reproducible
+from nas.network.network import Head
+from nas.network.parameters import DTYPES, flatten, update
+from nas.training.batches import Feed, prepare
+from nas.training.cuda_graphs import Branches, Repeated
+from studies.search.run import Request, prepare_settings
 
 
 class Step:

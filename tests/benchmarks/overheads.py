@@ -29,17 +29,17 @@ from optuna.distributions import distribution_to_json
 from optuna.storages._rdb import models
 
 from nas import compile_network, evaluate
-from nas.evolution import STRATEGIES
-from nas.jobs import Epoch, EvaluationJob
-from nas.plan import plan
-from nas.worker import Finished
-from nas.workers import Pool
-from studies.opening import open_storage
-from studies.run import Request, prepare_settings
-from studies.search import Search
-from studies.store import Store
-from studies.trial import measured
-from studies.view import distributions
+from nas.architecture.plan import plan
+from nas.evaluation.jobs import Epoch, EvaluationJob
+from nas.strategies.propose import STRATEGIES
+from nas.workers.process import Finished
+from nas.workers.process_pool import Pool
+from studies.samplers.visible import distributions
+from studies.search.loop import Search
+from studies.search.run import Request, prepare_settings
+from studies.store.opening import open_storage
+from studies.store.store import Store
+from studies.store.trial import measured
 
 PATIENCE_SECONDS = 30
 """A proposal that takes longer is given up."""

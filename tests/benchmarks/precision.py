@@ -12,10 +12,10 @@ import torch
 from torch.nn import functional as F
 
 from nas import Genome, Proxy, Skeleton, Stage, compile_network
-from nas.device import one_thread
-from nas.flat import DTYPES, flatten, in_precision, update
-from nas.folding import folded
+from nas.devices.device import one_thread
 from nas.kernels.program import compiled
+from nas.network.parameters import DTYPES, flatten, in_precision, update
+from nas.training.folding import folded
 
 SIDES, WIDTHS, BATCH, REPEATS = (8, 14, 16, 28, 32), (8, 16, 32, 64), 64, 5
 

@@ -26,13 +26,13 @@ from scipy.stats import spearmanr
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.model_selection import KFold, cross_val_predict
 
-from baselines.page import interval
-from nas.evolution import Setting, propose
-from nas.history import History, Record
-from studies.given import HAND_MADE
-from studies.settings import recorded_space
-from studies.storages import existing_storage
-from studies.store import Store
+from baselines.exercises.verdicts import interval
+from nas.strategies.history import History, Record
+from nas.strategies.propose import Setting, propose
+from studies.search.given import HAND_MADE
+from studies.search.settings import recorded_space
+from studies.store.storages import existing_storage
+from studies.store.store import Store
 
 WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000)
 SEARCHED = (1, 4, 16, 64, 256, 1000)

@@ -17,13 +17,13 @@ from rich.console import Console
 from rich.table import Table
 
 from nas import score
-from nas.jobs import EvaluationBench, EvaluationJob, evaluate_job
-from nas.resources import default_count
-from nas.scores import SCORES
-from nas.worker import Finished
-from nas.workers import Workers
-from studies.correlation import RESAMPLES, correlate, spearman
-from studies.run import Request, prepare_settings
+from nas.devices.machine import default_count
+from nas.evaluation.jobs import EvaluationBench, EvaluationJob, evaluate_job
+from nas.predictors.zero_cost import SCORES
+from nas.statistics import RESAMPLES, correlate, spearman
+from nas.workers.process import Finished
+from nas.workers.process_pool import Workers
+from studies.search.run import Request, prepare_settings
 
 DRAWN = 4
 

@@ -20,15 +20,15 @@ import numpy as np
 import optuna
 from scipy.stats import spearmanr
 
-from baselines.page import interval
-from nas.genome import Genome
-from nas.jobs import EvaluationBench, EvaluationJob, evaluate_job
-from nas.resources import default_count
-from nas.worker import Finished
-from nas.workers import Workers
-from studies.finalists import fresh_seeds
-from studies.given import best_trials
-from studies.run import Request, prepare_settings, run_search
+from baselines.exercises.verdicts import interval
+from nas.architecture.genome import Genome
+from nas.devices.machine import default_count
+from nas.evaluation.jobs import EvaluationBench, EvaluationJob, evaluate_job
+from nas.workers.process import Finished
+from nas.workers.process_pool import Workers
+from studies.finals.finalists import fresh_seeds
+from studies.search.given import best_trials
+from studies.search.run import Request, prepare_settings, run_search
 
 SHORT = "short.toml"
 """The space with half the epochs."""

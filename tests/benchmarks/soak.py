@@ -20,8 +20,8 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from studies.opening import open_storage
-from studies.store import Store
+from studies.store.opening import open_storage
+from studies.store.store import Store
 
 MEASURED = {"seconds", "peak_bytes"}
 STUDY = "soak"

@@ -5,7 +5,7 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from nas import InputError
-from nas.merges import MERGES
+from nas.architecture.merges import MERGES
 from nas.plugins import installed_plugins, load_plugin
 
 
@@ -39,6 +39,6 @@ def test_what_is_refused(tmp_path, text, message):
 
 
 def test_entry_points_name_modules(monkeypatch):
-    point = EntryPoint("demo", "nas.merges", "skipnas.plugins")
+    point = EntryPoint("demo", "nas.architecture.merges", "skipnas.plugins")
     monkeypatch.setattr("nas.plugins.entry_points", lambda group: [point])
     assert [path.name for path in installed_plugins()] == ["merges.py"]

@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from nas import Genome, InputError, SearchSpace, Skeleton, Stage, plan
-from nas.mutations import mutate
+from nas.strategies.mutations import mutate
 from search_spaces import SPACES, load_space
 
 

@@ -2,9 +2,9 @@
 
 import sys
 
-from studies.opening import open_storage
-from studies.run import Request
-from studies.store import Store
+from studies.search.run import Request
+from studies.store.opening import open_storage
+from studies.store.store import Store
 
 MEASURED = {"seconds", "peak_bytes"}
 

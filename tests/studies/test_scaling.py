@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from nas.evolution import Setting
-from studies.settings import recorded_space
-from studies.storages import existing_storage
-from studies.store import Store
+from nas.strategies.propose import Setting
+from studies.search.settings import recorded_space
+from studies.store.storages import existing_storage
+from studies.store.store import Store
 from tests.benchmarks.scaling import Replica, simulate
 
 

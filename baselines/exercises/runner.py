@@ -1,0 +1,202 @@
+"""Running exercises: jobs to workers, results to files, pages from results.
+
+Every job's result is one JSON file in `OUT/runs`, written whole or not at all, so a run that was
+killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from baselines.exercises.jobs import ExerciseBench, LawJob, TrainingJob, run_job
+from baselines.exercises.profiles import PROFILES, Profile
+from baselines.exercises.verdicts import Context, Page, markdown
+from nas.data.load import Data
+from nas.devices.device import device_kind, find_device
+from nas.devices.machine import default_count, default_devices
+from nas.errors import InputError, unknown
+from nas.files.safe import read_limited, write_text
+from nas.training.lockstep import TRAINER_VERSION
+from nas.workers.process import Finished
+from nas.workers.process_pool import Workers
+
+EXERCISES = ("exercise-1", "exercise-2", "exercise-3", "exercise-4", "exercise-5")
+Job = TrainingJob | LawJob
+MAX_SEEDS = 1000
+RESULT_BYTES = 64 << 20
+"""Of the longest result that is read."""
+
+
+def run_exercises(
+    names: Sequence[str],
+    data: Data,
+    profile: Profile,
+    out: Path,
+    *,
+    device: str = "auto",
+    workers: int | None = None,
+    on_progress: Callable[[int, int, str], None] = lambda done, total, key: None,
+) -> list[Page]:
+    """Runs exercises and writes their pages, figures and tables into `out`.
+
+    Args:
+        names: of EXERCISES.
+        on_progress: called with (jobs done, jobs in all, the last one's key).
+
+    Raises:
+        InputError: an unknown exercise, pictures too small for the stem, or a folder with the
+            results of another run; nothing is touched then.
+    """
+    modules = [_exercise(name) for name in names]
+    where = find_device(device)
+    if (
+        profile.proxy.precision == "auto"
+    ):  # gradients are compared, so fp32 wherever it is no burden
+        proxy = replace(profile.proxy, precision="bf16" if where.type == "cuda" else "fp32")
+        profile = replace(profile, proxy=proxy)
+    jobs: dict[str, Job] = {}
+    for module in modules:
+        for job in module.jobs(profile, data.shape, len(data.classes)):
+            known = jobs.get(job.key)
+            features = isinstance(known, TrainingJob) and known.features
+            jobs[job.key] = replace(job, features=True) if features else job
+    settings = _settings(data, profile, device_kind(where))
+    runs = _claim(out, settings)
+    results = {key: _read(runs, job) for key, job in jobs.items()}
+    _train(jobs, results, data, runs, default_devices(device), workers, on_progress)
+    context = Context(data.name, profile.name, len(data.classes))
+    pages = [module.page(results, profile, context) for module in modules]
+    for page in pages:
+        _write(page, context, profile, out)
+    return pages
+
+
+def _exercise(name: str) -> Any:
+    if name not in EXERCISES:
+        raise unknown("exercise", name, [*EXERCISES, "all"])
+    return import_module(f"baselines.{name.replace('-', '')}")
+
+
+def find_profile(name: str, seeds: int | None) -> Profile:
+    """A profile of PROFILES, with another number of seeds if one is given."""
+    if name not in PROFILES:
+        raise unknown("profile", name, PROFILES, place="--profile")
+    if seeds is not None and not 1 <= seeds <= MAX_SEEDS:
+        bound = "at least 1" if seeds < 1 else f"at most {MAX_SEEDS}"
+        raise InputError(f"--seeds {seeds}: it must be {bound}")
+    return replace(PROFILES[name], seeds=seeds) if seeds else PROFILES[name]
+
+
+def _settings(data: Data, profile: Profile, device: dict[str, str]) -> dict[str, Any]:
+    """What all results in a folder have in common; the number of seeds may grow."""
+    kept = {key: value for key, value in asdict(profile).items() if key != "seeds"}
+    found = {
+        "data": data.name,
+        "fingerprint": data.fingerprint,
+        "profile": kept,
+        "trainer": TRAINER_VERSION,
+        "device": device,
+    }
+    return json.loads(json.dumps(found))
+
+
+def _claim(out: Path, settings: dict[str, Any]) -> Path:
+    """The folder for results, if it is new or holds the same run's."""
+    path = out / "settings.json"
+    if path.exists():
+        try:
+            recorded = json.loads(read_limited(path, RESULT_BYTES))
+            if not isinstance(recorded, dict):
+                raise ValueError
+        except (ValueError, RecursionError):
+            raise InputError(f"--out {out}: {path} is not readable; name another folder") from None
+        if recorded != settings:
+            differing = [k for k in settings if recorded.get(k) != settings[k]]
+            raise InputError(
+                f"--out {out} holds another run's results ({', '.join(differing)} differ); they "
+                "are kept; name another folder"
+            )
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"--out {out} exists and is not a run's folder; name another")
+    (out / "runs").mkdir(parents=True, exist_ok=True)
+    _put(path, json.dumps(settings, indent=1))
+    return out / "runs"
+
+
+def _file(runs: Path, key: str) -> Path:
+    return runs / f"{key.replace('/', '_')}.json"
+
+
+def _read(runs: Path, job: Job) -> dict[str, Any] | None:
+    """A result that is there already and has all that the job asks for."""
+    path = _file(runs, job.key)
+    if not path.exists():
+        return None
+    try:
+        result = json.loads(read_limited(path, RESULT_BYTES))
+        if not isinstance(result, dict):
+            raise ValueError
+    except (ValueError, RecursionError):
+        raise InputError(f"{path}: not a result that nas baseline wrote; remove it") from None
+    wanted = isinstance(job, TrainingJob) and job.features and "features_before" not in result
+    return None if wanted else result
+
+
+def _put(path: Path, text: str) -> None:
+    write_text(path, text)
+
+
+def _train(
+    jobs: dict[str, Job],
+    results: dict[str, dict[str, Any] | None],
+    data: Data,
+    runs: Path,
+    devices: tuple[str, ...],
+    workers: int | None,
+    on_progress: Callable[[int, int, str], None],
+) -> None:
+    missing = [
+        replace(job, number=i) for i, job in enumerate(jobs.values()) if not results[job.key]
+    ]
+    missing.sort(key=_cost, reverse=True)  # the longest first, so that no worker waits at the end
+    done = len(jobs) - len(missing)
+    on_progress(done, len(jobs), "")
+    keys = {job.number: job.key for job in missing}
+    with Workers(run_job, ExerciseBench(data, devices), workers or default_count(devices)) as pool:
+        for report in pool.run(missing):
+            if not isinstance(report, Finished):
+                continue
+            key = keys[report.number]
+            if report.result is None:
+                raise InputError(f"{key}: {report.why}; what is finished is kept")
+            results[key] = report.result
+            _put(_file(runs, key), json.dumps(report.result))
+            done += 1
+            on_progress(done, len(jobs), key)
+
+
+def _cost(job: Job) -> float:
+    if isinstance(job, LawJob):
+        return float(sum(job.blocks) * len(job.seeds))
+    return 1e3 * len(job.genome) * (2 if job.features else 1)
+
+
+def _write(page: Page, context: Context, profile: Profile, out: Path) -> None:
+    for name, figure in page.figures.items():
+        figure.savefig(out / f"{page.exercise}-{name}.png", dpi=130)
+    for name, table in page.tables.items():
+        table.to_csv(out / f"{page.exercise}-{name}.csv", index=False)
+    proxy = profile.proxy
+    images = "all" if proxy.images is None else proxy.images
+    settings = (
+        f"Widths divided by {profile.width_divisor}, {proxy.epochs} epochs on {images} training "
+        f"images, batch {proxy.batch}, learning rate {proxy.learning_rate:g}, {profile.seeds} seeds. "
+        "± is the sample standard deviation over seeds; intervals are Student's t, paired by seed; "
+        "test images are scored once, after the last epoch."
+    )
+    _put(out / f"{page.exercise}.md", markdown(page, context, settings))

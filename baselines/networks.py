@@ -1,0 +1,139 @@
+"""The fixed genomes: the five exercises' networks and the variants they compare, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from nas.architecture.genome import Genome
+from nas.architecture.merges import MERGES
+from nas.architecture.skeletons.convolutional import Skeleton, Stage
+from nas.errors import unknown
+
+if TYPE_CHECKING:
+    from nas.network.network import Network
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A genome with its skeleton."""
+
+    name: str
+    genome: Genome
+    skeleton: Skeleton
+    source: str
+    """The exercise or paper it comes from."""
+
+    def network(self, seed: int = 0) -> Network:
+        """The compiled network: images (N, C, H, W) -> logits (N, classes)."""
+        from nas.network.network import compile_network
+
+        return compile_network(self.genome, self.skeleton, seed)
+
+    def narrowed(self, divisor: int) -> Baseline:
+        """The same architecture with every width divided, one channel at least."""
+        return replace(self, skeleton=narrow(self.skeleton, divisor))
+
+
+def narrow(skeleton: Skeleton, divisor: int) -> Skeleton:
+    """A skeleton with every width divided by a number, one channel at least."""
+    stages = tuple(replace(s, width=max(1, s.width // divisor)) for s in skeleton.stages)
+    stem = skeleton.stem_width
+    return replace(skeleton, stages=stages, stem_width=stem and max(1, stem // divisor))
+
+
+BOTTLENECKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+"""Layers of the four stages (He et al. 2015, table 1)."""
+
+
+def sheet_skeleton(layers: int, relu_after_merge: bool = True) -> Skeleton:
+    """Exercises 1 to 3: one stage of 64 channels behind the 7×7 stem, convolutions with bias."""
+    return Skeleton(
+        (3, 32, 32),
+        10,
+        (Stage(layers, 64),),
+        stem="7x7",
+        bias=True,
+        activation=relu_after_merge,
+    )
+
+
+def bottleneck_skeleton(depth: int, **changes: object) -> Skeleton:
+    """ResNet-50, 101 or 152: torchvision's unless changed."""
+    widths = ((64, 1), (128, 2), (256, 2), (512, 2))
+    stages = tuple(
+        Stage(layers, width, stride)
+        for layers, (width, stride) in zip(BOTTLENECKS[depth], widths, strict=True)
+    )
+    plain = Skeleton((3, 224, 224), 1000, stages, stem="7x7", block="bottleneck", init="he")
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def cifar_skeleton(depth: int) -> Skeleton:
+    """6n+2 layers in three stages, option A shortcuts (He et al. 2015, section 4.2)."""
+    n = (depth - 2) // 6
+    stages = (Stage(n, 16), Stage(n, 32, 2), Stage(n, 64, 2))
+    return Skeleton((3, 32, 32), 10, stages, adapter="A", init="he")
+
+
+def _baselines() -> Iterator[Baseline]:
+    for blocks in (20, 28, 56):
+        yield Baseline(
+            f"plain-{blocks}",
+            Genome.plain(blocks),
+            sheet_skeleton(blocks, relu_after_merge=False),
+            f"exercise 1: {blocks} blocks ({2 * blocks} convolutions), no ReLU at a block's end",
+        )
+    for depth in (56, 110, 1202, 2002):
+        blocks = depth // 2
+        yield Baseline(
+            f"resnet-{depth}",
+            Genome.residual(blocks),
+            sheet_skeleton(blocks),
+            f"exercise 2: {blocks} blocks ({depth} convolutions)",
+        )
+    yield Baseline(
+        "resnet-56/plain", Genome.plain(28), sheet_skeleton(28),
+        "exercise 2: resnet-56 without its skips, ReLUs included",
+    )  # fmt: skip
+    for depth, layers in BOTTLENECKS.items():
+        sheet = bottleneck_skeleton(
+            depth, input_shape=(3, 32, 32), classes=10, bias=True, init="pytorch"
+        )
+        residual = Genome.residual(sum(layers))
+        yield Baseline(f"resnet-{depth}", residual, sheet, "exercise 4")
+        yield Baseline(
+            f"torchvision/resnet-{depth}", residual, bottleneck_skeleton(depth), "torchvision"
+        )
+        if depth == 50:
+            yield Baseline("resnet-50/identity", residual, sheet, "exercise 5: x + F(x)")
+            yield Baseline("resnet-50/plain", Genome.plain(16), sheet, "exercise 5: no skips")
+            for merge in MERGES:
+                if merge != "add":
+                    genome = Genome.parse(f"{merge}(1)*16")
+                    text = (MERGES[merge].__doc__ or "").splitlines()[0]
+                    yield Baseline(f"resnet-50/{merge}", genome, sheet, f"exercise 5: {text}")
+            yield Baseline(
+                "torchvision/se-resnet-50", Genome.parse("se(1)*16"), bottleneck_skeleton(50),
+                "Hu et al. 2018; timm's seresnet50",
+            )  # fmt: skip
+    for depth in (20, 32, 44, 56, 110, 1202):
+        skeleton = cifar_skeleton(depth)
+        paper = "He et al. 2015, section 4.2, option A"
+        yield Baseline(f"cifar/resnet-{depth}", Genome.residual(skeleton.layers), skeleton, paper)
+        yield Baseline(f"cifar/plain-{depth}", Genome.plain(skeleton.layers), skeleton, paper)
+
+
+BASELINES: dict[str, Baseline] = {baseline.name: baseline for baseline in _baselines()}
+
+
+def find_baseline(name: str) -> Baseline:
+    """The baseline of a name.
+
+    Raises:
+        InputError: unknown; the nearest names are suggested.
+    """
+    if name not in BASELINES:
+        raise unknown("baseline", name, BASELINES)
+    return BASELINES[name]

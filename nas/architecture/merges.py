@@ -1,0 +1,167 @@
+"""How a layer's branch F and its skips become one: a class per merge, and the table of them.
+
+With z the sum of the skips (each already adapted to the layer's shape and multiplied by its
+strength), a merge says which learnt parts it has (`parts`) and what it computes (`forward`).
+Tensors are (N, C, H, W), all of the layer's output shape except `previous`, the layer's input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING, Any
+
+from nas.architecture.parts import Chain, Conv, GlobalPool, Norm, Part, Relu, Shape, Sigmoid, Vector
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a merge is placed: what it needs to know to declare its parts."""
+
+    inputs: Shape
+    """Shape of the layer's input h of the layer before."""
+    shape: Shape
+    """Shape of the branch, of every adapted skip and of the output."""
+    stride: int
+    skips: int
+    """Number of skips."""
+    bias: bool
+    """Whether the skeleton's convolutions have a bias."""
+    norm: Callable[[Shape], Norm | None]
+    """The skeleton's norm for a shape, or None."""
+    branch: Callable[[], Chain]
+    """Declares one more branch like F."""
+
+
+class Merge:
+    """Base of all merges. Without parts by default."""
+
+    def parts(self, site: Site) -> dict[str, Part]:
+        """The learnt parts by name; `forward` finds them as attributes of `learnt`."""
+        return {}
+
+    def forward(
+        self, learnt: Any, branch: Tensor, skips: Sequence[Tensor], previous: Tensor
+    ) -> Tensor:
+        """The merged tensor, of the branch's shape."""
+        raise NotImplementedError
+
+
+def total(skips: Sequence[Tensor]) -> Tensor:
+    """z, the sum of the skips."""
+    return reduce(add, skips)
+
+
+def excitation(shape: Shape) -> Chain:
+    """Squeeze-and-excitation gate, reduction 16, one channel at least (Hu et al. 2018, eq. 3)."""
+    squeeze = GlobalPool(shape)
+    reduced = Conv(squeeze.shape, max(1, shape[0] // 16), bias=True)
+    expand = Conv(reduced.shape, shape[0], bias=True)
+    return Chain.of(
+        squeeze=squeeze,
+        reduce=reduced,
+        relu=Relu(reduced.shape),
+        expand=expand,
+        sigmoid=Sigmoid(expand.shape),
+    )
+
+
+class Add(Merge):
+    """F + z (He et al. 2015)."""
+
+    def forward(self, learnt, branch, skips, previous):
+        return branch + total(skips)
+
+
+class Scale(Merge):
+    """α·F + z, α one learnt number from 0 (De & Smith 2020, SkipInit; Bachlechner 2020, ReZero)."""
+
+    def parts(self, site):
+        return {"alpha": Vector(1, 0.0)}
+
+    def forward(self, learnt, branch, skips, previous):
+        return learnt.alpha * branch + total(skips)
+
+
+class Channel(Merge):
+    """w ⊙ F + z, w learnt per channel from 0.5 (exercise 5, channel weighting)."""
+
+    def parts(self, site):
+        return {"weight": Vector(site.shape[0], 0.5)}
+
+    def forward(self, learnt, branch, skips, previous):
+        return learnt.weight[:, None, None] * branch + total(skips)
+
+
+class Attention(Merge):
+    """a(z) ⊙ F + z, a squeeze-and-excitation gate that reads the skip (exercise 5, attention)."""
+
+    def parts(self, site):
+        return {"excitation": excitation(site.shape)}
+
+    def forward(self, learnt, branch, skips, previous):
+        z = total(skips)
+        return learnt.excitation(z) * branch + z
+
+
+class SqueezeExcitation(Merge):
+    """a(F) ⊙ F + z (Hu et al. 2018, SE-ResNet)."""
+
+    def parts(self, site):
+        return {"excitation": excitation(site.shape)}
+
+    def forward(self, learnt, branch, skips, previous):
+        return learnt.excitation(branch) * branch + total(skips)
+
+
+class Gate(Merge):
+    """T ⊙ F + (1-T) ⊙ z, T = σ(1×1 convolution of the input), bias from -2 (Srivastava 2015)."""
+
+    def parts(self, site):
+        conv = Conv(site.inputs, site.shape[0], stride=site.stride, bias=True, bias_start=-2.0)
+        return {"transform": Chain.of(conv=conv, sigmoid=Sigmoid(conv.shape))}
+
+    def forward(self, learnt, branch, skips, previous):
+        t = learnt.transform(previous)
+        return t * branch + (1 - t) * total(skips)
+
+
+class Dense(Merge):
+    """F + G(h) + z, G a second branch like F on the same input (exercise 5, multiple paths)."""
+
+    def parts(self, site):
+        return {"branch": site.branch()}
+
+    def forward(self, learnt, branch, skips, previous):
+        return branch + learnt.branch(previous) + total(skips)
+
+
+class Concat(Merge):
+    """norm(1×1 convolution of [F, skips…]) back to the width (DenseNet 2017; CGP-CNN 2017)."""
+
+    def parts(self, site):
+        channels, *side = site.shape
+        conv = Conv((channels * (1 + site.skips), *side), channels, bias=site.bias)
+        return {"project": Chain.of(conv=conv, norm=site.norm(conv.shape))}
+
+    def forward(self, learnt, branch, skips, previous):
+        import torch
+
+        return learnt.project(torch.cat([branch, *skips], dim=1))
+
+
+MERGES: dict[str, Merge] = {
+    "add": Add(),
+    "scale": Scale(),
+    "channel": Channel(),
+    "attention": Attention(),
+    "se": SqueezeExcitation(),
+    "gate": Gate(),
+    "dense": Dense(),
+    "concat": Concat(),
+}

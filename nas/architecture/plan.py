@@ -1,0 +1,176 @@
+"""The plan: a genome on a skeleton in plain integers: shapes, adapters, parameters, MACs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from nas.architecture.blocks import STEMS
+from nas.architecture.genome import Genome
+from nas.architecture.merges import MERGES, Site
+from nas.architecture.parts import (
+    Chain,
+    Conv,
+    GlobalPool,
+    Linear,
+    Part,
+    Relu,
+    Shape,
+    Subsample,
+    strided,
+)
+from nas.architecture.skeletons.convolutional import Skeleton
+from nas.errors import InputError
+
+KEPT_LAYERS = 200
+"""Of the longest pattern whose plan is kept: a layer's takes some kilobytes."""
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """One layer: what it reads, what it is made of."""
+
+    index: int
+    stage: int
+    shape: Shape
+    token: str
+    """The layer's notation."""
+    merge: str | None
+    branch: Chain
+    skips: tuple[tuple[int, float], ...]
+    """(source node, strength) of every skip, nearest first."""
+    adapters: tuple[Part | None, ...]
+    """What fits each skip's source to `shape`; None where it fits already."""
+    learnt: tuple[tuple[str, Part], ...]
+    """The merge's own parts."""
+
+    @property
+    def params(self) -> int:
+        return sum(part.params for part in self.parts())
+
+    @property
+    def macs(self) -> int:
+        return sum(part.macs for part in self.parts())
+
+    def parts(self) -> list[Part]:
+        adapters = [adapter for adapter in self.adapters if adapter is not None]
+        return [self.branch, *adapters, *(part for _, part in self.learnt)]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole network. `shapes[i]` is node i's (C, H, W); `last_use[i]` the last layer to read it."""
+
+    stem: Chain
+    layers: tuple[LayerPlan, ...]
+    head: Chain
+    shapes: tuple[Shape, ...]
+    last_use: tuple[int, ...]
+
+    @property
+    def params(self) -> int:
+        """Learnt parameters, as counted over the module's `parameters()`."""
+        return sum(layer.params for layer in self.layers) + self.stem.params + self.head.params
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of convolutions and linear layers for one image."""
+        return sum(layer.macs for layer in self.layers) + self.stem.macs + self.head.macs
+
+    def _repr_html_(self) -> str:
+        """The pattern drawn, and a table of its layers, for notebooks."""
+        from nas.drawing.svg import plan_html
+
+        return plan_html(self)
+
+
+def plan(genome: Genome, skeleton: Skeleton) -> Plan:
+    """The plan of a genome on a skeleton.
+
+    Raises:
+        InputError: the genome has another number of layers than the skeleton, or an option A
+            adapter would have to shrink a width.
+    """
+    return (_known if len(genome) <= KEPT_LAYERS else _made)(genome, skeleton)
+
+
+def _made(genome: Genome, skeleton: Skeleton) -> Plan:
+    if len(genome) != skeleton.layers:
+        raise InputError(f"the genome has {len(genome)} layers, the skeleton {skeleton.layers}")
+    shapes, strides, stem = node_shapes(skeleton)
+    layers, last_use = [], list(range(1, len(shapes) + 1))
+    for index, (layer, block) in enumerate(zip(genome.layers, skeleton.blocks(), strict=True), 1):
+        stage, width, stride = block
+        inputs, shape = shapes[index - 1], shapes[index]
+
+        def branch(inputs: Shape = inputs, width: int = width, stride: int = stride) -> Chain:
+            return skeleton.kind.branch(inputs, width, stride, skeleton.bias, skeleton.norm_of)
+
+        skips, adapters = [], []
+        for skip in layer.skips:
+            source = index - skip.distance
+            step = strides[index] // strides[source]
+            try:
+                adapters.append(adapter(shapes[source], shape, step, skeleton))
+            except InputError as error:
+                raise InputError(
+                    f"layer {index} '{layer}': distance {skip.distance}: {error}"
+                ) from None
+            skips.append((source, float(skip.strength)))
+            last_use[source] = max(last_use[source], index)
+        site = Site(inputs, shape, stride, len(skips), skeleton.bias, skeleton.norm_of, branch)
+        learnt = MERGES[layer.merge].parts(site) if layer.merge else {}
+        layers.append(
+            LayerPlan(
+                index, stage, shape, str(layer), layer.merge, branch(),
+                tuple(skips), tuple(adapters), tuple(learnt.items()),
+            )
+        )  # fmt: skip
+    return Plan(stem, tuple(layers), _head(shapes[-1], skeleton), tuple(shapes), tuple(last_use))
+
+
+_known = lru_cache(maxsize=256)(_made)
+
+
+def node_shapes(skeleton: Skeleton) -> tuple[list[Shape], list[int], Chain]:
+    """(C, H, W) and accumulated stride of every node, and the stem: the same for all genomes."""
+    kind = skeleton.kind
+    width = skeleton.stem_width or skeleton.stages[0].width
+    make = STEMS[skeleton.stem].parts
+    stem = make(
+        skeleton.input_shape, width, skeleton.bias, skeleton.norm_of, not kind.preactivation
+    )
+    shapes, strides = [stem.shape], [1]
+    for _, width, stride in skeleton.blocks():
+        shapes.append(strided(shapes[-1], width * kind.expansion, stride))
+        strides.append(strides[-1] * stride)
+    return shapes, strides, stem
+
+
+def adapter(source: Shape, target: Shape, stride: int, skeleton: Skeleton) -> Part | None:
+    """What fits a skip's source to a layer's output; None where the shapes agree.
+
+    Option B is a 1×1 convolution with the product of the strides, and norm. Option A takes every
+    stride-th pixel and fills new channels with zeros (He et al. 2015, section 4.2).
+
+    Raises:
+        InputError: option A cannot shrink a width.
+    """
+    if source == target and stride == 1:
+        return None
+    if skeleton.adapter == "A":
+        if source[0] > target[0]:
+            raise InputError(
+                f"an option A adapter cannot shrink {source[0]} channels to {target[0]}; use option B"
+            )
+        return Subsample(source, target[0], stride)
+    conv = Conv(source, target[0], 1, stride, skeleton.bias)
+    return Chain.of(conv=conv, norm=skeleton.norm_of(conv.shape))
+
+
+def _head(shape: Shape, skeleton: Skeleton) -> Chain:
+    pool = GlobalPool(shape)
+    fc = Linear(pool.shape, skeleton.classes)
+    if not skeleton.kind.preactivation:
+        return Chain.of(pool=pool, fc=fc)
+    return Chain.of(norm=skeleton.norm_of(shape), relu=Relu(shape), pool=pool, fc=fc)

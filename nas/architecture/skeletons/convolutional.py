@@ -1,0 +1,144 @@
+"""The skeleton: what is fixed around a genome (the term is NAS-Bench-201's)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import prod
+from typing import ClassVar, Literal
+
+from nas.architecture.blocks import BLOCKS, STEMS, Block
+from nas.architecture.genome import MAX_LAYERS
+from nas.architecture.parts import Norm, Shape
+from nas.errors import InputError, brief, unknown
+
+MOST = {"input_shape": 1 << 16, "classes": 1_000_000, "width": 1 << 16, "stride": 1 << 16}
+"""What a skeleton's numbers are at most; beyond, nothing could be trained."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A run of layers of one width; its first layer has the stride."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+    layers: int
+    width: int
+    stride: int = 1
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """Everything about a network but its skips.
+
+    Raises:
+        InputError: an unknown name, a number out of range, or pictures too small for the strides.
+    """
+
+    input_shape: Shape
+    """(C, H, W)."""
+    classes: int
+    stages: tuple[Stage, ...]
+    stem: str = "3x3"
+    """A name in STEMS."""
+    block: str = "basic"
+    """A name in BLOCKS."""
+    norm: Literal["batch", "none"] = "batch"
+    bias: bool = False
+    """Whether convolutions have a bias."""
+    activation: bool | None = None
+    """ReLU after the merge; None is the block's own way: yes, but no for pre-activation blocks."""
+    adapter: Literal["A", "B"] = "B"
+    """How skips change shape: A subsamples and fills with zeros, B is a 1×1 convolution with norm."""
+    init: Literal["pytorch", "he"] = "pytorch"
+    """PyTorch's default weights, or He's normal ones (fan out, as torchvision's ResNets)."""
+    stem_width: int | None = None
+    """Channels of node 0; None is the first stage's width."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "input_shape", tuple(self.input_shape))
+        object.__setattr__(self, "stages", tuple(self.stages))
+        for name, table in (("stem", STEMS), ("block", BLOCKS)):
+            if getattr(self, name) not in table:
+                raise unknown(name, getattr(self, name), table, place="skeleton")
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise unknown(name, getattr(self, name), allowed, place="skeleton")
+        self._check_numbers()
+        if self.kind.preactivation and self.activation:
+            raise InputError(f"skeleton: block {self.block!r} has no activation after the merge")
+        least, side = self.least_side, min(self.input_shape[1:])
+        if side < least:
+            raise InputError(
+                f"images of {self.input_shape[1]}×{self.input_shape[2]} are too small for the "
+                f"{self.stem} stem and {len(self.stages)} stages (strides multiply to "
+                f"{self.stride}): the least side is {least}"
+            )
+
+    def _check_numbers(self) -> None:
+        if len(self.input_shape) != 3:
+            raise InputError(f"skeleton: input_shape is (C, H, W), not {brief(self.input_shape)}")
+        if not self.stages:
+            raise InputError("skeleton: at least one stage is needed")
+        place = f"input_shape {brief(self.input_shape)}"
+        for side in self.input_shape:
+            _check_number(place, side, MOST["input_shape"])
+        _check_number("classes", self.classes, MOST["classes"], least=2)
+        if self.stem_width is not None:
+            _check_number("stem_width", self.stem_width, MOST["width"])
+        for index, stage in enumerate(self.stages, 1):
+            _check_number(f"stage {index} layers", stage.layers, MAX_LAYERS)
+            _check_number(f"stage {index} width", stage.width, MOST["width"])
+            _check_number(f"stage {index} stride", stage.stride, MOST["stride"])
+        if self.layers > MAX_LAYERS:
+            raise InputError(f"skeleton: {self.layers} layers; at most {MAX_LAYERS} are allowed")
+        if self.stride > MOST["stride"]:
+            raise InputError(f"skeleton: all strides multiply to more than {MOST['stride']}")
+
+    @property
+    def kind(self) -> Block:
+        return BLOCKS[self.block]
+
+    @property
+    def layers(self) -> int:
+        """Number of layers, which a genome must have."""
+        return sum(stage.layers for stage in self.stages)
+
+    @property
+    def stride(self) -> int:
+        """Product of all strides, the stem's among them."""
+        return STEMS[self.stem].stride * prod(stage.stride for stage in self.stages)
+
+    @property
+    def least_side(self) -> int:
+        """Least side of a picture at which every stride still has two pixels to choose from."""
+        strides = [2, 2] if self.stem == "7x7" else []
+        strides += [stage.stride for stage in self.stages if stage.stride > 1]
+        return self.stride // strides[-1] + 1 if strides else 1
+
+    @property
+    def relu_after_merge(self) -> bool:
+        return not self.kind.preactivation if self.activation is None else self.activation
+
+    def norm_of(self, shape: Shape) -> Norm | None:
+        """The norm for a map of this shape, or None where the skeleton has none."""
+        return Norm(shape) if self.norm == "batch" else None
+
+    def blocks(self) -> Iterator[tuple[int, int, int]]:
+        """(stage from 1, width, stride) of every layer in order."""
+        for index, stage in enumerate(self.stages, 1):
+            for layer in range(stage.layers):
+                yield index, stage.width, stage.stride if layer == 0 else 1
+
+    def for_data(self, input_shape: Shape, classes: int) -> Skeleton:
+        """This skeleton with another input shape and number of classes."""
+        return replace(self, input_shape=input_shape, classes=classes)
+
+
+def _check_number(name: str, value: int, most: int, least: int = 1) -> None:
+    if value < least:
+        raise InputError(f"skeleton: {name} must be at least {least}")
+    if value > most:
+        raise InputError(f"skeleton: {name} is {brief(value)}; it must be at most {most}")
+
+
+_CHOICES = {"norm": ("batch", "none"), "adapter": ("A", "B"), "init": ("pytorch", "he")}

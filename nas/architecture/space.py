@@ -1,0 +1,247 @@
+"""Search spaces: the genes over which searches work, and how they become genomes.
+
+Layer i has a gene `l{i}.d{d}` for every allowed distance d it can reach (choice 0.0: no skip, else
+the skip's strength) and a gene `l{i}.merge`. A gene with one choice is left out. The merge gene of
+a layer without skips says nothing, so several vectors can decode to one genome. In a space whose
+skips are `always` there, no distance has the choice 0.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from math import prod
+from random import Random
+
+from nas.architecture.genome import Genome, Layer, Skip
+from nas.architecture.merges import MERGES
+from nas.architecture.parts import Shape
+from nas.architecture.plan import adapter, node_shapes
+from nas.architecture.skeletons.convolutional import Skeleton
+from nas.errors import InputError, brief, unknown
+from nas.proxy import MOST, Proxy
+
+MAX_GENES = 50_000
+MAX_STRENGTHS = 1_000
+
+
+@dataclass(frozen=True)
+class Gene:
+    """One position of a gene vector: a name and its choices; the vector holds indices of choices."""
+
+    name: str
+    choices: tuple[str | float, ...]
+    layer: int
+    distance: int | None
+    """The skip's distance, or None for the layer's merge."""
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A skeleton and the distances, merges and strengths that a search may use.
+
+    Raises:
+        InputError: an empty, repeated or impossible choice.
+    """
+
+    skeleton: Skeleton
+    distances: tuple[int, ...] = (1, 2, 3)
+    """Allowed distances; a layer has those that reach no further than the stem."""
+    merges: tuple[str, ...] = ("add", "concat")
+    strengths: tuple[float, ...] = (0.5, 1.0)
+    always: bool = False
+    """Whether every allowed skip is always there, so that only merges and strengths are searched."""
+    data: str = "digits"
+    """The data that this space is usually searched on."""
+    proxy: Proxy = field(default_factory=Proxy)
+    """The training that ranks candidates."""
+    final: Proxy | None = None
+    """The longer training of finalists; None is three times the proxy's epochs on all images."""
+    name: str = "custom"
+
+    def __post_init__(self) -> None:
+        for label in ("distances", "merges", "strengths"):
+            values = tuple(getattr(self, label))
+            object.__setattr__(self, label, values)
+            if not values or len(set(values)) != len(values):
+                raise InputError(
+                    f"space: {label} {brief(list(values))} must be distinct and at least one"
+                )
+        for merge in self.merges:
+            if merge not in MERGES:
+                raise unknown("merge", merge, MERGES, place="space")
+        for distance in self.distances:
+            if not 1 <= distance <= self.skeleton.layers:
+                raise InputError(
+                    f"space: distance {brief(distance)} is not from 1 to {self.skeleton.layers}, "
+                    "the number of layers"
+                )
+        for strength in self.strengths:
+            if not 0 < strength < float("inf"):
+                raise InputError(
+                    f"space: strength {brief(strength)} is not a finite number above 0"
+                )
+        if len(self.strengths) > MAX_STRENGTHS:
+            raise InputError(
+                f"space: {len(self.strengths)} strengths; at most {MAX_STRENGTHS} are allowed"
+            )
+        if (genes := self.skeleton.layers * (1 + len(self.distances))) > MAX_GENES:
+            raise InputError(
+                f"space: {self.skeleton.layers} layers with {len(self.distances)} distances have "
+                f"up to {genes} genes; at most {MAX_GENES} are allowed"
+            )
+
+    @cached_property
+    def reachable(self) -> tuple[tuple[int, ...], ...]:
+        """The distances of every layer: within the network, and with an adapter that exists."""
+        shapes, strides, _ = node_shapes(self.skeleton)
+        rows = []
+        for i in range(1, len(shapes)):
+            row = []
+            for d in sorted(self.distances):
+                if d <= i and self._fits(shapes[i - d], shapes[i], strides[i] // strides[i - d]):
+                    row.append(d)
+            rows.append(tuple(row))
+        return tuple(rows)
+
+    def _fits(self, source: Shape, target: Shape, stride: int) -> bool:
+        try:
+            adapter(source, target, stride, self.skeleton)
+        except InputError:
+            return False
+        return True
+
+    @cached_property
+    def genes(self) -> tuple[Gene, ...]:
+        """All genes in order: layer by layer, the merge first, then distances."""
+        genes = []
+        choices = self.strengths if self.always else (0.0, *self.strengths)
+        for layer, distances in enumerate(self.reachable, 1):
+            if distances and len(self.merges) > 1:
+                genes.append(Gene(f"l{layer}.merge", self.merges, layer, None))
+            for d in distances:
+                if len(choices) > 1:
+                    genes.append(Gene(f"l{layer}.d{d}", choices, layer, d))
+        return tuple(genes)
+
+    @cached_property
+    def size(self) -> int:
+        """Number of gene vectors."""
+        return prod(len(gene.choices) for gene in self.genes)
+
+    @cached_property
+    def distinct(self) -> int:
+        """Number of different genomes."""
+        rows = [row for row in self.reachable if row]
+        if self.always:
+            return prod(len(self.merges) * len(self.strengths) ** len(row) for row in rows)
+        skips = 1 + len(self.strengths)
+        return prod(1 + len(self.merges) * (skips ** len(row) - 1) for row in rows)
+
+    def sample(self, rng: Random) -> Genome:
+        """A genome from a gene vector drawn uniformly."""
+        return self.decode([rng.randrange(len(gene.choices)) for gene in self.genes])
+
+    def decode(self, vector: Sequence[int]) -> Genome:
+        """The genome of a gene vector; every vector of the right length and range has one.
+
+        Raises:
+            InputError: wrong length, or a value that is not an index of the gene's choices.
+        """
+        if len(vector) != len(self.genes):
+            raise InputError(
+                f"a vector of this space has {len(self.genes)} genes, not {len(vector)}"
+            )
+        merges = [self.merges[0]] * self.skeleton.layers
+        skips: list[list[Skip]] = [[] for _ in merges]
+        if self.always and len(self.strengths) == 1:  # then distances have no genes
+            skips = [[Skip(d, self.strengths[0]) for d in row] for row in self.reachable]
+        for gene, value in zip(self.genes, vector, strict=True):
+            if not 0 <= value < len(gene.choices):
+                raise InputError(
+                    f"gene {gene.name}: {value} is not an index from 0 to {len(gene.choices) - 1}"
+                )
+            choice = gene.choices[int(value)]
+            if gene.distance is None:
+                merges[gene.layer - 1] = str(choice)
+            elif choice:
+                skips[gene.layer - 1].append(Skip(gene.distance, float(choice)))
+        pairs = zip(merges, skips, strict=True)
+        return Genome(tuple(Layer(m, tuple(s)) if s else Layer() for m, s in pairs))
+
+    def encode(self, genome: Genome) -> tuple[int, ...]:
+        """The gene vector of a genome; a plain layer's merge is the first choice.
+
+        Raises:
+            InputError: the genome lies outside this space; the message says where.
+        """
+        self.check(genome)
+        vector = []
+        for gene in self.genes:
+            layer = genome.layers[gene.layer - 1]
+            if gene.distance is None:
+                vector.append(gene.choices.index(layer.merge) if layer.merge else 0)
+            else:
+                strength = next((s.strength for s in layer.skips if s.distance == gene.distance), 0)
+                vector.append(gene.choices.index(strength))
+        return tuple(vector)
+
+    def check(self, genome: Genome) -> None:
+        """Raises InputError, naming the place and what is allowed, if the genome lies outside."""
+        if len(genome) != self.skeleton.layers:
+            raise InputError(
+                f"the genome has {len(genome)} layers, space {self.name} {self.skeleton.layers}"
+            )
+        for index, layer in enumerate(genome.layers, 1):
+            where = f"layer {index} '{layer}'"
+            if self.always and len(layer.skips) < len(self.reachable[index - 1]):
+                wanted = ", ".join(map(str, self.reachable[index - 1]))
+                raise InputError(f"{where}: space {self.name} always has the distances {wanted}")
+            if layer.merge and layer.merge not in self.merges:
+                raise unknown("merge in this space", layer.merge, self.merges, place=where)
+            for skip in layer.skips:
+                allowed = self.reachable[index - 1]
+                if skip.distance not in allowed:
+                    raise InputError(
+                        f"{where}: distance {skip.distance} is not in this space; "
+                        f"allowed here: {', '.join(map(str, allowed)) or 'none'}"
+                    )
+                if skip.strength not in self.strengths:
+                    raise InputError(
+                        f"{where}: strength {skip.strength:g} is not in this space; "
+                        f"allowed: {', '.join(f'{s:g}' for s in self.strengths)}"
+                    )
+
+    def __contains__(self, genome: Genome) -> bool:
+        try:
+            self.check(genome)
+        except InputError:
+            return False
+        return True
+
+    def params_of(self, genome: Genome) -> dict[str, str | float]:
+        """A genome's genes as {name: choice}, the form in which studies record them."""
+        vector = self.encode(genome)
+        return {g.name: g.choices[v] for g, v in zip(self.genes, vector, strict=True)}
+
+    def neighbours(self, genome: Genome) -> Iterator[Genome]:
+        """All other genomes that differ in one gene, each once."""
+        vector = self.encode(genome)
+        seen = {genome.key}
+        for position, gene in enumerate(self.genes):
+            for value in range(len(gene.choices)):
+                other = self.decode([*vector[:position], value, *vector[position + 1 :]])
+                if other.key not in seen:
+                    seen.add(other.key)
+                    yield other
+
+    def for_data(self, input_shape: Shape, classes: int) -> SearchSpace:
+        """This space with the skeleton's input shape and classes replaced by the data's."""
+        return replace(self, skeleton=self.skeleton.for_data(input_shape, classes))
+
+    @property
+    def final_proxy(self) -> Proxy:
+        """The training of finalists."""
+        longer = replace(self.proxy, epochs=min(3 * self.proxy.epochs, MOST), images=None)
+        return self.final or longer

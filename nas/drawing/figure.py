@@ -1,0 +1,218 @@
+"""A pattern drawn: as lines of text for a terminal, and as a picture (matplotlib)."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.architecture.genome import Genome
+from nas.architecture.plan import Plan, plan
+from nas.architecture.skeletons.convolutional import Skeleton
+from nas.errors import InputError
+from nas.files.safe import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = {
+    "add": "#4477aa",
+    "scale": "#66ccee",
+    "channel": "#228833",
+    "attention": "#ccbb44",
+    "se": "#ee6677",
+    "gate": "#aa3377",
+    "dense": "#bbbbbb",
+    "concat": "#ee8866",
+}
+"""Paul Tol's colour-blind safe palette; merges of plugins are black."""
+PLAIN = "#ffffff"
+FORMATS = (".png", ".svg", ".pdf")
+MAX_LANES = 24
+MAX_DRAWN, MAX_DRAWN_SKIPS = 2_000, 10_000
+"""Layers and skips of a picture, which takes seconds a thousand."""
+
+
+def lanes(planned: Plan) -> list[list[tuple[int, int]]]:
+    """Skips as (source, target) nodes, spread over lanes so that none overlap within a lane.
+
+    Those of a lane are in order.
+    """
+    skips = sorted(
+        ((source, layer.index) for layer in planned.layers for source, _ in layer.skips),
+        key=lambda edge: (edge[1] - edge[0], edge[0]),
+    )
+    found: list[list[tuple[int, int]]] = []
+    for source, target in skips:
+        for lane in found:
+            place = bisect(lane, (source, target))
+            before, after = lane[place - 1 : place], lane[place : place + 1]
+            if all(end <= source for _, end in before) and all(target <= at for at, _ in after):
+                lane.insert(place, (source, target))
+                break
+        else:
+            found.append([(source, target)])
+    return found
+
+
+def text_rows(genome: Genome, skeleton: Skeleton) -> list[tuple[str, str, str, str, int, int]]:
+    """A row a node: (node, token, lanes, shape, parameters, MACs).
+
+    In the lanes ○ is where a skip starts, ● where it ends, ◉ both, │ where it passes.
+    """
+    planned = plan(genome, skeleton)
+    found = lanes(planned)
+    shown = found[:MAX_LANES]
+    columns = [_marks(lane, len(planned.shapes)) for lane in shown]
+    rows = []
+    for node, shape in enumerate(planned.shapes):
+        marks = " ".join(column[node] for column in columns)
+        marks += " …" if len(found) > len(shown) else ""
+        part = planned.layers[node - 1] if node else planned.stem
+        token = planned.layers[node - 1].token if node else "stem"
+        rows.append((str(node), token, marks, "×".join(map(str, shape)), part.params, part.macs))
+    rows.append(("", "head", "", str(skeleton.classes), planned.head.params, planned.head.macs))
+    return rows
+
+
+def _marks(lane: list[tuple[int, int]], nodes: int) -> list[str]:
+    """A lane's mark at every node."""
+    marks = [" "] * nodes
+    for source, target in lane:
+        marks[source] = "◉" if marks[source] == "●" else "○"
+        marks[source + 1 : target] = ["│"] * (target - source - 1)
+        marks[target] = "●"
+    return marks
+
+
+def draw(genome: Genome, skeleton: Skeleton, title: str = "") -> Figure:
+    """Arcs over a line of layers: colour is the merge, thickness the strength, shade the stage.
+
+    Raises:
+        InputError: more layers or skips than a picture shows, or a genome of another skeleton.
+    """
+    from matplotlib.figure import Figure
+
+    skips = sum(len(layer.skips) for layer in genome.layers)
+    if len(genome) > MAX_DRAWN or skips > MAX_DRAWN_SKIPS:
+        raise InputError(
+            f"a picture shows up to {MAX_DRAWN} layers and {MAX_DRAWN_SKIPS} skips, "
+            f"not {len(genome)} and {skips}"
+        )
+    planned = plan(genome, skeleton)
+    longest = max((layer.index - s for layer in planned.layers for s, _ in layer.skips), default=1)
+    count = len(planned.layers)
+    width = min(40.0, max(7.0, 0.62 * count + 1.5))
+    per_unit = width / (count + 2)
+    height = 2.1 + min(6.0, per_unit * longest * 0.55)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.add_subplot()
+    top = max(1.0, 0.28 + longest * 0.55) + 0.4
+    _stages(axes, planned, top)
+    _arcs(axes, planned)
+    _boxes(axes, planned, named=count <= 60)
+    axes.set_xlim(-0.8, count + 0.8)
+    axes.set_ylim(-0.75, top)
+    axes.set_aspect("equal")
+    axes.axis("off")
+    if title:
+        axes.set_title(title, fontsize=10)
+    _legend(axes, planned)
+    return figure
+
+
+def _stages(axes: Axes, planned: Plan, top: float) -> None:
+    stages: dict[int, list[int]] = {}
+    for layer in planned.layers:
+        stages.setdefault(layer.stage, []).append(layer.index)
+    for number, indices in stages.items():
+        left, right = indices[0] - 0.5, indices[-1] + 0.5
+        axes.axvspan(left, right, color="#000000", alpha=0.03 if number % 2 else 0.08, lw=0)
+        channels, rows, columns = planned.shapes[indices[-1]]
+        label = f"stage {number}: {channels}×{rows}×{columns}"
+        short = label if len(label) * 0.15 < right - left else f"{channels}"
+        axes.text((left + right) / 2, top - 0.08, short, ha="center", va="top", fontsize=8)
+
+
+def _arcs(axes: Axes, planned: Plan) -> None:
+    from matplotlib.patches import Arc
+
+    for layer in planned.layers:
+        for source, strength in layer.skips:
+            middle, span = (source + layer.index) / 2, layer.index - source
+            colour = COLOURS.get(layer.merge or "", "black")
+            thickness = 0.8 + 1.6 * min(strength, 2.0)
+            arc = Arc(
+                (middle, 0.28), span, span * 1.1, theta1=0, theta2=180, color=colour, lw=thickness
+            )
+            axes.add_patch(arc)
+            axes.plot(layer.index, 0.28, marker="v", color=colour, markersize=2 + thickness)
+
+
+def _boxes(axes: Axes, planned: Plan, named: bool) -> None:
+    from matplotlib.patches import FancyBboxPatch
+
+    for node in range(len(planned.shapes)):
+        merge = planned.layers[node - 1].merge if node else None
+        face = COLOURS.get(merge, "black") if merge else PLAIN
+        box = FancyBboxPatch(
+            (node - 0.3, -0.2), 0.6, 0.4, boxstyle="round,pad=0.02,rounding_size=0.1",
+            facecolor=face, edgecolor="black", lw=0.8,
+        )  # fmt: skip
+        axes.add_patch(box)
+        if named:
+            label = str(node) if node else "stem"
+            axes.text(node, -0.5, label, ha="center", va="center", fontsize=8)
+    axes.plot([0.32, len(planned.shapes) - 1.32], [0, 0], color="black", lw=0.8, zorder=0)
+
+
+def _legend(axes: Axes, planned: Plan) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    merges = dict.fromkeys(layer.merge for layer in planned.layers if layer.merge)
+    strengths = sorted({s for layer in planned.layers for _, s in layer.skips})
+    handles: list[Patch | Line2D] = [
+        Patch(facecolor=COLOURS.get(m, "black"), edgecolor="black", label=m) for m in merges
+    ]
+    if any(layer.merge is None for layer in planned.layers):
+        handles.append(Patch(facecolor=PLAIN, edgecolor="black", label="plain"))
+    if len(strengths) > 1:
+        handles += [
+            Line2D([], [], color="grey", lw=0.8 + 1.6 * min(s, 2.0), label=f"strength {s:g}")
+            for s in strengths
+        ]
+    axes.legend(
+        handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=len(handles),
+        fontsize=8, frameon=False,
+    )  # fmt: skip
+
+
+def check_picture(path: str | Path) -> Path:
+    """The path of a picture to be written; an empty one is allowed and means none.
+
+    Raises:
+        InputError: an unknown ending, or a folder that does not exist.
+    """
+    path = Path(path)
+    if str(path) != "." and path.suffix.lower() not in FORMATS:
+        raise InputError(f"{path}: pictures end in {', '.join(FORMATS)}")
+    if not os.path.isdir(path.parent):
+        raise InputError(f"{path}: there is no folder {path.parent}")
+    return path
+
+
+def save(figure: Figure, path: str | Path) -> Path:
+    """Writes a picture; the ending says the format.
+
+    Raises:
+        InputError: an unknown ending, or a place that cannot be written.
+    """
+    path = check_picture(path)
+    if not path.name:
+        raise InputError(f"a picture needs a name that ends in {', '.join(FORMATS)}")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150)
+    return path

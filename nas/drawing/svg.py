@@ -1,0 +1,260 @@
+"""Patterns and plans as HTML for notebooks and dashboards: SVG by hand, without torch or matplotlib.
+
+A drawing takes about a millisecond. It inherits the page's text colour, so that it can be read on
+light and dark pages; `paper=True` gives it a white ground of its own, for use as a picture file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import groupby
+
+from nas.architecture.genome import Genome
+from nas.architecture.plan import Plan
+from nas.drawing.figure import COLOURS, PLAIN
+
+MAX_DRAWN = 400
+"""Layers; a longer pattern is told by its notation only."""
+MAX_ROWS = 120
+UNIT, HALF_WIDTH, HALF_HEIGHT = 46.0, 13.0, 9.0
+"""Pixels from node to node, and half a node's box."""
+HIGHEST = 230.0
+"""Pixels of the longest skip's arc."""
+
+
+@dataclass(frozen=True)
+class _Node:
+    label: str
+    tip: str
+    merge: str | None = None
+    skips: tuple[tuple[int, float], ...] = ()
+    """(source node, strength)."""
+
+
+@dataclass(frozen=True)
+class _Band:
+    """A stage: its first and last node, and what stands above them."""
+
+    first: int
+    last: int
+    label: str
+    short: str
+
+
+def genome_svg(genome: Genome, paper: bool = False) -> str:
+    """The pattern on no skeleton in particular; a note for more than MAX_DRAWN layers."""
+    nodes = [_Node("stem", "node 0: the stem")]
+    for index, layer in enumerate(genome.layers, 1):
+        skips = tuple((index - skip.distance, float(skip.strength)) for skip in layer.skips)
+        nodes.append(_Node(str(index), f"layer {index}: {layer}", layer.merge, skips))
+    return _svg(nodes, [], str(genome), paper)
+
+
+def plan_svg(planned: Plan, title: str = "", paper: bool = False) -> str:
+    """The pattern with the skeleton's stages; pointing at a node tells its shape and cost."""
+    stem = f"stem: {shape_text(planned.shapes[0])}, {planned.stem.params:,} parameters"
+    nodes = [_Node("stem", stem)]
+    for layer in planned.layers:
+        tip = f"layer {layer.index}: {layer.token}, {shape_text(layer.shape)}, "
+        tip += f"{layer.params:,} parameters, {layer.macs:,} MACs"
+        nodes.append(_Node(str(layer.index), tip, layer.merge, layer.skips))
+    bands = []
+    for stage, members in groupby(planned.layers, key=lambda layer: layer.stage):
+        run = list(members)
+        shape = shape_text(run[-1].shape)
+        label = f"stage {stage}: {shape}"
+        bands.append(_Band(run[0].index, run[-1].index, label, str(run[-1].shape[0])))
+    return _svg(nodes, bands, notation(planned), paper, title)
+
+
+def notation(planned: Plan) -> str:
+    """The notation of a plan's genome."""
+    return str(Genome.parse(" ".join(layer.token for layer in planned.layers)))
+
+
+def shape_text(shape: Iterable[int]) -> str:
+    return "×".join(map(str, shape))
+
+
+def _svg(
+    nodes: Sequence[_Node], bands: Sequence[_Band], label: str, paper: bool, title: str = ""
+) -> str:
+    layers = len(nodes) - 1
+    if layers > MAX_DRAWN:
+        return _too_long(layers, paper)
+    longest = max(
+        (i - source for i, node in enumerate(nodes) for source, _ in node.skips), default=1
+    )
+    rise = min(1.1, HIGHEST / (longest * UNIT / 2))
+    top = (16.0 if title else 0.0) + (24.0 if bands else 8.0)
+    axis = top + longest * UNIT / 2 * rise + HALF_HEIGHT + 8
+    legend = list(_legend(nodes, axis + 44))
+    width = max(UNIT * (layers + 1.4), *(x for x, _ in legend), 7.5 * len(title))
+    height = axis + 56
+    parts = [*_bands(bands, top, axis), *_arcs(nodes, axis, rise), *_boxes(nodes, axis)]
+    parts += [part for _, part in legend]
+    if title:
+        parts.append(_text(width / 2, 13, title, 12))
+    ground, colour = "", "currentColor"
+    if paper:
+        ground, colour = f'<rect width="{width:.0f}" height="{height:.0f}" fill="#fff"/>', "#222"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
+        f'width="{width:.0f}" height="{height:.0f}" role="img" aria-label="{escape(label[:300])}" '
+        f'color="{colour}" font-family="sans-serif" '
+        f'style="max-width:max(100%,{width / 2:.0f}px);height:auto">{ground}{"".join(parts)}</svg>'
+    )
+
+
+def _too_long(layers: int, paper: bool) -> str:
+    text = f"{layers:,} layers: too many to draw"
+    if not paper:
+        return f"<p>{text}</p>"
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="320" height="60" color="#222" '
+        'font-family="sans-serif"><rect width="320" height="60" fill="#fff"/>'
+        f"{_text(160, 34, text, 13)}</svg>"
+    )
+
+
+def _x(node: float) -> float:
+    return UNIT * (node + 0.7)
+
+
+def _colour(merge: str | None) -> str:
+    """Black, or white on dark pages, for merges of plugins."""
+    return COLOURS.get(merge, "currentColor") if merge else PLAIN
+
+
+def _text(x: float, y: float, text: str, size: int = 11, anchor: str = "middle") -> str:
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" '
+        f'fill="currentColor">{escape(text)}</text>'
+    )
+
+
+def _bands(bands: Sequence[_Band], top: float, axis: float) -> Iterator[str]:
+    for number, band in enumerate(bands):
+        left, right = _x(band.first - 0.5), _x(band.last + 0.5)
+        label = band.label if 6.5 * len(band.label) < right - left else band.short
+        opacity = 0.05 if number % 2 == 0 else 0.1
+        yield (
+            f'<rect x="{left:.1f}" y="{top - 22:.1f}" width="{right - left:.1f}" '
+            f'height="{axis + 28 - top + 22:.1f}" fill="currentColor" opacity="{opacity}"/>'
+        )
+        yield _text((left + right) / 2, top - 8, label)
+
+
+def _arcs(nodes: Sequence[_Node], axis: float, rise: float) -> Iterator[str]:
+    foot = axis - HALF_HEIGHT
+    for target, node in enumerate(nodes):
+        colour = _colour(node.merge)
+        for source, strength in node.skips:
+            x = _x(target)
+            radius = (x - _x(source)) / 2
+            yield (
+                f'<path d="M{_x(source):.1f} {foot:.1f}A{radius:.1f} {radius * rise:.1f} 0 0 1 '
+                f'{x:.1f} {foot - 4:.1f}" fill="none" stroke="{colour}" '
+                f'stroke-width="{_thickness(strength):.1f}"/>'
+                f'<path d="M{x - 4:.1f} {foot - 7:.1f}h8l-4 7z" fill="{colour}"/>'
+            )
+
+
+def _thickness(strength: float) -> float:
+    return 0.9 + 1.8 * min(strength, 2.0)
+
+
+def _boxes(nodes: Sequence[_Node], axis: float) -> Iterator[str]:
+    yield (
+        f'<path d="M{_x(0):.1f} {axis:.1f}H{_x(len(nodes) - 1):.1f}" stroke="currentColor" '
+        'opacity="0.6"/>'
+    )
+    for index, node in enumerate(nodes):
+        left = _x(index) - HALF_WIDTH
+        box = (
+            f'x="{left:.1f}" y="{axis - HALF_HEIGHT:.1f}" width="{2 * HALF_WIDTH:.0f}" '
+            f'height="{2 * HALF_HEIGHT:.0f}" rx="4"'
+        )
+        yield (
+            f"<g><title>{escape(node.tip)}</title>"
+            f'<rect {box} fill="{_colour(node.merge)}" stroke="currentColor"/>'
+            f"{_text(_x(index), axis + HALF_HEIGHT + 15, node.label)}</g>"
+        )
+
+
+def _legend(nodes: Sequence[_Node], y: float) -> Iterator[tuple[float, str]]:
+    """(right edge, element) of what the colours and thicknesses mean."""
+    x = UNIT * 0.4
+    kinds = {node.merge: node.merge or "plain" for node in nodes[1:]}
+    for merge, name in kinds.items():
+        right = x + 24 + 6.5 * len(name)
+        swatch = f'<rect x="{x:.1f}" y="{y - 9:.1f}" width="14" height="10" rx="2" '
+        swatch += f'fill="{_colour(merge)}" stroke="currentColor" stroke-width="0.5"/>'
+        yield right, swatch + _text(x + 19, y, name, 11, "start")
+        x = right + 12
+    strengths = sorted({strength for node in nodes for _, strength in node.skips})
+    for strength in strengths if len(strengths) > 1 else []:
+        name = f"strength {strength:g}"
+        right = x + 28 + 6.5 * len(name)
+        line = f'<path d="M{x:.1f} {y - 4:.1f}h18" stroke="currentColor" '
+        line += f'stroke-width="{_thickness(strength):.1f}"/>'
+        yield right, line + _text(x + 23, y, name, 11, "start")
+        x = right + 12
+
+
+def genome_html(genome: Genome) -> str:
+    """What a notebook shows of a genome: the drawing, its notation, its number of layers."""
+    skips = sum(len(layer.skips) for layer in genome.layers)
+    counts = f"layers: {len(genome):,}, skips: {skips:,}"
+    return scrolling(genome_svg(genome)) + (
+        f"<div><code>{escape(str(genome))}</code><br><small>{counts}</small></div>"
+    )
+
+
+def plan_html(planned: Plan) -> str:
+    """What a notebook shows of a plan: the drawing, and a row for every layer."""
+    rows = [("stem", "", planned.shapes[0], planned.stem.params, planned.stem.macs)]
+    rows += [
+        (str(layer.index), layer.token, layer.shape, layer.params, layer.macs)
+        for layer in planned.layers
+    ]
+    classes = planned.head.shape
+    rows.append(("head", "", classes, planned.head.params, planned.head.macs))
+    cells = [
+        [name, token, shape_text(shape), f"{params:,}", f"{macs:,}"]
+        for name, token, shape, params, macs in rows
+    ]
+    if len(cells) > MAX_ROWS:
+        half, left = MAX_ROWS // 2, len(cells) - MAX_ROWS
+        cells[half:-half] = [["…", f"{left:,} more layers", "", "", ""]]
+    total = ["total", "", "", f"{planned.params:,}", f"{planned.macs:,}"]
+    table = table_html(
+        ["layer", "pattern", "output C×H×W", "parameters", "MACs"], [*cells, total], "llrrr"
+    )
+    return scrolling(plan_svg(planned)) + scrolling(table)
+
+
+def table_html(header: Sequence[str], rows: Iterable[Sequence[str]], sides: str = "") -> str:
+    """A table of text, escaped.
+
+    Args:
+        sides: l or r for every column; by default the first is aligned left, the others right.
+    """
+    ends = {"l": "left", "r": "right"}
+    sides = sides or "l" + "r" * (len(header) - 1)
+
+    def row(tag: str, cells: Sequence[str]) -> str:
+        return "".join(
+            f'<{tag} style="text-align:{ends[side]}">{escape(cell)}</{tag}>'
+            for side, cell in zip(sides, cells, strict=True)
+        )
+
+    body = "".join(f"<tr>{row('td', cells)}</tr>" for cells in rows)
+    return f"<table><thead><tr>{row('th', header)}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def scrolling(html: str) -> str:
+    """Wide content scrolls in its own box, not the page."""
+    return f'<div style="overflow-x:auto;max-width:100%">{html}</div>'

@@ -1,0 +1,309 @@
+"""One candidate's evidence: compile, train, score, measure. No torch until `evaluate` is called."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.architecture.genome import Genome
+from nas.architecture.plan import plan
+from nas.architecture.skeletons.convolutional import Skeleton
+from nas.proxy import Proxy
+from nas.training.memory import side_by_side, training_bytes
+
+if TYPE_CHECKING:
+    import torch
+
+    from nas.data.load import Data
+    from nas.evaluation.inheritance import Inherited
+    from nas.network.network import Network
+    from nas.training.lockstep import Curves
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The result of training one genome.
+
+    Accuracies, losses, gradient norms and status are a function of genome, skeleton, proxy, seed,
+    data and kind of device; seconds, memory and latency are measurements. Of genomes that were
+    trained in lockstep each has an equal share of the seconds.
+    """
+
+    genome: Genome
+    seed: int
+    status: str
+    """ok, pruned, diverged, out of memory, or failed."""
+    why: str
+    accuracy: float
+    """Of the last epoch that was trained; 0 unless the status is ok or pruned."""
+    accuracies: tuple[float, ...]
+    losses: tuple[float, ...]
+    """Mean training loss of every epoch."""
+    gradients: tuple[tuple[float, float], ...]
+    """L2 norms of the first and last layer's gradient at the last step of every epoch."""
+    params: int
+    macs: int
+    """For one image of the skeleton's input shape."""
+    seconds: float
+    peak_bytes: int | None
+    """Peak memory: of the process on a CPU (None where the system cannot say), allocated on a GPU;
+    of genomes that ran side by side each has an equal share."""
+    latency_1: float | None = None
+    """Seconds of a forward pass of one image, where it was asked for."""
+    latency_full: float | None = None
+    """Seconds of a forward pass of a whole batch of the proxy, where it was asked for."""
+    inherited: Inherited | None = None
+    """What it started with of another network's weights."""
+
+
+OnScore = Callable[[int, int, float], bool | None]
+"""Called with (index of the genome, epoch from 1, accuracy) after every score; True prunes it."""
+
+
+def evaluate(
+    genome: Genome,
+    skeleton: Skeleton,
+    proxy: Proxy,
+    seed: int,
+    data: Data,
+    device: str = "auto",
+    *,
+    part: str = "validation",
+    fast: bool = False,
+    latencies: bool = False,
+    on_epoch: Callable[[int, float], bool | None] | None = None,
+    start: Mapping[str, torch.Tensor] | None = None,
+    keep: Callable[[Network], None] | None = None,
+) -> Evaluation:
+    """Trains a genome by the proxy and scores it.
+
+    On a CPU it runs on one thread, on a GPU with deterministic algorithms unless `fast`. What goes
+    wrong in the candidate itself (divergence, memory) is a status, not an exception.
+
+    Args:
+        seed: fixes weights, batches and augmentation.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        part: "validation" (scored every epoch) or "test" (scored once, at the end).
+        latencies: whether to measure latency after the training.
+        on_epoch: called with (epoch from 1, accuracy) after every score; True prunes the candidate.
+        start: weights by name to start from, where names and shapes agree.
+        keep: called with the trained network, unless it was pruned or diverged.
+
+    Raises:
+        InputError: the arguments do not fit together.
+    """
+    return evaluate_together(
+        [genome], skeleton, proxy, seed, data, device, part=part, fast=fast, latencies=latencies,
+        on_score=lambda _, epoch, score: on_epoch(epoch, score) if on_epoch else None,
+        starts=[start], keep=lambda _, network: keep(network) if keep else None,
+    )[0]  # fmt: skip
+
+
+def evaluate_together(
+    genomes: Sequence[Genome],
+    skeleton: Skeleton,
+    proxy: Proxy,
+    seed: int,
+    data: Data,
+    device: str = "auto",
+    *,
+    part: str = "validation",
+    fast: bool = False,
+    latencies: bool = False,
+    on_score: OnScore = lambda index, epoch, score: None,
+    starts: Sequence[Mapping[str, torch.Tensor] | None] | None = None,
+    keep: Callable[[int, Network], None] = lambda index, network: None,
+) -> list[Evaluation]:
+    """Trains genomes in lockstep, on a GPU side by side; each evaluation is as if it were alone.
+
+    As many run together as the device's memory holds by prediction; where it ends nevertheless,
+    half as many are tried, down to one, and scores are reported again.
+
+    Args:
+        genomes: the other arguments are those of `evaluate`, with the index of the genome first.
+    """
+    from nas.devices.device import find_device, free_bytes, on_device, one_thread, reproducible
+    from nas.training.precision import resolved
+
+    where = find_device(device)
+    proxy = resolved(proxy, skeleton, where)
+    sizes = [len(genomes)]
+    if where.type == "cuda" and len(genomes) > 1:
+        needs = [training_bytes(plan(g, skeleton), proxy, skeleton) for g in genomes]
+        sizes = side_by_side(needs, free_bytes(where))
+    job = _Job(skeleton, proxy, seed, data, where, part, latencies, on_score, keep)
+    starts = starts or [None] * len(genomes)
+    found: list[Evaluation] = []
+    with on_device(where), one_thread(where), reproducible(where, not fast):
+        for size in sizes:
+            some = range(len(found), len(found) + size)
+            found += _pack([_Entry(i, genomes[i], starts[i]) for i in some], job)
+    return found
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What the genomes of a pack share; the precision is resolved."""
+
+    skeleton: Skeleton
+    proxy: Proxy
+    seed: int
+    data: Data
+    device: torch.device
+    part: str
+    latencies: bool
+    on_score: OnScore
+    keep: Callable[[int, Network], None]
+
+
+@dataclass
+class _Entry:
+    """A genome of a pack and what was found of it."""
+
+    index: int
+    genome: Genome
+    start: Mapping[str, torch.Tensor] | None
+    curves: Curves | None = None
+    inherited: Inherited | None = None
+    latencies: tuple[float | None, float | None] = (None, None)
+
+
+def _pack(entries: Sequence[_Entry], job: _Job) -> list[Evaluation]:
+    """Evaluates genomes together, or in halves where memory ends."""
+    started, peak = time.perf_counter(), PeakMemory(job.device)
+    with _out_of_memory() as problem:
+        _train(entries, job)
+    if problem and len(entries) > 1:
+        half = len(entries) // 2
+        return _pack(entries[:half], job) + _pack(entries[half:], job)
+    seconds, bytes_ = time.perf_counter() - started, peak.read()
+    why, share = problem[0] if problem else "", bytes_ and bytes_ // len(entries)
+    return [_evaluation(entry, job, why, seconds / len(entries), share) for entry in entries]
+
+
+def _train(entries: Sequence[_Entry], job: _Job) -> None:
+    import torch
+
+    from nas.evaluation.inheritance import inherit
+    from nas.evaluation.latency import latency
+    from nas.network.network import compile_network
+    from nas.training.lockstep import Trainee, train_together
+
+    trainees = []
+    for entry in entries:
+        network = compile_network(entry.genome, job.skeleton, job.seed)
+        if entry.start is not None:
+            entry.inherited = inherit(network, entry.start)
+        network = network.to(job.device).to(memory_format=torch.channels_last)
+        trainees.append(Trainee(network, on_epoch=partial(job.on_score, entry.index)))
+        entry.curves = trainees[-1].curves
+    train_together(
+        trainees, job.data, job.proxy, job.seed, job.device, job.part, job.part != "test"
+    )
+    for entry, trainee in zip(entries, trainees, strict=True):
+        if not (trainee.curves.diverged or trainee.curves.stopped):
+            job.keep(entry.index, trainee.network)
+        if job.latencies:
+            shape, batch = job.skeleton.input_shape, job.proxy.batch
+            single, full = (
+                latency(trainee.network, shape, n, job.proxy, job.device) for n in (1, batch)
+            )
+            entry.latencies = (single, full)
+
+
+def _evaluation(
+    entry: _Entry, job: _Job, problem: str, seconds: float, peak_bytes: int | None
+) -> Evaluation:
+    from nas.training.lockstep import Curves
+
+    curves = entry.curves if entry.curves and not problem else Curves()
+    status, why = "ok", ""
+    if problem:
+        status, why = "out of memory", problem
+    elif curves.diverged:
+        status, why = "diverged", curves.diverged
+    elif curves.stopped:
+        status, why = "pruned", f"after epoch {len(curves.accuracies)} of {job.proxy.epochs}"
+    planned = plan(entry.genome, job.skeleton)
+    return Evaluation(
+        genome=entry.genome,
+        seed=job.seed,
+        status=status,
+        why=why,
+        accuracy=curves.accuracies[-1] if status in ("ok", "pruned") else 0.0,
+        accuracies=tuple(curves.accuracies),
+        losses=tuple(curves.losses),
+        gradients=tuple(curves.gradients),
+        params=planned.params,
+        macs=planned.macs,
+        seconds=seconds,
+        peak_bytes=peak_bytes,
+        latency_1=entry.latencies[0],
+        latency_full=entry.latencies[1],
+        inherited=entry.inherited,
+    )
+
+
+def failed(
+    genome: Genome, skeleton: Skeleton, seed: int, why: str, status: str = "failed"
+) -> Evaluation:
+    """The evaluation of a candidate whose training raised an error or lost its process."""
+    planned = plan(genome, skeleton)
+    return Evaluation(
+        genome, seed, status, why, 0.0, (), (), (), planned.params, planned.macs, 0.0, None
+    )
+
+
+class PeakMemory:
+    """Peak memory from its making on; the process's peak never falls by itself, so it is reset."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        if device.type == "cuda":
+            import torch
+
+            torch.cuda.init()  # a device with an index does not initialise CUDA by itself
+            torch.cuda.reset_peak_memory_stats(device)
+        else:
+            self._reset = _write("/proc/self/clear_refs", "5")
+
+    def read(self) -> int | None:
+        if self.device.type == "cuda":
+            import torch
+
+            return torch.cuda.max_memory_allocated(self.device)
+        if not self._reset:
+            return None
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+        return None
+
+
+def _write(path: str, text: str) -> bool:
+    try:
+        Path(path).write_text(text)
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _out_of_memory() -> Iterator[list[str]]:
+    """Catches what PyTorch raises when memory ends; the list then holds the message."""
+    import torch
+
+    problem: list[str] = []
+    try:
+        yield problem
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        problem.append(str(error).splitlines()[0] if str(error) else "out of memory")
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):
+            raise
+        problem.append(str(error).splitlines()[0])

@@ -1,0 +1,111 @@
+"""Evaluations as jobs for workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from nas.architecture.genome import Genome
+from nas.architecture.skeletons.convolutional import Skeleton
+from nas.data.load import Data
+from nas.evaluation.evaluate import Evaluation, evaluate, evaluate_together
+from nas.evaluation.inheritance import Ancestor, WeightFolder, evaluate_heir
+from nas.proxy import Proxy
+from nas.workers.process import Pack, Send
+
+
+@dataclass(frozen=True)
+class EvaluationBench:
+    """What the evaluations of a search share."""
+
+    skeleton: Skeleton
+    data: Data
+    devices: tuple[str, ...]
+    fast: bool = False
+    plugins: tuple[Path, ...] = ()
+    weights: WeightFolder | None = None
+    """Where weights are kept that others inherit."""
+
+
+@dataclass(frozen=True)
+class EvaluationJob:
+    """One evaluation; `number` names it in the reports."""
+
+    number: int
+    genome: Genome
+    proxy: Proxy
+    seed: int
+    part: str = "validation"
+    ask: bool = False
+    """Whether it waits after every epoch for the answer whether to be pruned."""
+    latencies: bool = False
+    ancestors: tuple[Ancestor, ...] | None = None
+    """First parents, the eldest first, whose weights it inherits; None where nobody inherits."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """A job's score after an epoch (from 1)."""
+
+    number: int
+    epoch: int
+    accuracy: float
+
+
+def evaluate_job(
+    job: EvaluationJob | Pack, bench: EvaluationBench, device: str, send: Send
+) -> Evaluation | list[Evaluation]:
+    """The task of a search's workers; jobs that differ by their genomes alone run in lockstep."""
+    jobs: Sequence[EvaluationJob] = job.jobs if isinstance(job, Pack) else [job]
+    found: dict[int, Evaluation] = {}
+    alike: dict[EvaluationJob, list[EvaluationJob]] = {}
+    for one in jobs:
+        if one.ancestors is None or bench.weights is None:
+            alike.setdefault(replace(one, number=0, genome=jobs[0].genome), []).append(one)
+        else:
+            found[one.number] = _heir(one, bench, bench.weights, device, send)
+    for shared, pack in alike.items():
+        evaluations = evaluate_together(
+            [one.genome for one in pack], bench.skeleton, shared.proxy, shared.seed, bench.data,
+            device, part=shared.part, fast=bench.fast, latencies=shared.latencies,
+            on_score=partial(_report, pack, send),
+        )  # fmt: skip
+        found |= {one.number: result for one, result in zip(pack, evaluations, strict=True)}
+    results = [found[one.number] for one in jobs]
+    return results if isinstance(job, Pack) else results[0]
+
+
+def _heir(
+    job: EvaluationJob, bench: EvaluationBench, folder: WeightFolder, device: str, send: Send
+) -> Evaluation:
+    """What a job evaluates that inherits weights."""
+    train = partial(
+        evaluate, skeleton=bench.skeleton, proxy=job.proxy, seed=job.seed, data=bench.data,
+        device=device, part=job.part, fast=bench.fast,
+    )  # fmt: skip
+    own = partial(
+        train, job.genome, latencies=job.latencies, on_epoch=partial(_report, [job], send, 0)
+    )
+    lineage = (*(job.ancestors or ()), Ancestor(job.number, job.genome))
+    return evaluate_heir(lineage, folder, own, train)
+
+
+def _report(
+    jobs: Sequence[EvaluationJob], send: Send, index: int, epoch: int, accuracy: float
+) -> bool | None:
+    return send(Epoch(jobs[index].number, epoch, accuracy), jobs[index].ask)
+
+
+def memory_ended(evaluation: Evaluation) -> bool:
+    """Whether it is to be run again without others beside it."""
+    return evaluation.status == "out of memory"
+
+
+def lockstep(devices: Sequence[str], workers: int, lag: int) -> int:
+    """How many evaluations a worker gets at once: on a GPU what the lag allows, else one.
+
+    The worker itself trains as many of them side by side as its memory holds.
+    """
+    return max(1, lag // workers) if devices[0].startswith("cuda") else 1

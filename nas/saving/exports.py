@@ -1,0 +1,215 @@
+"""Networks for other programs: ONNX and torch.export, each checked in a fresh process.
+
+All take pictures as `Classifier` does, as float32 from 0 to 255, in batches of any size, and
+return logits: the normalisation is part of the program.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.export import Dim
+
+from nas.devices.device import one_thread
+from nas.errors import InputError
+from nas.files.safe import replacing, write_text
+from nas.saving.network_file import HEADER, Classifier, read_safetensors, readable, write_weights
+
+BATCHES = (1, 7)
+"""Sizes of the batches that a written program is checked with."""
+TOLERANCE = 2e-5
+"""Largest difference of logits, times their largest magnitude; of rounding 2e-6 was seen."""
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file that a network is exported as."""
+
+    suffix: str
+    write: Callable[[Classifier, Path], object]
+    packages: tuple[str, ...] = ()
+    """What has to be installed besides; the extra of the format's name brings it."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written, and how far its logits are from the network's."""
+
+    format: str
+    path: Path
+    difference: float
+    """Largest, over all pictures and logits."""
+    tolerance: float
+
+    @property
+    def equal(self) -> bool:
+        return self.difference <= self.tolerance  # not so for nan
+
+
+def available(name: str) -> bool:
+    """Whether what a format needs is installed."""
+    return all(find_spec(package) for package in FORMATS[name].packages)
+
+
+def check_available(name: str) -> None:
+    """Raises InputError where it is not."""
+    if not available(name):
+        needed = " ".join(FORMATS[name].packages)
+        raise InputError(f"--format {name}: pip install {needed}")
+
+
+def export(
+    classifier: Classifier, name: str, folder: Path, stem: str = "network",
+    plugins: Sequence[Path] = (),
+) -> Exported:  # fmt: skip
+    """Writes one file and compares its logits in a fresh process with the network's.
+
+    A file whose logits differ does not stay. One that is there already is replaced, but never
+    other weights.
+
+    Args:
+        classifier: on the CPU, in evaluation mode.
+        name: a name in FORMATS.
+        plugins: files that the fresh process loads first.
+
+    Raises:
+        InputError: what the format needs is not installed, the place cannot be written or has
+            other weights, or the fresh process cannot read the file.
+    """
+    form, path = FORMATS[name], folder / f"{stem}{FORMATS[name].suffix}"
+    check_available(name)
+    if name == "safetensors" and path.exists():
+        _check_same(classifier, path)
+        return _compared(classifier, name, path, path, plugins)
+    with replacing(path) as temporary:
+        with _quiet(), _exporter_errors(name):
+            form.write(classifier, temporary)
+        result = _compared(classifier, name, temporary, path, plugins)
+    if not result.equal:
+        path.unlink()
+    elif name == "safetensors":
+        write_text(path.with_suffix(".json"), readable(classifier.document()))
+    return result
+
+
+def _write_program(classifier: Classifier, path: Path) -> None:
+    example, shapes = _example(classifier)
+    with torch.no_grad():
+        program = torch.export.export(classifier, example, dynamic_shapes=shapes)
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # where on this machine the source lies
+    document = json.dumps(classifier.document())
+    torch.export.save(program, path, extra_files={f"{HEADER}.json": document})
+
+
+def _write_onnx(classifier: Classifier, path: Path) -> None:
+    example, shapes = _example(classifier)
+    program = torch.onnx.export(
+        classifier, example, input_names=["pictures"], output_names=["logits"], dynamo=True,
+        dynamic_shapes=shapes, verbose=False,
+    )  # fmt: skip
+    assert program is not None
+    for node in program.model.graph:
+        node.metadata_props.clear()  # where on this machine the source lies
+    program.model.metadata_props[HEADER] = json.dumps(classifier.document())
+    program.save(path)
+
+
+FORMATS: dict[str, Format] = {
+    "safetensors": Format(".safetensors", write_weights),
+    "onnx": Format(".onnx", _write_onnx, ("onnx", "onnxscript", "onnxruntime")),
+    "torch-export": Format(".pt2", _write_program),
+}
+
+
+def _example(classifier: Classifier) -> tuple[tuple[torch.Tensor], dict[str, dict[int, Dim]]]:
+    """Pictures to trace with, and which of their dimensions may be any: the batch."""
+    return (torch.zeros(2, *classifier.skeleton.input_shape),), {
+        "pictures": {0: Dim("batch", min=1)}
+    }
+
+
+def _check_same(classifier: Classifier, path: Path) -> None:
+    """Raises InputError unless the file holds this network."""
+    header, tensors = read_safetensors(path)
+    own = classifier.network.state_dict()
+    same = header.get(HEADER) == json.dumps(classifier.document()) and tensors.keys() == own.keys()
+    if not same or any(not torch.equal(tensors[name], own[name]) for name in own):
+        raise InputError(f"{path}: holds another network; --out names another folder")
+
+
+def example_pictures(classifier: Classifier) -> list[np.ndarray]:
+    """Batches of random pictures, always the same: float32 (N, C, H, W), whole from 0 to 255."""
+    rng, shape = np.random.default_rng(0), classifier.skeleton.input_shape
+    return [rng.integers(0, 256, (n, *shape)).astype(np.float32) for n in BATCHES]
+
+
+def _compared(
+    classifier: Classifier, name: str, written: Path, path: Path, plugins: Sequence[Path]
+) -> Exported:
+    pictures = example_pictures(classifier)
+    with one_thread(CPU), torch.inference_mode():
+        own = [classifier(torch.from_numpy(batch)).numpy() for batch in pictures]
+    fresh = fresh_logits(name, written, pictures, plugins)
+    difference = max(float(np.abs(a - b).max()) for a, b in zip(own, fresh, strict=True))
+    largest = max(float(np.abs(batch).max()) for batch in own)
+    return Exported(name, path, difference, TOLERANCE * largest)
+
+
+def fresh_logits(
+    name: str, path: Path, pictures: Sequence[np.ndarray], plugins: Sequence[Path] = ()
+) -> list[np.ndarray]:
+    """What a file's network says of batches of pictures, in a new process.
+
+    Raises:
+        InputError: the process failed; with the last line that it wrote.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        given, answer = Path(folder) / "pictures.npz", Path(folder) / "logits.npz"
+        np.savez(given, *pictures)
+        names = [str(file.resolve()) for file in (path, given, answer, *plugins)]
+        command = [sys.executable, "-P", "-m", "nas.saving.fresh_process", name, *names]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        if ended.returncode:
+            last = (ended.stderr.strip() or "it was killed").splitlines()[-1]
+            raise InputError(f"{path}: cannot be used in a fresh process: {last}")
+        with np.load(answer) as file:
+            return [file[key] for key in file.files]
+
+
+@contextmanager
+def _exporter_errors(name: str) -> Iterator[None]:
+    """Turns what PyTorch's exporters raise, in classes of many kinds, into one line."""
+    try:
+        yield
+    except (InputError, OSError):
+        raise
+    except Exception as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"--format {name}: PyTorch cannot export this network: {first}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps back what PyTorch's exporters say of their own inner workings."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

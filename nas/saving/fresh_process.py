@@ -1,0 +1,62 @@
+"""Reads an exported network in a process of its own: `python -m nas.fresh FORMAT FILE IN OUT`.
+
+IN is an .npz with batches of pictures, OUT one with their logits. Each reader imports only what
+someone who deploys the file would.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+Answer = Callable[[np.ndarray], np.ndarray]
+
+
+def _safetensors(path: str, plugins: Sequence[str]) -> Answer:
+    from nas.saving.network_file import load_network
+
+    return _torch(load_network(path, plugins))
+
+
+def _torch_export(path: str, plugins: Sequence[str]) -> Answer:
+    import torch
+
+    return _torch(torch.export.load(path).module())
+
+
+def _torch(network: Callable) -> Answer:
+    import torch
+
+    torch.set_num_threads(1)
+
+    def answer(pictures: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return network(torch.from_numpy(pictures)).numpy()
+
+    return answer
+
+
+def _onnx(path: str, plugins: Sequence[str]) -> Answer:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda pictures: session.run(["logits"], {"pictures": pictures})[0]
+
+
+READERS: dict[str, Callable[[str, Sequence[str]], Answer]] = {
+    "safetensors": _safetensors,
+    "onnx": _onnx,
+    "torch-export": _torch_export,
+}
+
+
+def main(name: str, path: str, given: str, out: str, *plugins: str) -> None:
+    answer = READERS[name](path, plugins)
+    with np.load(given) as file:
+        np.savez(out, *[answer(file[key]) for key in file.files])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,134 @@
+"""Changes to genomes that speak of skip patterns. All randomness comes from the given generator.
+
+Each mutation is a function (genome, space, rng) -> genome. The result always lies in the space; it
+may be the genome itself where the mutation finds nothing to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+
+from nas.architecture.genome import Genome, Layer, Skip
+from nas.architecture.space import SearchSpace
+
+Mutation = Callable[[Genome, SearchSpace, Random], Genome]
+
+
+def toggle(genome: Genome, space: SearchSpace, rng: Random) -> Genome:
+    """Adds a skip that is not there, or takes away one that is."""
+    index, distances = _layer_with(space.reachable, rng)
+    if index is None:
+        return genome
+    distance = rng.choice(distances)
+    layer = genome.layers[index]
+    kept = tuple(s for s in layer.skips if s.distance != distance)
+    if len(kept) < len(layer.skips):
+        return _put(genome, index, layer.merge, kept)
+    merge = layer.merge or rng.choice(space.merges)
+    return _put(genome, index, merge, (*kept, Skip(distance, rng.choice(space.strengths))))
+
+
+def move(genome: Genome, space: SearchSpace, rng: Random) -> Genome:
+    """Lets a skip start at another node: a new distance, the same strength."""
+    options = [
+        (index, skip, d)
+        for index, layer in enumerate(genome.layers)
+        for skip in layer.skips
+        for d in space.reachable[index]
+        if all(d != other.distance for other in layer.skips)
+    ]
+    if not options:
+        return genome
+    index, skip, distance = rng.choice(options)
+    layer = genome.layers[index]
+    others = tuple(s for s in layer.skips if s is not skip)
+    return _put(genome, index, layer.merge, (*others, Skip(distance, skip.strength)))
+
+
+def restrength(genome: Genome, space: SearchSpace, rng: Random) -> Genome:
+    """Gives a skip another strength."""
+    options = [(index, skip) for index, layer in enumerate(genome.layers) for skip in layer.skips]
+    if not options or len(space.strengths) < 2:
+        return genome
+    index, skip = rng.choice(options)
+    strength = rng.choice([s for s in space.strengths if s != skip.strength])
+    layer = genome.layers[index]
+    others = tuple(s for s in layer.skips if s is not skip)
+    return _put(genome, index, layer.merge, (*others, Skip(skip.distance, strength)))
+
+
+def remerge(genome: Genome, space: SearchSpace, rng: Random) -> Genome:
+    """Gives a layer another merge."""
+    options = [index for index, layer in enumerate(genome.layers) if layer.skips]
+    if not options or len(space.merges) < 2:
+        return genome
+    index = rng.choice(options)
+    layer = genome.layers[index]
+    merge = rng.choice([m for m in space.merges if m != layer.merge])
+    return _put(genome, index, merge, layer.skips)
+
+
+def copy_layer(genome: Genome, space: SearchSpace, rng: Random) -> Genome:
+    """Copies a layer's pattern to a neighbour, less the skips that cannot be there."""
+    if len(genome) < 2:
+        return genome
+    index = rng.randrange(len(genome))
+    neighbour = rng.choice([i for i in (index - 1, index + 1) if 0 <= i < len(genome)])
+    return _place(genome, [(neighbour, genome.layers[index])], space)
+
+
+def shift(genome: Genome, space: SearchSpace, rng: Random) -> Genome:
+    """Moves the patterns of a run of layers by one; the run's last place goes to its other end."""
+    if len(genome) < 2:
+        return genome
+    first, last = sorted(rng.sample(range(len(genome)), 2))
+    run = list(genome.layers[first : last + 1])
+    run = run[-1:] + run[:-1] if rng.random() < 0.5 else run[1:] + run[:1]
+    return _place(genome, list(enumerate(run, first)), space)
+
+
+MUTATIONS: dict[str, Mutation] = {
+    "toggle": toggle,
+    "move": move,
+    "strength": restrength,
+    "merge": remerge,
+    "copy": copy_layer,
+    "shift": shift,
+}
+
+
+def mutate(genome: Genome, space: SearchSpace, rng: Random, times: int = 1) -> Genome:
+    """`times` mutations, each drawn evenly from the table; one that leaves the space is undone."""
+    for _ in range(times):
+        mutant = MUTATIONS[rng.choice(list(MUTATIONS))](genome, space, rng)
+        genome = mutant if mutant in space else genome
+    return genome
+
+
+def crossover(first: Genome, second: Genome, rng: Random) -> Genome:
+    """Two-point crossover at layer boundaries: a run of the first's layers comes from the second."""
+    start, end = sorted(rng.choices(range(len(first) + 1), k=2))
+    return Genome(first.layers[:start] + second.layers[start:end] + first.layers[end:])
+
+
+def _layer_with(
+    reachable: Sequence[tuple[int, ...]], rng: Random
+) -> tuple[int | None, tuple[int, ...]]:
+    options = [index for index, distances in enumerate(reachable) if distances]
+    if not options:
+        return None, ()
+    index = rng.choice(options)
+    return index, reachable[index]
+
+
+def _put(genome: Genome, index: int, merge: str | None, skips: tuple[Skip, ...]) -> Genome:
+    layer = Layer(merge, tuple(sorted(skips))) if skips else Layer()
+    return Genome((*genome.layers[:index], layer, *genome.layers[index + 1 :]))
+
+
+def _place(genome: Genome, layers: Sequence[tuple[int, Layer]], space: SearchSpace) -> Genome:
+    for index, layer in layers:
+        skips = tuple(s for s in layer.skips if s.distance in space.reachable[index])
+        genome = _put(genome, index, layer.merge, skips)
+    return genome

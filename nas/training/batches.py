@@ -1,0 +1,149 @@
+"""The images of one part of the data on a device, and the batches of a training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nas.data.load import Data, subset
+from nas.errors import InputError
+from nas.proxy import Proxy
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Images of one part of the data on the device: uint8 (n, C, H, W), labels int64 (n,)."""
+
+    images: Tensor
+    labels: Tensor
+    mean: Tensor
+    """Per channel, of the training images, (1, C, 1, 1), in units of 0 to 255."""
+    std: Tensor
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalised images (n, C, H, W) in channels_last, and labels."""
+        device = self.mean.device
+        images = self.images[indices].to(device, torch.float32)
+        images = images.sub_(self.mean).div_(self.std)
+        return images.contiguous(memory_format=torch.channels_last), self.labels[indices].to(device)
+
+
+@lru_cache(maxsize=4)
+def prepare(data: Data, proxy: Proxy, part: str, device: torch.device) -> Part:
+    """A part of the data at the proxy's resolution, on the device where it fits there.
+
+    Raises:
+        InputError: the proxy asks for a larger resolution than the pictures have.
+    """
+    train = subset(data.train, data.labels, proxy.images, data.split_seed)
+    indices = {
+        "train": train,
+        "validation": subset(
+            data.validation, data.labels, proxy.validation_images, data.split_seed
+        ),
+        "test": data.test,
+    }[part]
+    mean, std = _statistics(data.images[train])
+    images = torch.from_numpy(data.images[indices])
+    if proxy.resolution is not None and proxy.resolution != min(images.shape[2:]):
+        images = _shrink(images, proxy.resolution)
+    if device.type == "cpu" or images.numel() < torch.cuda.mem_get_info(device)[0] // 2:
+        images = images.to(device)
+    labels = torch.from_numpy(data.labels[indices]).to(images.device)
+    return Part(images, labels, mean.to(device), std.to(device))
+
+
+class Feed:
+    """The batches of a training, in the same order for every network; all tensors stay in place.
+
+    An epoch's order and augmentation are drawn at its start. Each `load` then puts the next batch
+    into `images` and `labels`, by tensor operations alone, so that it can be part of a CUDA graph.
+    """
+
+    def __init__(self, part: Part, proxy: Proxy, seed: int, device: torch.device) -> None:
+        self.part, self.augment, self.seed = part, proxy.augment, seed
+        self.batch = min(proxy.batch, len(part.labels))
+        self.steps = len(part.labels) // self.batch
+        _, channels, height, width = part.images.shape
+        place = part.images.device
+        self.border = max(1, height // 8)
+        self.images = torch.zeros(self.batch, channels, height, width, device=device)
+        self.images = self.images.contiguous(memory_format=torch.channels_last)
+        self.labels = torch.zeros(self.batch, dtype=torch.int64, device=device)
+        self._order = torch.zeros(self.steps, self.batch, dtype=torch.int64, device=place)
+        self._shifts = torch.zeros(self.steps, 2, self.batch, dtype=torch.int64, device=device)
+        self._mirrored = torch.zeros(self.steps, self.batch, dtype=torch.bool, device=device)
+        self._next = torch.zeros(1, dtype=torch.int64, device=place)
+
+    @property
+    def on_device(self) -> bool:
+        """Whether the part lies where the batches go; otherwise `load` copies between devices."""
+        return self.part.images.device == self.images.device
+
+    def start(self, epoch: int) -> None:
+        """Draws the order of an epoch; what remains of the last batch is left out."""
+        rng = np.random.default_rng([self.seed, epoch])
+        order = rng.permutation(len(self.part.labels))[: self.steps * self.batch]
+        self._order.copy_(torch.from_numpy(order.reshape(self.steps, self.batch)))
+        self._next.zero_()
+        if self.augment == "none":
+            return
+        shifts, mirrored = [], []
+        for _ in range(self.steps):
+            shifts.append(rng.integers(0, 2 * self.border + 1, (2, self.batch)))
+            flips = self.augment == "crop-flip"
+            mirrored.append(rng.random(self.batch) < 0.5 if flips else np.zeros(self.batch, bool))
+        self._shifts.copy_(torch.from_numpy(np.stack(shifts)))
+        self._mirrored.copy_(torch.from_numpy(np.stack(mirrored)))
+
+    def load(self) -> None:
+        """Puts the epoch's next batch into `images` and `labels`."""
+        images, labels = self.part.batch(self._order.index_select(0, self._next)[0])
+        if self.augment != "none":
+            step = self._next.to(images.device)
+            shifts = self._shifts.index_select(0, step)[0]
+            images = crop(images, shifts, self._mirrored.index_select(0, step)[0], self.border)
+        self.images.copy_(images)
+        self.labels.copy_(labels)
+        self._next.add_(1)
+
+
+def crop(images: Tensor, shifts: Tensor, mirrored: Tensor, border: int) -> Tensor:
+    """Crops each image from a zero border at its shift (2, n) of 0 to 2·border; flips some."""
+    count, _, height, width = images.shape
+    padded = F.pad(images, (border,) * 4)
+    rows = shifts[0, :, None] + torch.arange(height, device=images.device)
+    columns = shifts[1, :, None] + torch.arange(width, device=images.device)
+    columns = torch.where(mirrored[:, None], columns.flip(1), columns)
+    picked = torch.arange(count, device=images.device)[:, None, None]
+    cropped = padded.permute(0, 2, 3, 1)[picked, rows[:, :, None], columns[:, None, :]]
+    return cropped.permute(0, 3, 1, 2)
+
+
+def _statistics(images: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation per channel, (1, C, 1, 1), exact from histograms of the bytes."""
+    values = np.arange(256)
+    counts = [np.bincount(images[:, c].ravel(), minlength=256) for c in range(images.shape[1])]
+    means = [np.average(values, weights=count) for count in counts]
+    pairs = zip(counts, means, strict=True)
+    stds = [max(1.0, np.sqrt(np.average((values - m) ** 2, weights=count))) for count, m in pairs]
+    as_tensor = [torch.tensor(np.array(x), dtype=torch.float32) for x in (means, stds)]
+    return as_tensor[0].view(1, -1, 1, 1), as_tensor[1].view(1, -1, 1, 1)
+
+
+def _shrink(images: Tensor, resolution: int) -> Tensor:
+    """Area averaging so that the shorter side becomes `resolution`."""
+    height, width = images.shape[2:]
+    if resolution > min(height, width):
+        raise InputError(
+            f"proxy: resolution {resolution} is larger than the pictures' {height}×{width}"
+        )
+    scale = resolution / min(height, width)
+    size = (round(height * scale), round(width * scale))
+    pieces = [F.interpolate(x.float(), size, mode="area") for x in images.split(4096)]
+    return torch.cat([x.round().to(torch.uint8) for x in pieces])

@@ -1,0 +1,385 @@
+"""Training of networks in lockstep: they share every batch, and each is trained as if alone.
+
+Whatever changes what a training computes raises `TRAINER_VERSION`, which studies record.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nas.data.load import Data
+from nas.kernels.program import PROGRAM_IMAGES, Program, compiled
+from nas.network.network import Layer, Network
+from nas.network.parameters import DTYPES, Flat, flatten, in_precision, update
+from nas.proxy import Proxy
+from nas.training.batches import Feed, Part, prepare
+from nas.training.cuda_graphs import Branches, Repeated
+from nas.training.folding import folded
+
+TRAINER_VERSION = 3
+SCORED_PIXELS = {"cpu": 1 << 16, "cuda": 1 << 22}
+"""Pixels of the images that are scored at once, by kind of device: what its caches hold."""
+
+
+@dataclass
+class Curves:
+    """What one training measured, a value an epoch."""
+
+    losses: list[float] = field(default_factory=list)
+    accuracies: list[float] = field(default_factory=list)
+    gradients: list[tuple[float, float]] = field(default_factory=list)
+    """L2 norms of the gradient in the first and last layer's branch weights, at an epoch's last step."""
+    diverged: str = ""
+    """Why the training could not go on; empty where it could."""
+    stopped: bool = False
+    """Whether `on_epoch` ended it early."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands after its last epoch, beside the network's own tensors."""
+
+    curves: Curves
+    momentum: Mapping[str, Tensor]
+    """The optimizer's, by the parameter's name."""
+
+
+OnEpoch = Callable[[int, float], bool | None]
+"""Called with (epoch from 1, accuracy) whenever a score is there; True ends the training."""
+
+
+@dataclass(eq=False)
+class Trainee:
+    """One network among those that are trained together."""
+
+    network: Network
+    on_epoch: OnEpoch | None = None
+    on_step: Callable[[int, Tensor], None] | None = None
+    """Called with (step from 0, loss) when its gradients are there (`.grad`), before the update."""
+    start: Progress | None = None
+    """Where an earlier training stood; the network has the tensors that it had then."""
+    on_progress: Callable[[Progress], None] | None = None
+    """Called with what `start` takes whenever a score is there, before `on_epoch`."""
+    curves: Curves = field(default_factory=Curves)
+
+
+def train(
+    network: Network,
+    data: Data,
+    proxy: Proxy,
+    seed: int,
+    device: torch.device,
+    part: str = "validation",
+    every_epoch: bool = True,
+    on_epoch: OnEpoch | None = None,
+    on_step: Callable[[int, Tensor], None] | None = None,
+    start: Progress | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    tick: Callable[[int], None] | None = None,
+) -> Curves:
+    """Trains one network in place and scores it on a part of the data: `train_together` of one."""
+    trainee = Trainee(network, on_epoch, on_step, start, on_progress)
+    train_together([trainee], data, proxy, seed, device, part, every_epoch, tick)
+    return trainee.curves
+
+
+def train_together(
+    trainees: Sequence[Trainee],
+    data: Data,
+    proxy: Proxy,
+    seed: int,
+    device: torch.device,
+    part: str = "validation",
+    every_epoch: bool = True,
+    tick: Callable[[int], None] | None = None,
+) -> None:
+    """Trains networks in place, in lockstep, and scores them on a part of the data.
+
+    On a GPU a step of all of them is one CUDA graph with a branch for each. Every network ends with
+    the weights, curves and scores that it has when it is trained alone.
+
+    Args:
+        trainees: of equal progress; their curves are filled in.
+        proxy: with its precision resolved.
+        seed: fixes the order of batches and the augmentation, the same for every network.
+        part: "validation" or "test".
+        every_epoch: score after each epoch; False scores once, after the last.
+        tick: called with the number of steps done after every step.
+    """
+    feed = Feed(prepare(data, proxy, "train", device), proxy, seed, device)
+    scoring = prepare(data, proxy, part, device)
+    active = [_Course(trainee, feed, scoring, proxy, device) for trainee in trainees]
+    everyone = list(active)
+    try:
+        first = len(trainees[0].curves.losses)
+        pack = _Pack(active, feed, proxy, device)
+        for epoch in range(first, proxy.epochs):
+            pack.train_epoch(epoch, tick)
+            scored = every_epoch or epoch == proxy.epochs - 1
+            for course in active:
+                course.end_epoch(epoch, feed.steps)
+            active = [course for course in active if not course.trainee.curves.diverged]
+            if scored and active:
+                pack.score(active)
+                active = [course for course in active if not course.scored()]
+            if not active:
+                return
+            if len(active) < len(pack.courses):
+                pack = _Pack(active, feed, proxy, device)
+    finally:
+        for course in everyone:
+            course.release()
+
+
+class _Course:
+    """One network's training: its buffers, and what is read from them at the end of an epoch."""
+
+    def __init__(
+        self, trainee: Trainee, feed: Feed, scoring: Part, proxy: Proxy, device: torch.device
+    ) -> None:
+        self.trainee, self.network, self.feed = trainee, trainee.network, feed
+        self.scoring, self.proxy = scoring, proxy
+        self.dtype = DTYPES[proxy.precision]
+        watched = _watched(self.network)
+        self.flats = flatten(self.network, proxy)
+        self.program = compiled(
+            self.network, self.flats, proxy, feed.images.shape, len(feed.part.labels), device
+        )
+        self.parameters = [p for flat in self.flats for p in flat.parameters]
+        self.total = torch.zeros((), device=device)
+        self.right = torch.zeros((), dtype=torch.int64, device=device)
+        self.loss = torch.zeros((), device=device)
+        self._watched = [self._gradients_of(parameters) for parameters in watched]
+        if trainee.start:
+            trainee.curves = deepcopy(trainee.start.curves)
+            for flat in self.flats:
+                for name, view in zip(flat.names, flat.views(flat.momentum), strict=True):
+                    if name in trainee.start.momentum:
+                        view.copy_(trainee.start.momentum[name])
+
+    def _gradients_of(self, parameters: list[nn.Parameter]) -> list[Tensor]:
+        wanted = {id(p) for p in parameters}
+        return [
+            view
+            for flat in self.flats
+            for p, view in zip(flat.parameters, flat.views(flat.gradient), strict=True)
+            if id(p) in wanted
+        ]
+
+    def gradients(self) -> None:
+        """The loss of the batch that is loaded, and its gradients."""
+        if self.program:
+            self.loss.copy_(self._computed(self.program))
+        else:
+            self.loss.copy_(self._differentiated())
+        self.total.add_(self.loss)
+
+    def _computed(self, program: Program) -> Tensor:
+        loss = program.gradients(self.feed.images, self.feed.labels, self.proxy.label_smoothing)
+        if self.trainee.on_step:
+            for flat in self.flats:
+                for p, view in zip(flat.parameters, flat.views(flat.gradient), strict=True):
+                    p.grad = view.to(p.dtype, copy=True)
+        return loss
+
+    def _differentiated(self) -> Tensor:
+        logits = self.network(self.feed.images.to(self.dtype))
+        loss = F.cross_entropy(
+            logits.float(), self.feed.labels, label_smoothing=self.proxy.label_smoothing
+        )
+        found = torch.autograd.grad(loss, self.parameters)
+        position = 0
+        for flat in self.flats:
+            flat.take(found[position : position + len(flat.parameters)])
+            position += len(flat.parameters)
+        if self.trainee.on_step:
+            for parameter, gradient in zip(self.parameters, found, strict=True):
+                parameter.grad = gradient
+        return loss.detach()
+
+    def score(self) -> None:
+        recalibrate(self.network, self.feed.part, self.proxy, self.program)
+        self.right.copy_(count_right(self.network, self.scoring, self.proxy, self.program))
+
+    def end_epoch(self, epoch: int, steps: int) -> None:
+        curves = self.trainee.curves
+        first, last = map(gradient_norm, self._watched)
+        curves.losses.append(self.total.item() / steps)
+        if math.isfinite(curves.losses[-1]):
+            curves.gradients.append((first, last))
+        else:
+            curves.diverged = f"the loss is not finite in epoch {epoch + 1}"
+
+    def scored(self) -> bool:
+        """Reports the score; whether the training is to end."""
+        trainee, curves = self.trainee, self.trainee.curves
+        curves.accuracies.append(self.right.item() / len(self.scoring.labels))
+        if trainee.on_progress:
+            self.release()
+            trainee.on_progress(Progress(deepcopy(curves), self._momentum()))
+            for flat in self.flats:
+                flat.bind()
+        if trainee.on_epoch and trainee.on_epoch(len(curves.losses), curves.accuracies[-1]):
+            curves.stopped = True
+        return curves.stopped
+
+    def _momentum(self) -> dict[str, Tensor]:
+        """The optimizer's tensors by parameter name; the next step changes them in place."""
+        if not self.proxy.momentum:
+            return {}
+        pairs = [
+            pair for f in self.flats for pair in zip(f.names, f.views(f.momentum), strict=True)
+        ]
+        return dict(pairs)
+
+    def release(self) -> None:
+        """Gives the network its fp32 parameters back."""
+        for flat in self.flats:
+            flat.release()
+
+
+class _Pack:
+    """The networks that are still trained; a step of all of them is repeated as one piece of work."""
+
+    def __init__(
+        self, courses: Sequence[_Course], feed: Feed, proxy: Proxy, device: torch.device
+    ) -> None:
+        self.courses, self.feed, self.proxy = list(courses), feed, proxy
+        self._branches = Branches(len(courses), device)
+        self._steps = proxy.epochs * feed.steps
+        rates = [learning_rate(proxy, step, self._steps) for step in range(self._steps)]
+        self._rates = torch.tensor(rates, device=device)
+        self._step = torch.zeros(1, dtype=torch.int64, device=device)
+        self._rate = torch.zeros((), device=device)
+        watched = any(course.trainee.on_step for course in courses)
+        self._work = self._whole if watched else Repeated(self._whole, device)
+        # copies from the host's memory cannot be captured
+        here = feed.on_device and all(c.scoring.images.device == c.right.device for c in courses)
+        self._score = Repeated(self._scores, device) if here else self._scores
+
+    def train_epoch(self, epoch: int, tick: Callable[[int], None] | None) -> None:
+        self.feed.start(epoch)
+        self._step.fill_(epoch * self.feed.steps)
+        for course in self.courses:
+            if not course.program or course.trainee.on_step:  # who may look at the network
+                course.network.train()
+            course.total.zero_()
+        for step in range(epoch * self.feed.steps, (epoch + 1) * self.feed.steps):
+            self._number = step
+            if not self.feed.on_device:
+                self.feed.load()
+            self._work()
+            if tick:
+                tick(step + 1)
+
+    def _whole(self) -> None:
+        if self.feed.on_device:
+            self.feed.load()
+        self._branches.run([course.gradients for course in self.courses])
+        for course in self.courses:
+            if course.trainee.on_step:
+                course.trainee.on_step(self._number, course.loss)
+        self._rate.copy_(self._rates.index_select(0, self._step)[0])
+        self._step.add_(1)
+        flats: list[Flat] = [flat for course in self.courses for flat in course.flats]
+        update(flats, self.proxy, self._rate)
+
+    def score(self, courses: Sequence[_Course]) -> None:
+        if len(courses) == len(self.courses):
+            self._score()
+        else:
+            self._branches.run([course.score for course in courses])
+
+    def _scores(self) -> None:
+        self._branches.run([course.score for course in self.courses])
+
+
+@torch.no_grad()
+def recalibrate(
+    network: nn.Module, training: Part, proxy: Proxy, program: Program | None = None
+) -> None:
+    """Sets batch norm's statistics to those of some training images (Wu & Johnson 2021, PreciseBN).
+
+    After few steps the running averages lag behind the weights, and a score would measure the lag.
+
+    Args:
+        program: computes the network, where there is one.
+    """
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    count = min(proxy.calibration_images, len(training.labels))
+    if not norms or count == 0:
+        return
+    for norm in norms:
+        norm.reset_running_stats()
+    if not program:
+        network.train()
+    where = training.images.device
+    every = torch.linspace(0, len(training.labels) - 1, count, device=where).round().long()
+    chunks = every.split(4 * proxy.batch)
+    with in_precision(network, proxy) as dtype:
+        for number, indices in enumerate(chunks, 1):
+            if len(indices) == 1 and count > 1:
+                continue  # batch norm needs more than one value a channel
+            for norm in norms:
+                norm.momentum = 1 / number  # a plain average over the chunks
+            images = training.batch(indices)[0]
+            if program:
+                program.calibrate(images)
+            else:
+                network(images.to(dtype))
+    for norm in norms:
+        norm.momentum = 0.1
+
+
+@torch.no_grad()
+def count_right(
+    network: nn.Module, part: Part, proxy: Proxy, program: Program | None = None
+) -> Tensor:
+    """Number of images whose largest logit is the label's, in evaluation mode: int64, ()."""
+    network.eval()
+    right = torch.zeros((), dtype=torch.int64, device=part.mean.device)
+    if program:
+        program.start_scoring()
+        for indices in torch.arange(len(part.labels)).split(PROGRAM_IMAGES):
+            images, labels = part.batch(indices)
+            right += (program.score(images).argmax(1) == labels).sum()
+        return right
+    pixels = part.images.shape[2] * part.images.shape[3]
+    chunk = max(64, SCORED_PIXELS[right.device.type] // pixels)
+    with in_precision(network, proxy) as dtype, folded(network):
+        for indices in torch.arange(len(part.labels), device=part.images.device).split(chunk):
+            images, labels = part.batch(indices)
+            right += (network(images.to(dtype)).argmax(1) == labels).sum()
+    return right
+
+
+def accuracy(network: nn.Module, part: Part, proxy: Proxy) -> float:
+    """Share of images whose largest logit is the label's, in evaluation mode."""
+    return count_right(network, part, proxy).item() / len(part.labels)
+
+
+def learning_rate(proxy: Proxy, step: int, steps: int) -> float:
+    """Linear warm-up over the share `warmup` of all steps, then linear decay to 0."""
+    rising = proxy.warmup * steps
+    if step < rising:
+        return proxy.learning_rate * (step + 1) / (rising + 1)
+    return proxy.learning_rate * (steps - step) / max(1.0, steps - rising)
+
+
+def _watched(network: Network) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    layers = [cast(Layer, network.layers[name]) for name in ("1", str(len(network.layers)))]
+    first, last = ([p for p in x.branch.parameters() if p.ndim > 1] for x in layers)
+    return first, last
+
+
+def gradient_norm(gradients: Sequence[Tensor]) -> float:
+    """L2 norm of all gradients together, summed in float64 so that small ones do not underflow."""
+    return math.sqrt(sum(gradient.double().square().sum().item() for gradient in gradients))

@@ -1,0 +1,381 @@
+"""Workers on a Ray cluster: every job, or pack of jobs, is one Ray task.
+
+Tasks report through a mailbox, an actor beside the driver. A task that is lost is tried again under
+a new number, so that nothing of an old try is taken for the new one's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import math
+import os
+import signal
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas.errors import InputError
+from nas.workers.process import ENVIRONMENT, UNLIMITED, Allowance, Bench, Died, Finished, Job, Task
+from nas.workers.process_pool import Pool
+from nas.workers.ray_tasks import Mailbox, Shared, Started, device_of, serve
+from nas.workers.retries import Backlog, Batch
+
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_worker_niceness": "0",  # evaluations are all that it is started for
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # its messages about dead processes are reported as reasons
+}
+"""Environment variables for Ray, where the user has not set them."""
+KEEP_GPUS_VISIBLE = {"RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "1"}
+"""Otherwise Ray would hide GPUs from processes that have begun to use others already."""
+CONNECT_SECONDS = 5.0
+
+
+def room(cpus: float = 1.0, gpus: float = 0.0) -> int:
+    """How many tasks with these resources the nodes of the connected cluster run at once."""
+    asked = {"CPU": cpus, "GPU": gpus}
+    return sum(
+        min(int(node["Resources"].get(name, 0) / share) for name, share in asked.items() if share)
+        for node in _ray().nodes()
+        if node["Alive"]
+    )
+
+
+def _check_room(cpus: float, gpus: float) -> None:
+    """Raises InputError if no node has these resources."""
+    if room(cpus, gpus):
+        return
+    nodes = [node["Resources"] for node in _ray().nodes() if node["Alive"]]
+    most = [f"{max(n.get(name, 0) for n in nodes):g} {name}s" for name in ("CPU", "GPU")]
+    raise InputError(
+        f"an evaluation asks for {cpus:g} CPUs and {gpus:g} GPUs of one node; "
+        f"the {len(nodes)} of this Ray cluster have up to {' and '.join(most)}"
+    )
+
+
+def ask_node(function: Callable[..., Any], *arguments: Any, cpus: float, gpus: float) -> Any:
+    """What a function returns on a node of the connected cluster that has these resources.
+
+    Raises:
+        InputError: no node has them, or the function raises it.
+    """
+    ray = _ray()
+    _check_room(cpus, gpus)
+    options = {"num_cpus": cpus, "num_gpus": gpus, "runtime_env": {"env_vars": _environment()}}
+    try:
+        return ray.get(ray.remote(**options)(function).remote(*arguments))
+    except ray.exceptions.RayTaskError as error:
+        raise InputError(_line(error.cause)) from None
+    except ray.exceptions.RayError as error:
+        raise InputError(f"Ray has failed: {_line(error)}") from None
+
+
+@contextlib.contextmanager
+def connected(address: str | None = None, cpus: float | None = None) -> Iterator[None]:
+    """Ray for what runs inside; a connection that this process has already is used and kept.
+
+    With host:port this machine must be a node of the cluster itself. Where a cluster asks for a
+    token, RAY_AUTH_MODE=token is to be set here, too.
+
+    Args:
+        address: "auto", host:port or ray://host:port of a cluster; None starts Ray on this machine.
+        cpus: what a Ray on this machine is told to have; None is what there is.
+
+    Raises:
+        InputError: Ray is not installed, or there is no cluster at the address.
+    """
+    ray = _ray()
+    if ray.is_initialized():
+        yield
+        return
+    try:
+        with _handlers_kept():
+            _init(ray, address, cpus)
+    except (OSError, RuntimeError, ValueError, SystemExit) as error:  # Ray exits after a minute
+        ray.shutdown()
+        where = "on this machine" if address is None else f"at {address}"
+        raise InputError(f"no Ray cluster {where}: {_line(error)}") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+class RayWorkers(Pool):
+    """A `nas.workers.Workers` whose jobs run as tasks on a Ray cluster; use it in a `with`.
+
+    Up to `count` tasks are with Ray, which queues what has no room. Results do not depend on the
+    cluster, as long as all its nodes compute alike (`kind`). A job whose process dies is tried again,
+    in the end alone; one whose node dies runs again elsewhere. On all nodes this package must be installed.
+
+    Args:
+        count: tasks at the same time.
+        pack: jobs that a task may get at once, as a Pack; those of a pack that dies are run again
+            one by one.
+        allowance: what a job may take; a pack has the seconds of all its jobs.
+        crowded: whether a result says that memory ended, so that the job is to run again alone.
+        address: of a cluster, as for `connected`.
+        cpus: processors that Ray sets aside for a task.
+        gpus: GPUs that Ray sets aside for a task, also a fraction; by default one where the bench
+            has GPUs.
+        kind: what `nas.device.device_kind` must find on every node.
+
+    Raises:
+        InputError: no cluster, none that has a task's resources, or (later) a node of another kind.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        bench: Bench,
+        count: int,
+        pack: int = 1,
+        allowance: Allowance = UNLIMITED,
+        crowded: Callable[[Any], bool] = lambda result: False,
+        *,
+        address: str | None = None,
+        cpus: float = 1.0,
+        gpus: float | None = None,
+        kind: Mapping[str, str] | None = None,
+    ) -> None:
+        on_gpu = bench.devices[0].startswith("cuda")
+        self._gpus = float(on_gpu) if gpus is None else gpus
+        self._cpus, self._address = cpus, address
+        self._shared = Shared(task, bench, _texts(bench.plugins), kind, allowance)
+        self._count, self._pack, self._seconds = count, pack, allowance.seconds
+        self._backlog = Backlog(pack, crowded)
+        self._tries: dict[int, _Try] = {}
+        self._tags = itertools.count()
+        self._inbox: deque[Any] = deque()
+        self._stillborn: int | None = 0
+        """Processes that ended before any came to a job; None once one has come to it."""
+
+    def __enter__(self) -> RayWorkers:
+        self._ray = ray = _ray()
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(connected(self._address, self._count * self._cpus))
+            _check_room(self._cpus, self._gpus)
+            options: dict[str, Any] = {
+                "num_cpus": self._cpus, "num_gpus": self._gpus, "max_retries": 0,
+                "max_calls": 0,  # or a process would end with its first task on a GPU
+                "runtime_env": {"env_vars": _environment()},
+            }  # fmt: skip
+            self._run = ray.remote(**options)(_run)
+            # In a tuple, as a reference among a task's arguments is fetched for every task.
+            self._place = (ray.put(self._shared),)
+            here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+                ray.get_runtime_context().get_node_id(), soft=False
+            )
+            self._mailbox = ray.remote(
+                num_cpus=0, scheduling_strategy=here, max_concurrency=self._count + 100
+            )(Mailbox).remote()
+            stack.callback(ray.kill, self._mailbox)
+            self._mail = self._mailbox.take.remote()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._stack, contextlib.suppress(self._ray.exceptions.RayError):
+            for one in self._tries.values():
+                self._ray.cancel(one.ref, force=True)
+
+    @property
+    def idle(self) -> int:
+        """Number of jobs that can be submitted now."""
+        return max(0, (self._count - len(self._tries)) * self._pack - len(self._backlog))
+
+    def submit(self, job: Job) -> None:
+        """Takes a job; there must be room for it (`idle`)."""
+        self._backlog.add(job)
+        if self._pack == 1:
+            self._deal()
+
+    def _deal(self) -> None:
+        """Makes tasks of the waiting jobs."""
+        while batch := self._backlog.deal(
+            [one.batch for one in self._tries.values()], self._count - len(self._tries)
+        ):
+            tag = next(self._tags)
+            ref = self._run.remote(self._place, self._mailbox, tag, batch.job)
+            self._tries[tag] = _Try(batch, ref)
+
+    def answer(self, number: int, reply: Any) -> None:
+        """Replies to the last report of a job."""
+        for tag, one in self._tries.items():
+            if number in one.batch.numbers:
+                self._mailbox.answer.remote(tag, reply)
+
+    def reports(self, timeout: float | None = None) -> Iterator[Any]:
+        """Waits up to `timeout` seconds for reports of any task and yields those that came.
+
+        Raises:
+            InputError: a node cannot run the tasks, or Ray itself has ended.
+        """
+        self._deal()
+        try:
+            self._collect(0 if self._inbox else timeout)
+        except self._ray.exceptions.RayError as error:
+            raise InputError(f"Ray has failed: {_line(error)}") from None
+        while self._inbox:
+            yield self._inbox.popleft()
+
+    def _collect(self, timeout: float | None) -> None:
+        """Puts what comes within `timeout` seconds into the inbox."""
+        running = {one.ref: tag for tag, one in self._tries.items() if not one.returned}
+        ends = [one.end for one in self._tries.values() if one.end is not None]
+        if ends:
+            left = max(0.0, min(ends) - time.monotonic())
+            timeout = left if timeout is None else min(timeout, left)
+        ready, _ = self._ray.wait([self._mail, *running], timeout=timeout)
+        if self._mail in ready:
+            for tag, message in self._ray.get(self._mail):
+                if tag in self._tries:  # else of a try that was given up
+                    self._receive(tag, message)
+            self._mail = self._mailbox.take.remote()
+        for ref in ready:
+            if running.get(ref) in self._tries:
+                self._inbox += self._returned(running[ref])
+        for one in self._tries.values():
+            if one.end is not None and time.monotonic() >= one.end:
+                one.end, one.late = None, True
+                self._ray.cancel(one.ref, force=True)
+
+    def _receive(self, tag: int, message: Any) -> None:
+        """Takes a task's message; its last is the result."""
+        one = self._tries[tag]
+        if isinstance(message, Started):
+            one.node, self._stillborn = message.node, None
+            if self._seconds is not None:
+                one.end = time.monotonic() + self._seconds * len(one.batch.jobs)
+        elif isinstance(message, Finished):
+            del self._tries[tag]
+            self._inbox += self._backlog.finished(one.batch, message)
+        else:
+            self._inbox.append(message)
+
+    def _returned(self, tag: int) -> list[Finished]:
+        """Notes that a task has ended: its result is in the mail, or the task was lost."""
+        one, errors = self._tries[tag], self._ray.exceptions
+        try:
+            self._ray.get(one.ref)
+        except errors.RayError as error:
+            cause = getattr(error, "cause", None) or error
+        else:
+            one.returned, one.end = True, None
+            return []
+        del self._tries[tag]
+        self._mailbox.answer.remote(tag, None)  # to a question that nobody asks any more
+        if isinstance(cause, InputError):
+            raise InputError(str(cause)) from None
+        if isinstance(cause, errors.RuntimeEnvSetupError | errors.TaskUnschedulableError):
+            raise InputError(f"Ray cannot run a task: {_line(cause)}") from None
+        if one.late:
+            why = f"at the limit of {self._seconds:g} seconds"
+            return self._backlog.died(one.batch, Died(why, full=False, late=True))
+        if isinstance(cause, errors.OutOfMemoryError):
+            why = "by Ray, because memory was full"
+            return self._backlog.died(one.batch, Died(why, full=True, late=False))
+        if isinstance(cause, errors.WorkerCrashedError):
+            self._check_starts(one)
+            why = f"with a crash on {one.node or 'its node'}"
+            return self._backlog.died(one.batch, Died(why, full=False, late=False))
+        if isinstance(cause, errors.RayError):
+            return self._backlog.lost(one.batch)
+        why = f"{type(cause).__name__}: {cause}"
+        return self._backlog.finished(one.batch, Finished(one.batch.job.number, None, why))
+
+    def _check_starts(self, one: _Try) -> None:
+        """Ends the run where no process ever comes to its first job."""
+        if self._stillborn is not None and not one.node:
+            self._stillborn += 1
+            if self._stillborn > self._count:
+                raise InputError(
+                    "worker processes on the Ray cluster end before their first job; their "
+                    "messages are in the logs of Ray's session on their node"
+                )
+
+
+@dataclass
+class _Try:
+    """A batch that a task has."""
+
+    batch: Batch
+    ref: Any
+    node: str = ""
+    """Where it has begun."""
+    end: float | None = None
+    """When it has taken too long, by the monotonic clock in seconds."""
+    late: bool = False
+    returned: bool = False
+
+
+def _run(place: tuple[Any], mailbox: Any, tag: int, job: Job) -> None:
+    """The Ray task."""
+    gpus = _ray().get_runtime_context().get_accelerator_ids()["GPU"]
+    serve(place[0], mailbox, tag, job, device_of(gpus, os.environ.get("CUDA_VISIBLE_DEVICES")))
+
+
+def _ray() -> Any:
+    """The module, once it is needed: it is an extra."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+    except ImportError:
+        raise InputError('--workers ray needs Ray: pip install "skipnas[ray]"') from None
+    return ray
+
+
+def _init(ray: Any, address: str | None, cpus: float | None) -> None:
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address is None:
+        count = None if cpus is None else math.ceil(cpus)
+        ray.init("local", num_cpus=count, include_dashboard=False, **quiet)
+    else:
+        _knock(address)
+        ray.init(address, **quiet)
+
+
+@contextlib.contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """Ray puts a handler of its own in the place of SIGTERM's, which ends the process at once."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+def _environment() -> dict[str, str]:
+    """Variables of worker processes; what the user has set stays, and is the same on all nodes."""
+    return {name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()} | (
+        KEEP_GPUS_VISIBLE
+    )
+
+
+def _texts(plugins: Sequence[Path]) -> tuple[tuple[str, bytes], ...]:
+    try:
+        return tuple((path.name, path.read_bytes()) for path in plugins)
+    except OSError as error:
+        raise InputError(f"--plugin {error.filename}: {error.strerror}") from None
+
+
+def _knock(address: str) -> None:
+    """Tries a host:port, as Ray itself takes more than a minute to find nobody there."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+
+
+def _line(error: BaseException) -> str:
+    """The first line of an error's message."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,301 @@
+"""All that a report says, as plain numbers from what a study recorded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nas.architecture.space import SearchSpace
+from nas.errors import InputError
+from studies.analysis.front import Front, front
+from studies.analysis.habits import Habits, habits
+from studies.analysis.importance import Importance, importance
+from studies.analysis.lineage import Lineage, lineage
+from studies.finals.contenders import contenders_name
+from studies.finals.finalists import FINALISTS, finalists_name, recorded_finalists
+from studies.knockouts.recorded import Knockout, recorded_knockout
+from studies.search.settings import recorded_space
+from studies.store.store import COMMAND, VERSIONS, Store, Trial, study_names
+from studies.store.trials import best_first, candidates, role_of, status_of
+
+Interval = tuple[float, float] | None
+"""95 % confidence interval (Student's t); None for fewer than two values."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trial."""
+
+    number: int
+    role: str
+    notation: str
+    status: str
+    """One of `trials.STATUSES`."""
+    why: str
+    accuracy: float | None
+    """Validation accuracy after the last epoch that was trained."""
+    again: float | None
+    """Mean over fresh seeds, where it was a contender."""
+    params: int
+    macs: int
+    values: tuple[float, ...] | None
+    """By objective."""
+    parents: tuple[int, ...]
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class FinalRow:
+    """A finalist or a hand-made pattern over fresh seeds, on the test set."""
+
+    name: str
+    notation: str
+    accuracies: tuple[float | None, ...]
+    mean: float
+    interval: Interval
+    std: float | None
+    n: int
+    params: int
+    macs: int
+    difference: float | None
+    """Mean of the paired differences to the residual pattern."""
+    difference_interval: Interval
+    """Of that difference alone, not corrected for the number of finalists."""
+    p: float | None
+    """Corrected for the number of finalists (Holm)."""
+
+
+@dataclass(frozen=True)
+class Finals:
+    rows: tuple[FinalRow, ...]
+    """The most accurate first; empty while trainings are missing."""
+    seeds: tuple[int, ...]
+    epochs: int | None
+    done: int
+    """Trainings that have ended, of `total`."""
+    total: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The best validation accuracy so far, wherever it grew, over the search's own candidates."""
+
+    evaluations: tuple[int, ...]
+    numbers: tuple[int, ...]
+    accuracies: tuple[float, ...]
+    seconds: tuple[float, ...]
+    """Training seconds of all trials up to there, summed."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What was spent, as far as it was recorded."""
+
+    trials: int
+    statuses: dict[str, int]
+    candidates: int
+    """Finished, without the given patterns."""
+    trained: int
+    """Candidates that were trained to the end."""
+    outside: int
+    """Candidates outside the space."""
+    duplicates: int | None
+    """Candidates that the strategy drew although they were known, and that were not trained again;
+    None where it was not recorded."""
+    seconds: float
+    """Training seconds of the search's trials, summed over processes."""
+    share_of_training: float | None
+    """Median share of a trial's time, from proposal to record, that its training took."""
+    contenders_seconds: float
+    finalists_seconds: float
+    knockout_seconds: float
+    peak_bytes: int | None
+    first: str | None
+    """Dates (ISO 8601) of the first start and the last end."""
+    last: str | None
+
+
+@dataclass(frozen=True)
+class Facts:
+    study: str
+    identity: str
+    """Hash of the study's settings."""
+    storage: str
+    settings: dict[str, Any]
+    versions: dict[str, str]
+    command: str | None
+    genes: int
+    genomes: int
+    winner: Row | None
+    """The search's best candidate by the proxy (`Trial.rank`)."""
+    given: tuple[Row, ...]
+    """The hand-made patterns (and what the search started from)."""
+    finals: Finals | None
+    progress: Progress
+    front: Front | None
+    habits: Habits | None
+    importance: Importance
+    lineage: Lineage
+    knockout: Knockout | None
+    cost: Cost
+    trials: tuple[Row, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """As nested JSON values; numbers that are not finite are null."""
+        return _finite(asdict(self))
+
+
+def collect(store: Store, url: str) -> Facts:
+    """Reads a study, and the ones of its finalists and knock-outs beside it.
+
+    Raises:
+        InputError: it is no search's study, has no trials, or needs a plugin that is not loaded.
+    """
+    settings, notes = store.searched(), store.notes()
+    trials = store.ranked()
+    if not trials:
+        raise InputError(f"study {store.name!r} has no trials yet; `nas search` makes them")
+    space = recorded_space(settings)
+    found = candidates(trials, space)
+    best = best_first(found)
+    winner = best[0] if best else None
+    finals = _finals(store, space)
+    knockout = recorded_knockout(store, winner, trials) if winner else None
+    return Facts(
+        study=store.name,
+        identity=identity(settings),
+        storage=url,
+        settings=settings,
+        versions=notes.get(VERSIONS, {}),
+        command=notes.get(COMMAND),
+        genes=len(space.genes),
+        genomes=space.distinct,
+        winner=_row(winner) if winner else None,
+        given=tuple(_row(t) for t in trials if role_of(t)),
+        finals=finals,
+        progress=_progress(trials, found),
+        front=front(trials, space, settings["objectives"]),
+        habits=habits(trials, space),
+        importance=importance(trials, space),
+        lineage=lineage(winner, trials, settings["strategy"]),
+        knockout=knockout,
+        cost=_cost(store, trials, space, knockout),
+        trials=tuple(map(_row, trials)),
+    )
+
+
+def identity(settings: dict[str, Any]) -> str:
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _row(trial: Trial) -> Row:
+    attrs = trial.attrs
+    scored = status_of(trial) in ("ok", "pruned", "diverged")
+    return Row(
+        trial.number, role_of(trial), str(trial.genome), status_of(trial), attrs.get("why", ""),
+        attrs.get("accuracy") if scored else None, trial.again, attrs["params"], attrs["macs"],
+        trial.values, tuple(attrs.get("parents") or ()), attrs.get("seconds"),
+    )  # fmt: skip
+
+
+def _progress(trials: Sequence[Trial], found: Sequence[Trial]) -> Progress:
+    own = {t.number for t in found}
+    steps: list[tuple[int, int, float, float]] = []
+    seconds = 0.0
+    for trial in trials:
+        seconds += trial.attrs.get("seconds") or 0.0
+        if trial.number not in own or not trial.ok:
+            continue
+        accuracy = trial.attrs["accuracy"]
+        if not steps or accuracy > steps[-1][2]:
+            steps.append((trial.number + 1, trial.number, accuracy, round(seconds, 3)))
+    columns = zip(*steps, strict=True) if steps else ((), (), (), ())
+    return Progress(*map(tuple, columns))
+
+
+def _finals(store: Store, space: SearchSpace) -> Finals | None:
+    note = store.notes().get(FINALISTS)
+    if not note or finalists_name(store.name) not in study_names(store.storage):
+        return None
+    study = Store.load(store.storage, finalists_name(store.name))
+    ended = {
+        (t.attrs["key"], t.attrs["seed"]) for t in study.trials() if t.state.is_finished()
+    }  # fmt: skip
+    wanted = {(notation, seed) for _, notation in note["entries"] for seed in note["seeds"]}
+    rows = recorded_finalists(store, space.skeleton)
+    reference = next((row for row in rows if row.name == "residual"), None)
+    made = []
+    for row in sorted(rows, key=lambda row: -row.mean):
+        pairs = zip(row.accuracies, reference.accuracies if reference else (), strict=False)
+        deltas = [a - b for a, b in pairs if a is not None and b is not None]
+        compared = row.difference is not None
+        made.append(
+            FinalRow(
+                row.name, str(row.genome), row.accuracies, row.mean, _interval(row.scores),
+                row.std if len(row.scores) > 1 else None, len(row.scores), row.params, row.macs,
+                row.difference, _interval(deltas) if compared else None, row.p,
+            )
+        )  # fmt: skip
+    epochs = study.settings.get("proxy", {}).get("epochs")
+    return Finals(tuple(made), tuple(note["seeds"]), epochs, len(wanted & ended), len(wanted))
+
+
+def _interval(values: Sequence[float]) -> Interval:
+    from baselines.exercises.verdicts import interval
+
+    return interval(values) if len(values) > 1 else None
+
+
+def _cost(
+    store: Store, trials: Sequence[Trial], space: SearchSpace, knockout: Knockout | None
+) -> Cost:
+    frozen = store.storage.get_all_trials(store.study_id, deepcopy=False)
+    starts = [t.datetime_start for t in frozen if t.datetime_start]
+    ends = [t.datetime_complete for t in frozen if t.datetime_complete]
+    shares = [
+        t.user_attrs["seconds"] / (t.datetime_complete - t.datetime_start).total_seconds()
+        for t in frozen
+        if t.user_attrs.get("seconds") and t.datetime_complete and t.datetime_start
+    ]
+    names = study_names(store.storage)
+    contenders, finalists = (
+        Store.load(store.storage, name).trials() if name in names else []
+        for name in (contenders_name(store.name), finalists_name(store.name))
+    )
+    drawn = [t.attrs["duplicates"] for t in trials if "duplicates" in t.attrs]
+    proposed = [t for t in trials if t.state.is_finished() and not role_of(t)]
+    return Cost(
+        trials=len(trials),
+        statuses=dict(Counter(map(status_of, trials))),
+        candidates=len(proposed),
+        trained=sum(t.ok for t in proposed),
+        outside=sum(t.genome not in space for t in proposed),
+        duplicates=sum(drawn) if drawn else None,
+        seconds=_seconds(trials),
+        share_of_training=min(1.0, statistics.median(shares)) if shares else None,
+        contenders_seconds=_seconds(contenders),
+        finalists_seconds=_seconds(finalists),
+        knockout_seconds=knockout.seconds if knockout else 0.0,
+        peak_bytes=max((t.attrs.get("peak_bytes") or 0 for t in trials), default=0) or None,
+        first=min(starts).isoformat(timespec="seconds") if starts else None,
+        last=max(ends).isoformat(timespec="seconds") if ends else None,
+    )
+
+
+def _seconds(trials: Sequence[Trial]) -> float:
+    return round(sum(t.attrs.get("seconds") or 0.0 for t in trials), 3)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,59 @@
+"""The command `nas bench`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from nas.devices.machine import MAX_WORKERS
+
+
+@click.command()
+@click.option("--space", default="digits9", show_default=True, help="A named space or a file.")
+@click.option("--data", help="As for nas search. [default: the space's usual data]")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--workers", type=click.IntRange(1, MAX_WORKERS), help="[default: one a core, or one a GPU]"
+)
+@click.option(
+    "--candidates", type=click.IntRange(1, 10_000), default=24, show_default=True,
+    help="Random patterns that are trained in a repetition.",
+)  # fmt: skip
+@click.option(
+    "--repetitions", type=click.IntRange(1, 1_000), default=5, show_default=True,
+    help="Of every way, in turn.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def bench(
+    space: str,
+    data: str | None,
+    device: str,
+    workers: int | None,
+    candidates: int,
+    repetitions: int,
+    as_json: bool,
+) -> None:
+    """Measure this machine: candidates a minute, beside the usual way, and where the time goes.
+
+    The usual way is an Optuna study around a plain PyTorch loop (eager, fp32, DataLoader, all
+    threads) that trains the same patterns for as long on the same images.
+
+    \b
+    nas bench
+    nas bench --space fashion9 --candidates 8
+    """
+    from rich.console import Console
+
+    from studies.speed import bench as measure
+    from studies.speed.table import bench_table
+
+    quiet = Console(stderr=True)
+    found = measure(
+        space, data, device, workers, candidates, repetitions,
+        on_progress=lambda line: quiet.print(f"[dim]{line} …[/dim]"),
+    )  # fmt: skip
+    if as_json:
+        click.echo(json.dumps(found.record(), indent=2))
+    else:
+        Console(highlight=False).print(bench_table(found))

@@ -1,0 +1,134 @@
+"""The command `nas compare`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median_high
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from nas.drawing.figure import check_picture, save
+from nas.errors import InputError
+from studies.cli.options import plugin_option, storage_option
+
+if TYPE_CHECKING:
+    from studies.analysis.compare import Comparison, Contender
+
+CERTAIN = 0.05
+
+
+@click.command()
+@click.argument("studies", nargs=-1, required=True, metavar="STUDY STUDY…")
+@storage_option
+@click.option(
+    "--target",
+    type=float,
+    help="Accuracy to reach, from 0 to 1. [default: what the weakest ends with on average]",
+)
+@click.option(
+    "--out",
+    default="comparison.png",
+    show_default=True,
+    help="Where the picture goes: .png, .svg or .pdf; '' for none.",
+)
+@plugin_option
+@click.option("--json", "as_json", is_flag=True, help="All numbers as JSON.")
+def compare(
+    studies: tuple[str, ...],
+    storage: str,
+    target: float | None,
+    out: str,
+    plugins: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """Hold strategies against each other, over search seeds.
+
+    Studies that differ only in --seed are the repetitions of one contender; the first study's
+    contender is what the others are compared with, seed by seed. Names may have wildcards.
+
+    \b
+    for s in 0 1 2 3 4; do
+      nas search --finalists 0 --seed $s --study aging-$s
+      nas search --finalists 0 --seed $s --study tpe-$s --strategy tpe
+    done
+    nas compare 'aging-*' 'tpe-*'
+    """
+    from search_spaces import load_plugins
+    from studies.analysis.compare import compare_studies
+    from studies.analysis.compare_figure import draw_comparison
+    from studies.store.opening import storage_errors
+    from studies.store.storages import existing_storage
+
+    if target is not None and not 0 < target <= 1:
+        raise InputError(f"--target {target}: an accuracy above 0, at most 1, such as 0.97")
+    check_picture(out)
+    load_plugins(plugins)
+    with storage_errors(storage):
+        found = compare_studies(existing_storage(storage), studies, target)
+    seeds = max(len(one.seeds) for one in found.contenders)
+    title = f"mean ± standard deviation over {seeds} search seed{'s' if seeds > 1 else ''}"
+    if out:
+        save(draw_comparison(found, title), out)
+    if as_json:
+        print(json.dumps(found.as_json()))
+        return
+    console = Console()
+    console.print(_table(found))
+    for one in found.contenders[1:]:
+        console.print(_verdict(one, found.contenders[0].label), soft_wrap=True, highlight=False)
+    if len({one.inherits for one in found.contenders}) > 1:
+        console.print(
+            "With inherit, accuracies hold the training of all ancestors: they are no evidence of "
+            "better patterns; training from scratch (nas train, finalists) is.",
+            soft_wrap=True,
+        )
+    if out:
+        console.print(f"Picture: {Path(out)}", soft_wrap=True)
+
+
+def _table(found: Comparison) -> Table:
+    table = Table(
+        title=f"Best of {found.evaluations} evaluations by validation accuracy; "
+        f"evaluations until {100 * found.target:.2f} %",
+        title_justify="left",
+    )
+    table.add_column("strategy", overflow="fold", min_width=11)
+    for name in ("n", "mean ± std", "until", "epochs", "− first", "p"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in found.contenders:
+        count = len(one.curves)
+        spread = f"{100 * one.mean:.2f}" + (f" ± {100 * one.std:.2f} %" if count > 1 else " %")
+        table.add_row(
+            one.label, str(count), spread, _until(one.reached, found.evaluations),
+            f"{sum(one.epochs) / count:.0f}",
+            "" if one.difference is None else f"{100 * one.difference:+.2f}",
+            "" if one.p is None else f"{one.p:.3f}",
+        )  # fmt: skip
+    return table
+
+
+def _until(reached: Sequence[int | None], most: int) -> str:
+    """Median over all seeds, those that never reached it at the far end; and how many did."""
+    middle = median_high(most + 1 if k is None else k for k in reached)
+    count = sum(k is not None for k in reached)
+    return f"{middle if middle <= most else f'>{most}'} ({count}/{len(reached)})"
+
+
+def _verdict(one: Contender, first: str) -> str:
+    """The answer in words."""
+    if one.difference is None:
+        return f"{one.label}: no seed in common with {first}."
+    side = "above" if one.difference > 0 else "below"
+    text = f"{one.label} ends {abs(100 * one.difference):.2f} points {side} {first}"
+    if one.bounds is None or one.p is None:
+        return f"{text}; one seed cannot tell."
+    low, high = (100 * bound for bound in one.bounds)
+    sure = "" if one.p < CERTAIN else ": not decided"
+    return (
+        f"{text} (95 % interval {low:+.2f} to {high:+.2f}, p = {one.p:.3f}, n = {one.pairs}){sure}."
+    )

@@ -1,0 +1,74 @@
+"""`nas dashboard`: the studies of a storage in a browser."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from studies.cli.options import plugin_option, storage_option
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@click.command()
+@storage_option
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="0 takes any that is free.",
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; the default is this machine only.",
+)
+@click.option(
+    "--open/--no-browser",
+    "show",
+    default=False,
+    help="Open a browser. [default: --no-browser]",
+)
+@plugin_option
+def dashboard(storage: str, port: int, host: str, show: bool, plugins: tuple[Path, ...]) -> None:
+    """Show the studies of a storage in a browser, also while a search runs.
+
+    The Optuna Dashboard, with a picture of every trial's pattern and a note for every study.
+    Ctrl-C ends it.
+
+    \b
+    nas dashboard
+    nas dashboard --storage nas.log --port 9000 --open
+    nas dashboard --storage postgresql://… --plugin my_merges.py
+    """
+    import optuna
+
+    from search_spaces import load_plugins
+    from studies.dashboard.server import Dashboard
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    load_plugins(plugins)
+    served = Dashboard(storage, host, port, lambda line: print(f"warning: {line}", file=sys.stderr))
+    if host not in LOOPBACK:
+        print(
+            f"warning: there is no password: whoever reaches port {served.port} of this machine "
+            "can read, change and delete these studies",
+            file=sys.stderr,
+        )
+    newest = served.newest()
+    if newest:
+        print(f"Study {newest[0]}: {newest[1]}")
+    else:
+        print("There are no studies of nas search yet; they appear as they are made.")
+    print(f"All studies: {served.address}")
+    print(f"Pictures of patterns: {served.folder}. Ctrl-C ends the dashboard.", flush=True)
+    if show:
+        click.launch(newest[1] if newest else served.address)
+    try:
+        served.serve()
+    except KeyboardInterrupt:
+        print("The dashboard has ended.")

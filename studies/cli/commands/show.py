@@ -1,0 +1,84 @@
+"""The commands `nas show` and `nas spaces`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nas.errors import InputError
+from studies.cli.options import plugin_option
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
+@click.argument("notation")
+@click.option(
+    "--space", help="The space whose skeleton it is shown on. [default: one stage of basic blocks]"
+)
+@click.option("--baseline", "on", help="The baseline whose skeleton it is shown on, instead.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write a picture: .png, .svg or .pdf.")
+@plugin_option
+def show(
+    notation: str, space: str | None, on: str | None, out: Path | None, plugins: tuple[Path, ...]
+) -> None:
+    """Draw a pattern, with its layers, parameters and MACs.
+
+    \b
+    nas show "add(1)*9" --space digits9
+    nas show "- add(1,2@0.5)*8" --space fashion9 --out pattern.png
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    from baselines import find_baseline
+    from nas.architecture.genome import Genome
+    from nas.architecture.plan import plan
+    from nas.architecture.skeletons.convolutional import Skeleton, Stage
+    from nas.drawing.figure import draw, save
+    from search_spaces import load_plugins
+    from studies.cli.tables import count, drawing
+    from studies.search.spaces import find_space
+
+    load_plugins(plugins)
+    genome = Genome.parse(notation)
+    if on:
+        skeleton = find_baseline(on).skeleton
+    elif space:
+        skeleton = find_space(space).skeleton
+    else:
+        skeleton = Skeleton((3, 32, 32), 10, (Stage(len(genome), 16),))
+    planned = plan(genome, skeleton)
+    console = Console()
+    if space and not on:
+        try:
+            find_space(space).check(genome)
+        except InputError as error:
+            note = f"Not a genome of the space {space}: {error}"
+            console.print(Text(note, "dim"), soft_wrap=True)
+    console.print(drawing(genome, skeleton, costs=True))
+    console.print(f"{genome}", soft_wrap=True, highlight=False)
+    console.print(f"{planned.params:,} parameters, {planned.macs:,} MACs ({count(planned.macs)})")
+    if out:
+        console.print(
+            f"Picture: {save(draw(genome, skeleton, str(genome)[:100]), out)}", soft_wrap=True
+        )
+
+
+@click.command()
+@click.argument("name", required=False)
+@plugin_option
+def spaces(name: str | None, plugins: tuple[Path, ...]) -> None:
+    """List the search spaces with their sizes, or tell all about one (a name or a .toml file)."""
+    from rich.console import Console
+
+    from search_spaces import SPACES, load_plugins
+    from studies.cli.tables import space_table, spaces_table
+    from studies.search.spaces import find_space
+
+    load_plugins(plugins)
+    console = Console()
+    if name:
+        console.print(space_table(find_space(name)))
+        return
+    console.print(spaces_table(SPACES))
+    console.print("nas spaces NAME tells all about one; a space of your own is a TOML file.")

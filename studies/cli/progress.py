@@ -1,0 +1,299 @@
+"""What a person or a script sees of a search: live progress, plain lines, JSON lines, tables."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from baselines import BASELINES
+from nas.drawing.figure import draw, save
+from studies.cli.options import STORAGE
+from studies.cli.tables import count, drawing, finalists_table, front_table, percent, scored
+from studies.search.given import best_trials
+from studies.search.loop import Event
+from studies.search.run import Request, Result, View
+from studies.search.settings import SearchSettings
+from studies.store.store import Store, Trial
+from studies.store.url import shown
+
+
+class ConsoleView(View):
+    """Progress on a terminal, a line now and then elsewhere, and the tables at the end."""
+
+    def __init__(self, console: Console, request: Request, quiet: bool, picture: str | None):
+        self.console, self.request, self.quiet, self.picture = console, request, quiet, picture
+        self.progress: Progress | None = None
+        self.best = "-"
+        self.pruned = 0
+        self.clock = time.monotonic()
+
+    def started(
+        self, settings: SearchSettings, store: Store, done: int, total: int, workers: int
+    ) -> None:
+        self.total, self.done, self.before = total, done, done
+        self.clock = time.monotonic()
+        self.settings = settings
+        for trial in best_trials(store.trials(), settings.space, 1):
+            self.best = f"{percent(trial.attrs['accuracy'])} (trial {trial.number})"
+        if self.quiet:
+            return
+        space, data = settings.space, settings.data
+        self.console.print(
+            f"Searching [bold]{space.name}[/] ({len(space.genes)} genes, {count(space.distinct)} "
+            f"genomes) on [bold]{data.name}[/] with {settings.strategy}"
+            f"{', weights inherited' if settings.inherit else ''}; {workers} worker"
+            f"{'s' if workers > 1 else ''} on {settings.device['type']}, {space.proxy.precision}."
+        )
+        resumed = f", going on after {done} trials" if done else ""
+        self.console.print(
+            f"Study {store.name} in {shown(self.request.storage)}{resumed}.",
+            soft_wrap=True,
+            markup=False,
+        )
+        self._bar("evaluations", self.total, self.done)
+
+    def _bar(self, what: str, total: int, done: int) -> None:
+        self.stop()
+        if self.quiet or not self.console.is_terminal:
+            return
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=self.console,
+        )
+        self.task = self.progress.add_task(what, total=total, completed=done, note="")
+        self.progress.start()
+
+    def evaluated(self, event: Event) -> None:
+        self.done += 1
+        if event.best:
+            self.best = f"{percent(event.evaluation.accuracy)} (trial {event.number})"
+        self.pruned += event.evaluation.status == "pruned"
+        self._tell()
+        status = event.evaluation.status
+        if status == "failed" or (status not in ("ok", "pruned") and not self.quiet):
+            line = f"trial {event.number} {status}: {event.evaluation.why}"
+            self.console.print(Text(line, "yellow"), soft_wrap=True)
+
+    def elsewhere(self, trial: Trial, best: bool) -> None:
+        if best:
+            self.best = f"{percent(trial.attrs['accuracy'])} (trial {trial.number})"
+        self.done += 1
+        self._tell()
+
+    def _tell(self) -> None:
+        minutes = (time.monotonic() - self.clock) / 60
+        rate = (self.done - self.before) / max(minutes, 1e-9)
+        left = max(0, self.total - self.done) / max(rate, 1e-9) * 60
+        pruned = f"{self.pruned} pruned · " if self.pruned else ""
+        note = f"best {self.best} · {pruned}{rate:.0f}/min · {left:.0f} s left"
+        if self.progress:
+            self.progress.update(self.task, completed=self.done, note=note)
+        elif not self.quiet and (self.done % max(1, self.total // 10) == 0):
+            self.console.print(f"{self.done}/{self.total} {note}", soft_wrap=True)
+
+    def contenders(self, done: int, total: int) -> None:
+        self._trainings("contenders", done, total)
+
+    def finals(self, done: int, total: int) -> None:
+        self._trainings("finalists", done, total)
+
+    def _trainings(self, what: str, done: int, total: int) -> None:
+        if self.quiet:
+            return
+        if self.progress is None or self.progress.tasks[0].description != what:
+            self._bar(what, total, done)
+            if self.progress is None and done == 0:
+                self.console.print(f"Training {what} ({total} trainings) …")
+        if self.progress:
+            self.progress.update(self.task, completed=done)
+        elif done and done % max(1, total // 4) == 0:
+            self.console.print(f"{what} {done}/{total}")
+
+    def stop(self) -> None:
+        if self.progress:
+            self.progress.stop()
+            self.progress = None
+
+    def ended(self, result: Result) -> None:
+        self.stop()
+        skeleton = result.settings.space.skeleton
+        outcome = result.outcome
+        finished = sum(t.state.is_finished() for t in result.trials)
+        if outcome.reason == "exhausted":
+            self.console.print(f"Ended early: {outcome.why}.", soft_wrap=True)
+        elif outcome.reason == "interrupted":
+            self.console.print(f"Stopped after {finished} evaluations.")
+            return
+        elif outcome.reason == "clock":
+            self.console.print(f"The time is up after {finished} evaluations.")
+        if result.best is None:
+            self.console.print("No candidate of the space could be trained.")
+            return
+        trial = result.best
+        if not self.quiet:
+            self.console.print()
+            self.console.print(drawing(trial.genome, skeleton))
+        self.console.print(
+            f"Best of {finished} by the proxy: trial {trial.number}, validation accuracy "
+            f"{scored(trial)}"
+            f"{' (its ancestors trained too)' if 'inherited_from' in trial.attrs else ''}",
+            soft_wrap=True,
+        )
+        self.console.print(Text(f"  {trial.genome}", "bold"), soft_wrap=True)
+        given = [t for t in result.trials if t.ok and t.attrs["role"]]
+        ahead = max(given, key=lambda t: t.attrs["accuracy"], default=None)
+        most = max(t.attrs["accuracy"] for t in result.trials if t.ok and not t.attrs["role"])
+        if ahead and ahead.attrs["accuracy"] >= most:
+            self.console.print(
+                f"The {ahead.attrs['role']} pattern has {percent(ahead.attrs['accuracy'])}: "
+                "nothing found is better than what was given."
+            )
+        if result.front:
+            self.console.print(front_table(result.front, result.settings.objectives))
+        if result.finalists:
+            self.console.print(finalists_table(result.finalists))
+        if not self.quiet:
+            self._next(result)
+
+    def _skeleton(self) -> list[str]:
+        """The options of nas show for this search's skeleton."""
+        start = self.request.start
+        plugins = [part for path in self.request.plugins for part in ("--plugin", str(path))]
+        if start in BASELINES:
+            return ["--baseline", start, *plugins]
+        return ["--space", self.request.space, *plugins]
+
+    def _next(self, result: Result) -> None:
+        assert result.best is not None
+        genome, space = result.best.genome, result.settings.space
+        if self.picture:
+            title = f"{result.study}, trial {result.best.number}"
+            path = save(
+                draw(genome, space.skeleton, title),
+                self.picture.replace("{study}", result.study),
+            )
+            self.console.print(f"Picture: {path}", soft_wrap=True)
+        arguments = [shown(argument) for argument in sys.argv[1:]]
+        more = max(self.request.evaluations, len(result.trials))
+        more *= 1 if result.outcome.reason == "clock" else 2
+        url = shown(result.storage)
+        storage = ["--storage", url] if url != STORAGE and not os.getenv("NAS_STORAGE") else []
+        plugins = [part for path in self.request.plugins for part in ("--plugin", str(path))]
+        commands = {
+            "all studies, live": ["nas", "dashboard", *storage],
+            "this study on a page": ["nas", "report", result.study, *storage, *plugins],
+            "train the best to the end": [
+                "nas",
+                "train",
+                f"best:{result.study}",
+                *storage,
+                *plugins,
+            ],
+            "the pattern's table": ["nas", "show", str(genome), *self._skeleton()],
+            "go on": ["nas", *_without(arguments, "--evaluations"), "--evaluations", str(more)],
+        }
+        self.console.print("Next:")
+        for what, command in commands.items():
+            line = Text(f"  {shlex.join(command)}  ").append(f"# {what}", "dim")
+            self.console.print(line, soft_wrap=True)
+
+
+class WorkerView(ConsoleView):
+    """A search's progress as one sees it who helps with it."""
+
+    def _next(self, result: Result) -> None:
+        """The search itself says how to go on."""
+
+
+class JobProgress:
+    """A bar on a terminal, a line for every tenth of the jobs elsewhere."""
+
+    def __init__(self, console: Console, quiet: bool) -> None:
+        self.console, self.quiet = console, quiet
+        self.progress = Progress(
+            TextColumn("{task.fields[note]:28.28}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            disable=quiet or not console.is_terminal,
+        )
+        self.task = self.progress.add_task("", total=None, note="")
+
+    def __enter__(self) -> JobProgress:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def update(self, done: int, total: int, key: str) -> None:
+        self.progress.update(self.task, completed=done, total=total, note=key)
+        if self.progress.disable and not self.quiet and done % max(1, total // 10) == 0:
+            self.console.print(f"{done}/{total} trainings {key}", soft_wrap=True, highlight=False)
+
+
+class JsonView(View):
+    """One JSON object a line on standard output: started, evaluated, finalist, ended."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+
+    def _line(self, event: str, **values: object) -> None:
+        print(json.dumps({"event": event, **values}), flush=True)
+
+    def started(
+        self, settings: SearchSettings, store: Store, done: int, total: int, workers: int
+    ) -> None:
+        self._line(
+            "started",
+            study=store.name,
+            storage=shown(self.request.storage),
+            done=done,
+            workers=workers,
+        )
+
+    def evaluated(self, event: Event) -> None:
+        e = event.evaluation
+        self._line(
+            "evaluated", number=event.number, notation=str(event.genome), status=e.status,
+            accuracy=e.accuracy, values=event.values, params=e.params, macs=e.macs,
+            seconds=round(e.seconds, 3), role=event.role, best=event.best, why=e.why,
+        )  # fmt: skip
+
+    def ended(self, result: Result) -> None:
+        for row in result.finalists:
+            self._line(
+                "finalist", name=row.name, notation=str(row.genome), accuracies=row.accuracies,
+                params=row.params, macs=row.macs, difference=row.difference, p=row.p,
+            )  # fmt: skip
+        best = result.best
+        self._line(
+            "ended", reason=result.outcome.reason, trials=len(result.trials),
+            best=best.number if best else None, notation=str(best.genome) if best else None,
+        )  # fmt: skip
+
+
+def _without(arguments: Sequence[str], option: str) -> list[str]:
+    """The arguments less an option and its value."""
+    kept, skip = [], False
+    for argument in arguments:
+        if skip:
+            skip = False
+        elif argument == option:
+            skip = True
+        elif not argument.startswith(f"{option}="):
+            kept.append(argument)
+    return kept

@@ -1,0 +1,181 @@
+"""Tables for the terminal, without torch."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from nas.architecture.genome import Genome
+from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.space import SearchSpace
+from nas.drawing.figure import COLOURS, text_rows
+from nas.proxy import Proxy
+
+if TYPE_CHECKING:
+    from studies.finals.finalists import Finalist
+    from studies.store.store import Trial
+
+
+MAX_ROWS = 2_000
+"""Of a drawn pattern; of a longer one the ends are shown."""
+LEGEND = "○ a skip starts, ● ends, ◉ both, │ passes by"
+
+
+def count(number: float) -> str:
+    """A large count in short: 319.7k, 2.76M, 5.5e+17."""
+    for limit, unit in ((1e3, ""), (1e6, "k"), (1e9, "M"), (1e12, "G")):
+        if number < limit:
+            scaled = number / (limit / 1e3)
+            return f"{number:.0f}" if unit == "" else f"{scaled:.4g}{unit}"
+    if number < sys.float_info.max:
+        return f"{number:.1e}"
+    power = math.log10(number)  # of a whole number beyond floats, such as genomes of a deep space
+    return f"{10 ** (power % 1):.1f}e+{int(power)}"
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
+def scored(trial: Trial) -> str:
+    """A trial's validation accuracy, and the mean over fresh seeds where it was a contender."""
+    own = percent(trial.attrs["accuracy"])
+    return own if trial.again is None else f"{own}; {percent(trial.again)} over fresh seeds"
+
+
+def finalists_table(rows: Sequence[Finalist]) -> Table:
+    """Test accuracy over fresh seeds, and the paired comparison with the residual pattern."""
+    n = max(len(row.accuracies) for row in rows)
+    table = Table(
+        title=f"Finalists: test accuracy over {n} fresh seed{'s' if n > 1 else ''}",
+        title_justify="left",
+    )
+    table.add_column("pattern")
+    for name in ("mean ± std", "n", "params", "MACs", "− residual", "p (Holm)"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in sorted(rows, key=lambda row: -row.mean):
+        spread = f"{100 * row.mean:.2f} ± {100 * row.std:.2f} %" if n > 1 else percent(row.mean)
+        difference = "" if row.difference is None else f"{100 * row.difference:+.2f}"
+        p = "" if row.p is None else f"{row.p:.3f}" if row.p >= 0.001 else "<0.001"
+        style = "" if row.name.startswith("trial") else "dim"
+        table.add_row(
+            row.name,
+            spread,
+            str(len(row.scores)),
+            count(row.params),
+            count(row.macs),
+            difference,
+            p,
+            style=style,
+        )
+    return table
+
+
+def front_table(trials: Sequence[Trial], objectives: Sequence[str]) -> Table:
+    """The Pareto front of a search with several objectives."""
+    table = Table(title="Pareto front by the proxy", title_justify="left")
+    for name in ("trial", *objectives):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("pattern", overflow="fold")
+    for trial in trials:
+        attrs = trial.attrs
+        name = attrs["role"] or str(trial.number)
+        pairs = zip(objectives, trial.values or (), strict=False)
+        table.add_row(name, *(_objective(o, value) for o, value in pairs), str(trial.genome))
+    return table
+
+
+def _objective(name: str, value: float) -> str:
+    """An objective's value with its unit."""
+    if name == "accuracy":
+        return percent(value)
+    if name.startswith("latency"):
+        return f"{1000 * value:.3g} ms"
+    return f"{value:.3g}" if name == "gradient-ratio" else count(value)
+
+
+def drawing(genome: Genome, skeleton: Skeleton, costs: bool = False) -> Table:
+    """The pattern as a table of layers with lanes for its skips."""
+    table = Table(
+        box=None, padding=(0, 1), show_header=True, header_style="dim", caption=LEGEND,
+        caption_justify="left",
+    )  # fmt: skip
+    for name, justify in (
+        ("node", "right"),
+        ("layer", "left"),
+        ("skips", "left"),
+        ("output", "right"),
+    ):
+        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    if costs:
+        table.add_column("params", justify="right")
+        table.add_column("MACs", justify="right")
+    rows = text_rows(genome, skeleton)
+    if len(rows) > MAX_ROWS:
+        half, left = MAX_ROWS // 2, len(rows) - MAX_ROWS
+        rows[half:-half] = [("…", f"{left:,} more layers", "", "", 0, 0)]
+    for node, token, marks, shape, params, macs in rows:
+        style = COLOURS.get(token.split("(")[0], "default") if "(" in token else "default"
+        cells: list[RenderableType] = [node, Text(token, style), Text(marks), shape]
+        table.add_row(*cells, *([count(params), count(macs)] if costs else []))
+    return table
+
+
+def spaces_table(spaces: dict[str, SearchSpace]) -> Table:
+    table = Table(box=None, padding=(0, 1))
+    table.add_column("space", no_wrap=True)
+    table.add_column("usual data", no_wrap=True)
+    for name in ("input", "layers", "distances", "genes", "vectors", "genomes"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, space in spaces.items():
+        skeleton = space.skeleton
+        table.add_row(
+            name, space.data, "×".join(map(str, skeleton.input_shape)), str(skeleton.layers),
+            ",".join(map(str, space.distances)), str(len(space.genes)),
+            count(space.size), count(space.distinct),
+        )  # fmt: skip
+    return table
+
+
+def space_table(space: SearchSpace) -> Table:
+    """Everything about one space."""
+    skeleton = space.skeleton
+    stages = " | ".join(
+        f"{s.layers}×{s.width}" + f"/{s.stride}" * (s.stride > 1) for s in skeleton.stages
+    )
+    rows = {
+        "space": space.name,
+        "usual data": space.data,
+        "input (C×H×W)": "×".join(map(str, skeleton.input_shape)),
+        "classes": skeleton.classes,
+        "stem": skeleton.stem,
+        "stages (layers×width/stride)": stages,
+        "block": skeleton.block,
+        "norm, bias, adapter, weights": f"{skeleton.norm}, {skeleton.bias}, {skeleton.adapter}, {skeleton.init}",
+        "distances": ", ".join(map(str, space.distances)),
+        "merges": ", ".join(space.merges),
+        "strengths": ", ".join(f"{s:g}" for s in space.strengths),
+        "genes": len(space.genes),
+        "vectors, genomes": f"{count(space.size)}, {count(space.distinct)}",
+        "proxy": _proxy(space.proxy),
+        "finalists' training": _proxy(space.final_proxy),
+    }
+    table = Table(box=None, padding=(0, 1), show_header=False)
+    for name, value in rows.items():
+        table.add_row(Text(name, "dim"), str(value))
+    return table
+
+
+def _proxy(proxy: Proxy) -> str:
+    images = "all" if proxy.images is None else str(proxy.images)
+    side = f" of side {proxy.resolution}" if proxy.resolution else ""
+    return (
+        f"{proxy.epochs} epochs, {images} images{side}, batch {proxy.batch}, "
+        f"learning rate {proxy.learning_rate:g}, augment {proxy.augment}, {proxy.precision}"
+    )

@@ -1,0 +1,234 @@
+"""What a person or a script sees of a long training."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from nas.architecture.plan import plan
+from nas.errors import InputError
+from nas.retraining.retrain import Fitted, Watch
+from nas.retraining.settings import FitSettings, chosen
+from nas.training.lockstep import Curves, learning_rate
+from studies.cli.tables import count, percent
+from studies.retraining.pattern import Pattern
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+
+class ConsoleWatch(Watch):
+    """A bar on a terminal, a line for every tenth of the epochs elsewhere."""
+
+    def __init__(self, console: Console, pattern: Pattern, quiet: bool) -> None:
+        self.console, self.pattern, self.quiet = console, pattern, quiet
+        self.progress: Progress | None = None
+
+    def started(self, settings: FitSettings, folder: Path, curves: Curves, steps: int) -> None:
+        self.settings, self.steps = settings, steps
+        self.done, self.clock = len(curves.losses), time.monotonic()
+        self.before = self.done
+        if self.quiet:
+            return
+        for line in described(self.pattern, settings):
+            self.console.print(line, soft_wrap=True, highlight=False, markup=False)
+        resumed = f", going on after epoch {self.done}" if self.done else ""
+        self.console.print(
+            f"Folder {folder}, a checkpoint after every epoch{resumed}.", soft_wrap=True,
+            highlight=False,
+        )  # fmt: skip
+        if self.console.is_terminal:
+            self.progress = Progress(
+                TextColumn("epoch {task.fields[epoch]}"),
+                BarColumn(bar_width=None),
+                TaskProgressColumn(),
+                TextColumn("{task.fields[note]}"),
+                TimeRemainingColumn(),
+                console=self.console,
+            )
+            epochs = settings.proxy.epochs
+            self.task = self.progress.add_task(
+                "", total=epochs * steps, completed=self.done * steps,
+                epoch=f"{min(self.done + 1, epochs)}/{epochs}", note=_scores(curves),
+            )  # fmt: skip
+            self.progress.start()
+
+    def step(self, done: int) -> None:
+        if self.progress:
+            epochs = self.settings.proxy.epochs
+            now = min((done - 1) // self.steps + 1, epochs)
+            self.progress.update(self.task, completed=done, epoch=f"{now}/{epochs}")
+
+    def epoch(self, curves: Curves) -> None:
+        self.done = len(curves.losses)
+        epochs, scores = self.settings.proxy.epochs, _scores(curves)
+        if self.progress:
+            self.progress.update(self.task, note=scores)
+        elif not self.quiet and (self.done % max(1, epochs // 10) == 0 or self.done == epochs):
+            spent = time.monotonic() - self.clock
+            left = spent / (self.done - self.before) * (epochs - self.done)
+            self.console.print(
+                f"epoch {self.done}/{epochs}: {scores} · {left:.0f} s left",
+                soft_wrap=True, highlight=False,
+            )  # fmt: skip
+
+    def stop(self) -> None:
+        if self.progress:
+            self.progress.stop()
+            self.progress = None
+
+
+class JsonWatch(Watch):
+    """One JSON object a line: started, epoch, ended."""
+
+    def started(self, settings: FitSettings, folder: Path, curves: Curves, steps: int) -> None:
+        line("started", folder=str(folder), epochs_done=len(curves.losses), **settings.record())
+
+    def epoch(self, curves: Curves) -> None:
+        line(
+            "epoch", epoch=len(curves.losses), loss=curves.losses[-1],
+            validation_accuracy=curves.accuracies[-1],
+        )  # fmt: skip
+
+
+class BoardWatch(Watch):
+    """Writes TensorBoard logs beside another watch; what was trained before is written anew."""
+
+    def __init__(self, watch: Watch) -> None:
+        check_board()
+        self.watch = watch
+
+    def started(self, settings: FitSettings, folder: Path, curves: Curves, steps: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.settings, self.steps = settings, steps
+        self.writer: SummaryWriter = SummaryWriter(str(folder / "tensorboard"), purge_step=0)
+        for epoch in range(1, len(curves.losses) + 1):
+            self._write(curves, epoch)
+        self.watch.started(settings, folder, curves, steps)
+
+    def step(self, done: int) -> None:
+        self.watch.step(done)
+
+    def epoch(self, curves: Curves) -> None:
+        self._write(curves, len(curves.losses))
+        self.watch.epoch(curves)
+
+    def _write(self, curves: Curves, epoch: int) -> None:
+        proxy, steps = self.settings.proxy, self.steps
+        first, last = curves.gradients[epoch - 1]
+        values = {
+            "loss/training": curves.losses[epoch - 1],
+            "accuracy/validation": curves.accuracies[epoch - 1],
+            "learning rate": learning_rate(proxy, epoch * steps - 1, proxy.epochs * steps),
+            "gradient norm/first layer": first,
+            "gradient norm/last layer": last,
+        }
+        for name, value in values.items():
+            self.writer.add_scalar(name, value, epoch)
+        self.writer.flush()
+
+
+def check_board() -> None:
+    """Raises InputError where TensorBoard is not installed."""
+    try:
+        import torch.utils.tensorboard  # noqa: F401
+    except ImportError:
+        raise InputError("--tensorboard: pip install tensorboard") from None
+
+
+def described(pattern: Pattern, settings: FitSettings) -> list[str]:
+    """What is trained, on what, and how: everything that was decided."""
+    proxy, data, base = settings.proxy, settings.data, pattern.proxy
+    planned = plan(settings.genome, settings.skeleton)
+    shape = "×".join(map(str, settings.skeleton.input_shape))
+    images = proxy.images or len(data.train)
+    threads = f", {plural(settings.threads, 'thread')}"
+    where = settings.device["type"] + (threads if settings.device["type"] == "cpu" else "")
+    changed = (f.name for f in fields(proxy) if getattr(base, f.name) != getattr(proxy, f.name))
+    other = [name.replace("_", " ") for name in changed if name != "precision"]
+    patience = "no early stop"
+    if settings.patience:
+        patience = (
+            f"stop after {plural(settings.patience, 'epoch')} without a better validation accuracy"
+        )
+    return [
+        f"Training {pattern.name}. {pattern.note}".rstrip(),
+        f"  {settings.genome}",
+        f"{count(planned.params)} parameters, {count(planned.macs)} MACs, pictures {shape}; "
+        f"{data.name}: {images} images to train, {len(data.validation)} to validate, "
+        f"{len(data.test)} to test.",
+        f"{plural(proxy.epochs, 'epoch')}, batch {proxy.batch}, learning rate {proxy.learning_rate:g}, "
+        f"augment {proxy.augment}, {proxy.precision}, seed {settings.seed}, {where}; {patience}.",
+        f"Other settings as {pattern.basis}; not as there: {', '.join(other) or 'nothing'}.",
+    ]
+
+
+def _scores(curves: Curves) -> str:
+    if not curves.accuracies:
+        return ""
+    best = chosen(curves)
+    return (
+        f"loss {curves.losses[-1]:.4f} · validation {percent(curves.accuracies[-1])} · "
+        f"best {percent(curves.accuracies[best - 1])} (epoch {best})"
+    )
+
+
+def show_end(console: Console, fitted: Fitted, quiet: bool, plugins: Sequence[Path]) -> None:
+    """How a training ended, and what can be done next."""
+    epochs, folder = len(fitted.curves.losses), fitted.folder
+    if fitted.curves.diverged:
+        text = (
+            f"The training diverged: {fitted.curves.diverged}; a smaller --learning-rate may help."
+        )
+        console.print(Text(text, "yellow"), soft_wrap=True)
+        return
+    assert fitted.validation is not None
+    assert fitted.test is not None
+    if fitted.before:
+        console.print("This training has ended before; nothing was trained or scored again.")
+    early = " (stopped early)" if fitted.curves.stopped else ""
+    console.print(
+        f"{plural(epochs, 'epoch')}{early} in {fitted.seconds:.0f} s. Kept: epoch {fitted.chosen}, "
+        f"validation accuracy {percent(fitted.validation)}.",
+        soft_wrap=True, highlight=False,
+    )  # fmt: skip
+    console.print(
+        f"Test accuracy of these weights, scored once: {percent(fitted.test)} "
+        f"({fitted.test_images} images)",
+        style="bold", soft_wrap=True, highlight=False,
+    )  # fmt: skip
+    console.print(f"Weights: {fitted.weights}", soft_wrap=True, highlight=False)
+    if not quiet:
+        console.print(f"Curves: {folder / 'curves.png'}", soft_wrap=True, highlight=False)
+        options = [part for path in plugins for part in ("--plugin", str(path))]
+        command = shlex.join(["nas", "export", str(folder), *options])
+        console.print(f"Next:\n  {command}", soft_wrap=True, highlight=False)
+
+
+def plural(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def end_line(fitted: Fitted) -> None:
+    """The last line of JSON."""
+    line(
+        "ended", status="diverged" if fitted.curves.diverged else "ok",
+        why=fitted.curves.diverged, epochs=len(fitted.curves.losses),
+        stopped_early=fitted.curves.stopped, chosen_epoch=fitted.chosen,
+        validation_accuracy=fitted.validation, test_accuracy=fitted.test,
+        seconds=round(fitted.seconds, 3), before=fitted.before, weights=str(fitted.weights),
+    )  # fmt: skip
+
+
+def line(event: str, **values: Any) -> None:
+    print(json.dumps({"event": event, **values}), flush=True)

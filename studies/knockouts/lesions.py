@@ -1,0 +1,161 @@
+"""Single skips taken out of a trained network, as jobs for workers.
+
+A network without a skip is the one that the genome without it compiles to, with the trained
+weights: modules have the same names in both. A layer that loses its last skip becomes plain, so its
+merge falls away with it; a layer that keeps others keeps its merge, and a concat merge loses the
+input channels of the skip. Batch norm's statistics are then taken anew, as before every score,
+because a sum of fewer terms has another scale.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nas.architecture.genome import Genome, Layer
+from nas.errors import InputError
+from nas.evaluation.jobs import EvaluationBench, EvaluationJob, evaluate_job
+from nas.proxy import Proxy
+from nas.workers.process import Send
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from nas.evaluation.evaluate import Evaluation
+    from nas.network.network import Network
+
+
+@dataclass(frozen=True)
+class LesionJob:
+    """Trains a genome once and scores the trained network whole and without each of the skips."""
+
+    number: int
+    genome: Genome
+    proxy: Proxy
+    seed: int
+    skips: tuple[tuple[int, int], ...]
+    """(layer from 1, distance)."""
+
+
+@dataclass(frozen=True)
+class Lesions:
+    """Validation accuracies of a trained network; None where a skip could not be taken out."""
+
+    whole: float
+    skips: tuple[tuple[int, int], ...]
+    """(layer from 1, distance); the other tuples are in their order."""
+    accuracies: tuple[float | None, ...]
+    why: tuple[str, ...]
+    """Why there is no accuracy; empty where there is."""
+    seconds: tuple[float, ...]
+    training_seconds: float
+
+
+def knockout_job(
+    job: LesionJob | EvaluationJob, bench: EvaluationBench, device: str, send: Send
+) -> Lesions | Evaluation:
+    """The task of a knock-out's workers."""
+    if isinstance(job, LesionJob):
+        return lesions(job, bench, device)
+    found = evaluate_job(job, bench, device, send)
+    assert not isinstance(found, list)  # these workers take one job at a time
+    return found
+
+
+def lesions(job: LesionJob, bench: EvaluationBench, device: str) -> Lesions:
+    """Trains and scores, on one thread or deterministically as every evaluation.
+
+    Raises:
+        InputError: the training diverges.
+    """
+    import torch
+
+    from nas.devices.device import find_device, one_thread, reproducible
+    from nas.network.network import compile_network
+    from nas.training.batches import prepare
+    from nas.training.lockstep import accuracy, recalibrate, train
+    from nas.training.precision import resolved
+
+    where = find_device(device)
+    proxy = resolved(job.proxy, bench.skeleton, where)
+    started = time.perf_counter()
+    with one_thread(where), reproducible(where, not bench.fast):
+        network = compile_network(job.genome, bench.skeleton, job.seed)
+        network = network.to(where).to(memory_format=torch.channels_last)
+        curves = train(network, bench.data, proxy, job.seed, where)
+        if curves.diverged:
+            raise InputError(curves.diverged)
+        trained = time.perf_counter()
+        training = prepare(bench.data, proxy, "train", where)
+        scoring = prepare(bench.data, proxy, "validation", where)
+        scores: list[float | None] = []
+        why, seconds = [], []
+        for layer, distance in job.skips:
+            begun = time.perf_counter()
+            try:
+                cut = without_skip(network, layer, distance)
+            except InputError as error:
+                scores.append(None)
+                why.append(str(error))
+            else:
+                recalibrate(cut, training, proxy)
+                scores.append(accuracy(cut, scoring, proxy))
+                why.append("")
+            seconds.append(time.perf_counter() - begun)
+    return Lesions(
+        curves.accuracies[-1], job.skips, tuple(scores), tuple(why), tuple(seconds),
+        trained - started,
+    )  # fmt: skip
+
+
+def remove_skip(genome: Genome, layer: int, distance: int) -> Genome:
+    """The genome less one skip of a layer (from 1); a layer without skips is plain."""
+    old = genome.layers[layer - 1]
+    skips = tuple(skip for skip in old.skips if skip.distance != distance)
+    new = Layer(old.merge, skips) if skips else Layer()
+    return Genome((*genome.layers[: layer - 1], new, *genome.layers[layer:]))
+
+
+def skips_of(genome: Genome) -> list[tuple[int, int]]:
+    """(layer from 1, distance) of every skip."""
+    return [(i, s.distance) for i, layer in enumerate(genome.layers, 1) for s in layer.skips]
+
+
+def without_skip(network: Network, layer: int, distance: int) -> Network:
+    """A copy of a trained network without one skip, on the same device.
+
+    Raises:
+        InputError: a merge of a plugin depends on the number of skips in a way that is not known
+            here.
+    """
+    import torch
+
+    from nas.network.network import compile_network
+
+    genome = remove_skip(network.genome, layer, distance)
+    place = network.genome.layers[layer - 1].skips
+    index = [skip.distance for skip in place].index(distance)
+    where = next(network.parameters()).device
+    cut = compile_network(genome, network.skeleton).to(where).to(memory_format=torch.channels_last)
+    learnt = network.state_dict()
+    kept = {
+        name: _fitted(name, learnt[name], tensor.shape, index, len(place))
+        for name, tensor in cut.state_dict().items()
+    }
+    cut.load_state_dict(kept)
+    return cut
+
+
+def _fitted(name: str, tensor: Tensor, shape: Sequence[int], index: int, skips: int) -> Tensor:
+    """A trained tensor, less the input channels of one of the layer's skips where it has them."""
+    if tensor.shape == tuple(shape):
+        return tensor
+    blocks = tensor.chunk(skips + 1, dim=1) if tensor.ndim > 1 else ()
+    kept = [block for i, block in enumerate(blocks) if i != index + 1]  # block 0 is the branch's
+    if len(blocks) == skips + 1 and sum(block.shape[1] for block in kept) == shape[1]:
+        import torch
+
+        return torch.cat(kept, dim=1)
+    raise InputError(f"{name}: it is not known which part of it belongs to the skip")

@@ -1,0 +1,195 @@
+"""Running knock-outs: whatever is not recorded yet, in worker processes. Nothing is trained twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nas.architecture.plan import plan
+from nas.architecture.space import SearchSpace
+from nas.devices.device import device_kind, find_device
+from nas.devices.machine import MAX_WORKERS, default_count, default_devices
+from nas.errors import InputError
+from nas.evaluation.evaluate import Evaluation, failed
+from nas.evaluation.jobs import EvaluationBench, EvaluationJob
+from nas.files.settings import differences
+from nas.plugins import installed_plugins, load_plugin
+from nas.training.lockstep import TRAINER_VERSION
+from nas.workers.process import Finished, Job
+from nas.workers.process_pool import Workers
+from studies.knockouts.lesions import LesionJob, knockout_job, remove_skip, skips_of
+from studies.knockouts.recorded import (
+    CUT,
+    RETRAINED,
+    WHOLE,
+    by_part,
+    knockout_name,
+    trained_keys,
+)
+from studies.search.settings import recorded_data, recorded_space
+from studies.store.store import Store, Trial
+from studies.store.trials import best_first, candidates
+
+
+@dataclass(frozen=True)
+class Means:
+    """What knock-outs need beside the study."""
+
+    data: str | None = None
+    """As for a search; None is the set of the name that the study recorded."""
+    data_dir: Path | None = None
+    device: str = "auto"
+    workers: int | None = None
+    """Processes; None is one a core, or one a GPU."""
+    plugins: tuple[Path, ...] = ()
+
+
+def run_knockout(
+    store: Store,
+    url: str,
+    means: Means,
+    on_result: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Trains what is missing of the winner's knock-outs, and records it beside the study.
+
+    Args:
+        store: the search's.
+        url: the storage's.
+        on_result: called with (networks scored, networks in all).
+
+    Raises:
+        InputError: no winner, or data, plugins, trainer or device are not the study's.
+    """
+    settings = store.searched()
+    space, trials = recorded_space(settings), store.ranked()
+    best = best_first(candidates(trials, space))
+    if not best:
+        raise InputError(f"study {store.name!r} has no candidate that was trained: nothing to cut")
+    paths = (*installed_plugins(), *means.plugins)
+    _check(store.name, settings, means, paths)
+    data = recorded_data(settings, means.data, means.data_dir)
+    devices = default_devices(means.device)
+    bench = EvaluationBench(space.skeleton, data, devices, settings["fast"], paths)
+    kept = ("data", "fast", "plugins", "trainer", "device", "seed", "proxy")
+    record = {key: settings[key] for key in kept} | {
+        "knock-outs_of": store.name,
+        "skeleton": asdict(space.skeleton),
+    }
+    beside = Store.open(
+        store.storage, knockout_name(store.name), record, [True], ["validation accuracy"]
+    )
+    with beside.owned(url):
+        parts = Parts(beside, best[0], trained_keys(trials), space, settings["seed"])
+        on_result(parts.total - parts.missing, parts.total)
+        jobs = parts.jobs()
+        count = means.workers or min(default_count(devices), max(1, len(jobs)))
+        with Workers(knockout_job, bench, count) as workers:
+            for report in workers.run(jobs, idle=beside.renew):
+                if isinstance(report, Finished):
+                    parts.finish(report)
+                    on_result(parts.total - parts.missing, parts.total)
+
+
+def _check(study: str, settings: Mapping[str, Any], means: Means, paths: tuple[Path, ...]) -> None:
+    """Raises InputError if a training here would not be like the study's."""
+    if means.workers is not None and not 1 <= means.workers <= MAX_WORKERS:
+        bound = "at least 1" if means.workers < 1 else f"at most {MAX_WORKERS}"
+        raise InputError(f"--workers {means.workers}: it must be {bound}")
+    recorded = {key: settings[key] for key in ("trainer", "device", "plugins")}
+    here = {
+        "trainer": TRAINER_VERSION,
+        "device": device_kind(find_device(means.device)),
+        "plugins": {path.name: load_plugin(path) for path in paths},
+    }
+    differing = sorted(differences(recorded, here))
+    if differing:
+        raise InputError(
+            f"study {study!r}: its skips can be knocked out only where it was searched "
+            f"({'; '.join(differing)})"
+        )
+
+
+class Parts:
+    """The networks of one winner's knock-outs: which there are, which are recorded, which to train."""
+
+    def __init__(
+        self, store: Store, winner: Trial, known: Mapping[str, Trial], space: SearchSpace, seed: int
+    ) -> None:
+        self.store, self.space, self.seed = store, space, seed
+        self.winner = winner.genome
+        self.without = [remove_skip(self.winner, *skip) for skip in skips_of(self.winner)]
+        key = winner.attrs["key"]
+        wanted = [(WHOLE, key, self.winner)]
+        wanted += [(CUT, key, genome) for genome in self.without]
+        wanted += [(RETRAINED, "", genome) for genome in self.without if genome.key not in known]
+        recorded = store.trials()
+        found = by_part(recorded)
+        self.numbers: dict[tuple[str, str], int] = {}
+        """Of every network that is not scored yet, by (role, key)."""
+        number = len(recorded)
+        for role, of, genome in wanted:
+            trial = found.get((role, of, genome.key))
+            if trial is None:
+                planned = plan(genome, space.skeleton)
+                sizes = {"params": planned.params, "macs": planned.macs}
+                attrs = {"role": role, "of": of, "seed": seed, **sizes}
+                store.add(number, genome, None, attrs)
+                self.numbers[role, genome.key] = number
+                number += 1
+            elif not trial.state.is_finished():
+                self.numbers[role, genome.key] = trial.number
+        self.total = 1 + 2 * len(self.without)
+        self.genomes = {genome.key: genome for genome in (self.winner, *self.without)}
+
+    @property
+    def missing(self) -> int:
+        return len(self.numbers)
+
+    def jobs(self) -> list[Job]:
+        """One training of the winner for all cuts, and one for every pattern without a skip."""
+        proxy = self.space.proxy
+        trained: list[Job] = []
+        if any(role in (WHOLE, CUT) for role, _ in self.numbers):
+            pairs = zip(skips_of(self.winner), self.without, strict=True)
+            skips = tuple(skip for skip, genome in pairs if (CUT, genome.key) in self.numbers)
+            trained.append(LesionJob(-1, self.winner, proxy, self.seed, skips))
+        for (role, key), number in self.numbers.items():
+            if role == RETRAINED:
+                trained.append(EvaluationJob(number, self.genomes[key], proxy, self.seed))
+        return trained
+
+    def finish(self, report: Finished) -> None:
+        """Records a result; a job that failed fails the networks that it was about."""
+        if report.number >= 0:
+            key = next(k for (role, k), n in self.numbers.items() if n == report.number)
+            self._record(RETRAINED, key, report.result or self._failed(key, report.why))
+            return
+        found = report.result
+        for index, (layer, distance) in enumerate(found.skips if found else ()):
+            key = remove_skip(self.winner, layer, distance).key
+            score = found.accuracies[index]
+            scored = self._scored(key, score, found.seconds[index])
+            self._record(
+                CUT, key, scored if score is not None else self._failed(key, found.why[index])
+            )
+        for role, key in [(r, k) for r, k in self.numbers if r == CUT]:
+            self._record(role, key, self._failed(key, report.why))
+        key = self.winner.key
+        if (WHOLE, key) in self.numbers:
+            whole = found and self._scored(key, found.whole, found.training_seconds)
+            self._record(WHOLE, key, whole or self._failed(key, report.why))
+
+    def _record(self, role: str, key: str, evaluation: Evaluation) -> None:
+        self.store.finish(self.numbers.pop((role, key)), evaluation, [evaluation.accuracy])
+
+    def _failed(self, key: str, why: str) -> Evaluation:
+        return failed(self.genomes[key], self.space.skeleton, self.seed, why)
+
+    def _scored(self, key: str, accuracy: float | None, seconds: float) -> Evaluation:
+        """An evaluation of a network that was not trained by itself: no curves."""
+        score = accuracy or 0.0
+        return replace(
+            self._failed(key, ""), status="ok", accuracy=score, accuracies=(score,), seconds=seconds
+        )  # fmt: skip

@@ -1,0 +1,265 @@
+"""A recorded search as an object that shows itself: in notebooks, and to the dashboard's notes."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.architecture.plan import plan
+from nas.architecture.space import SearchSpace
+from nas.drawing.svg import plan_svg, scrolling, shape_text, table_html
+from nas.errors import InputError
+from studies.cli.tables import count, percent, scored
+from studies.finals.finalists import Finalist, recorded_finalists
+from studies.notebook.course import course_svg
+from studies.search.given import best_trials
+from studies.search.objectives import OBJECTIVES
+from studies.search.settings import recorded_space
+from studies.store.store import COMMAND, Store, Trial, search_names
+from studies.store.url import shown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EVALUATIONS = 100
+"""What a command without --evaluations asks for."""
+SHOWN_FRONT = 8
+LONGEST = 160
+"""Characters of a pattern in a table."""
+
+
+@dataclass(frozen=True, repr=False)
+class Study:
+    """A recorded search, as it was when it was read. Nothing here changes the storage."""
+
+    name: str
+    storage: str
+    """The URL."""
+    settings: Mapping[str, Any]
+    command: str
+    """What asked for it last: `nas search …`; empty for studies that did not record it."""
+    space: SearchSpace
+    trials: tuple[Trial, ...]
+    """By number."""
+    finalists: tuple[Finalist, ...]
+    """Empty until all of them are trained."""
+    front: frozenset[int] = frozenset()
+    """Numbers on the Pareto front, where there are several objectives."""
+
+    @classmethod
+    def read(cls, store: Store, storage: str) -> Study:
+        """The search of a store.
+
+        Raises:
+            InputError: not a search (but its finalists), or it needs a plugin that is not loaded.
+        """
+        notes = store.notes()
+        record = store.searched()
+        space = recorded_space(record)
+        front = store.front() if len(record["objectives"]) > 1 else []
+        finalists = recorded_finalists(store, space.skeleton)
+        return cls(
+            store.name, storage, record, notes.get(COMMAND) or "", space,
+            tuple(store.ranked()), tuple(finalists), frozenset(front),
+        )  # fmt: skip
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """A row a trial, as `studies.load` gives it."""
+        from studies.notebook.frame import load
+
+        return load(self.name, self.storage)
+
+    @property
+    def best(self) -> Trial | None:
+        """The best that the search found, by `Trial.rank`; None if nothing could be trained yet."""
+        return next(iter(best_trials(self.trials, self.space, 1)), None)
+
+    @property
+    def objectives(self) -> list[str]:
+        return list(self.settings["objectives"])
+
+    @property
+    def budget(self) -> int:
+        """Evaluations that the last command asked for."""
+        return _number_after(self.command, "--evaluations", EVALUATIONS)
+
+    @property
+    def going_on(self) -> str:
+        """The command that continues it, with twice the evaluations where all are done."""
+        done = sum(trial.state.is_finished() for trial in self.trials)
+        if not self.command or done < self.budget:
+            return self.command
+        more = 2 * max(done, self.budget)
+        return f"{_without(self.command, '--evaluations')} --evaluations {more}"
+
+    def facts(self) -> list[tuple[str, str]]:
+        """(word, sentence): what was searched, how, and how far it is."""
+        space, settings = self.space, self.settings
+        proxy = space.proxy
+        images = "all" if proxy.images is None else f"{proxy.images:,}"
+        goals = [
+            f"{name} ({OBJECTIVES[name].about}; "
+            f"{'larger' if OBJECTIVES[name].maximise else 'smaller'} is better)"
+            for name in self.objectives
+        ]
+        how = {"population": "", "lag": "", "seed": "", "pruner": "pruner ", "screen": "screen "}
+        details = [
+            f"{label or f'{key} '}{settings[key]}" for key, label in how.items() if key in settings
+        ]
+        if "inherit" in settings:
+            details.append("weights inherited from the first parent")
+        return [
+            ("space", f"{space.name}: {space.skeleton.layers} layers, distances "
+             f"{', '.join(map(str, space.distances))}, merges {', '.join(space.merges)}, strengths "
+             f"{', '.join(f'{s:g}' for s in space.strengths)}; {count(space.distinct)} genomes"),
+            ("data", f"{settings['data']['name']}, {shape_text(space.skeleton.input_shape)}, "
+             f"{space.skeleton.classes} classes"),
+            ("strategy", f"{settings['strategy']}: {', '.join(details)}"),
+            ("objective" if len(goals) == 1 else "objectives", ", ".join(goals)),
+            ("proxy", f"{proxy.epochs} epochs, {images} images, batch {proxy.batch}"),
+            ("trials", self.progress()),
+        ]  # fmt: skip
+
+    def progress(self) -> str:
+        """How many trials there are, and how they ended."""
+        done = sum(trial.state.is_finished() for trial in self.trials)
+        ends: dict[str, int] = {}
+        for trial in self.trials:
+            name = trial.attrs.get("status", "failed") if trial.state.is_finished() else "running"
+            if name != "ok":
+                ends[name] = ends.get(name, 0) + 1
+        more = "".join(f", {number} {name}" for name, number in sorted(ends.items()))
+        return f"{done} of {max(self.budget, done)} evaluated{more}"
+
+    @property
+    def table_title(self) -> str:
+        if not self.front:
+            return "The best, and the given patterns"
+        some = f", the {SHOWN_FRONT} most accurate of {len(self.front)}"
+        return f"Pareto front{some * (len(self.front) > SHOWN_FRONT)}; the given patterns"
+
+    def table(self, best: int = 5) -> tuple[list[str], list[list[str]]]:
+        """(header, rows of text): the best trials, or the Pareto front, and the given patterns.
+
+        Args:
+            best: how many of the best, where there is one objective.
+        """
+        given = [trial for trial in self.trials if trial.ok and trial.attrs["role"]]
+        found = best_trials(self.trials, self.space, best)
+        if self.front:
+            on_it = [t for t in self.trials if t.ok and t.number in self.front]
+            found = sorted(on_it, key=lambda t: -t.attrs["accuracy"])[:SHOWN_FRONT]
+            given = [trial for trial in given if trial not in found]
+        more = [name for name in self.objectives if name not in ("accuracy", "params", "macs")]
+        header = ["trial", "validation accuracy", *more, "parameters", "MACs", "pattern"]
+        ranked = sorted([*found, *given], key=lambda t: -t.attrs["accuracy"])
+        rows = [self._row(trial, more) for trial in ranked]
+        if any(trial.again is not None for trial in ranked):
+            header.insert(2, "over fresh seeds")
+            for trial, row in zip(ranked, rows, strict=True):
+                row.insert(2, "" if trial.again is None else percent(trial.again))
+        return header, rows
+
+    def _row(self, trial: Trial, more: Sequence[str]) -> list[str]:
+        attrs, values = trial.attrs, dict(zip(self.objectives, trial.values or (), strict=False))
+        name = f"{trial.number}" + (f" ({attrs['role']})" if attrs["role"] else "")
+        extra = [f"{values[objective]:.4g}" if objective in values else "" for objective in more]
+        sizes = count(attrs["params"]), count(attrs["macs"])
+        return [name, percent(attrs["accuracy"]), *extra, *sizes, short(str(trial.genome))]
+
+    def finalists_table(self) -> tuple[list[str], list[list[str]]]:
+        """(header, rows of text): test accuracy over fresh seeds, most accurate first."""
+        header = ["finalist", "test accuracy", "n", "parameters", "MACs", "− residual", "p (Holm)"]
+        rows = []
+        for row in sorted(self.finalists, key=lambda row: -row.mean):
+            n = len(row.scores)
+            spread = f"{100 * row.mean:.2f}" + (f" ± {100 * row.std:.2f}" if n > 1 else "")
+            difference = "" if row.difference is None else f"{100 * row.difference:+.2f}"
+            p = "" if row.p is None else f"{row.p:.3f}" if row.p >= 0.001 else "<0.001"
+            sizes = count(row.params), count(row.macs)
+            rows.append([row.name, f"{spread} %", str(n), *sizes, difference, p])
+        return header, rows
+
+    def _course(self) -> str:
+        scores = {t.number: t.attrs["accuracy"] for t in self.trials if t.ok}
+        given = {t.attrs["role"]: t.attrs["accuracy"] for t in self.trials if t.ok}
+        return course_svg(scores, {name: score for name, score in given.items() if name})
+
+    def __repr__(self) -> str:
+        best = self.best
+        found = f", best trial {best.number} with {scored(best)}" if best else ""
+        return f"<Study {self.name}: {self.progress()}{found}>"
+
+    def _repr_html_(self) -> str:
+        """Goal, course, best pattern and table, for notebooks."""
+        facts = "<br>".join(f"<b>{w}</b> {escape(s)}" for w, s in self.facts())
+        parts = [f"<h3>{escape(self.name)}</h3><p>{facts}</p>", scrolling(self._course())]
+        best = self.best
+        if best:
+            parts.append(
+                f"<p><b>best: trial {best.number}</b>, validation accuracy "
+                f"{scored(best)}<br><code>{escape(str(best.genome))}</code></p>"
+            )
+            parts.append(scrolling(plan_svg(plan(best.genome, self.space.skeleton))))
+        header, rows = self.table()
+        if rows:
+            parts.append(f"<p><b>{self.table_title}</b></p>")
+            parts.append(scrolling(table_html(header, rows, "l" + "r" * (len(header) - 2) + "l")))
+        if self.finalists:
+            parts.append("<p><b>Finalists: test accuracy over fresh seeds</b></p>")
+            parts.append(scrolling(table_html(*self.finalists_table())))
+        if self.going_on:
+            parts.append(f"<p>Go on: <code>{escape(self.going_on)}</code></p>")
+        return "".join(parts)
+
+
+def open_study(
+    name: str | None = None, storage: str = "sqlite:///nas.db", plugins: Sequence[Path] = ()
+) -> Study:
+    """A recorded search, read-only; without a name the newest one.
+
+    Args:
+        plugins: files with the merges of the study's own.
+
+    Raises:
+        InputError: no such storage or study (with the names there are), or a missing plugin.
+    """
+    from search_spaces import load_plugins
+    from studies.store.storages import existing_storage
+
+    load_plugins(plugins)
+    opened = existing_storage(storage)
+    if name is None:
+        searches = search_names(opened)
+        if not searches:
+            raise InputError(
+                f"--storage {shown(storage)}: there are no studies of nas search in it"
+            )
+        name = searches[-1]
+    return Study.read(Store.load_search(opened, name), storage)
+
+
+def short(pattern: str) -> str:
+    return pattern if len(pattern) <= LONGEST else f"{pattern[:LONGEST]}…"
+
+
+def _number_after(command: str, option: str, default: int) -> int:
+    words = shlex.split(command)
+    after = dict(pairwise(words)).get(option, "")
+    return int(after) if after.isdecimal() else default
+
+
+def _without(command: str, option: str) -> str:
+    """The command less an option and its value."""
+    words = shlex.split(command)
+    if option in words:
+        at = words.index(option)
+        del words[at : at + 2]
+    return shlex.join(words)

@@ -1,0 +1,193 @@
+"""A pattern to train to the end: a notation on a skeleton, a study's best, or one of its trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from baselines import find_baseline
+from nas.architecture.genome import Genome
+from nas.architecture.plan import plan
+from nas.architecture.skeletons.convolutional import Skeleton
+from nas.data.load import SOURCES
+from nas.errors import InputError
+from nas.files.settings import from_mapping
+from nas.proxy import Proxy
+from studies.search.spaces import find_space
+from studies.store.url import shown
+
+if TYPE_CHECKING:
+    from studies.store.store import Trial
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A genome with what a long training of it starts from."""
+
+    genome: Genome
+    skeleton: Skeleton
+    """Its input shape and classes may still be other data's."""
+    proxy: Proxy
+    """Whose settings hold where nothing else is asked for."""
+    basis: str
+    """What that proxy is, in words."""
+    name: str
+    """In words, such as `trial 92 of digits9-…`."""
+    slug: str
+    """The same for a folder's name."""
+    data: str | None
+    """The usual data, None where there is none."""
+    split_seed: int = 0
+    fingerprint: str | None = None
+    """Of a study's data."""
+    data_name: str = ""
+    """What a study calls its data."""
+    note: str = ""
+    """How it was chosen, in a sentence."""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+
+def find_pattern(
+    text: str | None,
+    space: str | None,
+    baseline: str | None,
+    storage: str,
+    plugins: Mapping[str, str],
+) -> Pattern:
+    """The pattern of `best:STUDY`, `trial:STUDY/NUMBER`, a notation, or a baseline's own.
+
+    Args:
+        space: a notation's space: a name, or a TOML file.
+        baseline: a notation's skeleton, instead; without a notation the baseline itself.
+        plugins: hashes by file name of what was loaded.
+
+    Raises:
+        InputError: the pattern or its skeleton is missing, unknown, or they do not fit together.
+    """
+    kind, _, rest = (text or "").partition(":")
+    if kind in ("best", "trial") and rest:
+        if space or baseline:
+            raise InputError(
+                f"{text}: a study has its skeleton; --space and --baseline are for notations"
+            )
+        return from_study(kind, rest, storage, plugins)
+    if space and baseline:
+        raise InputError("--space and --baseline: one of them, which the skeleton is from")
+    if baseline:
+        found = find_baseline(baseline)
+        genome = Genome.parse(text) if text else found.genome
+        own = f"baseline {baseline}" if genome == found.genome else f"a pattern on {baseline}"
+        pattern = Pattern(
+            genome, found.skeleton, Proxy(), "the default training", own, baseline, None,
+            origin={"baseline": baseline},
+        )  # fmt: skip
+    elif text is None:
+        raise InputError(
+            "a pattern is needed: a notation, best:STUDY, trial:STUDY/NUMBER, or --baseline NAME"
+        )
+    else:
+        pattern = _on_space(Genome.parse(text), space)
+    plan(pattern.genome, pattern.skeleton)
+    return pattern
+
+
+def _on_space(genome: Genome, space: str | None) -> Pattern:
+    if space is None:
+        raise InputError(
+            f"the skeleton of '{genome}' is missing (widths, blocks, classes): "
+            "name it with --space or --baseline"
+        )
+    found = find_space(space)
+    data = found.data if found.data in SOURCES else None
+    basis = f"the finalists of space {found.name}"
+    return Pattern(
+        genome, found.skeleton, found.final_proxy, basis, f"a pattern on {found.name}",
+        found.name, data, origin={"space": found.name},
+    )  # fmt: skip
+
+
+def from_study(kind: str, rest: str, storage: str, plugins: Mapping[str, str]) -> Pattern:
+    """The best trial of a study by its proxy (`Trial.rank`), or a trial by its number.
+
+    Raises:
+        InputError: no such storage, study or trial, no trial that was trained to the end, or a
+            plugin of the study that is missing or has changed.
+    """
+    from studies.search.given import best_trials
+    from studies.search.settings import recorded_space
+
+    name, number = _name_and_number(kind, rest)
+    settings, trials, longer = _read(name, storage, plugins)
+    space, data, note = recorded_space(settings), settings["data"], ""
+    if number is None:
+        best = best_trials(trials, space, 1)
+        if not best:
+            raise InputError(
+                f"study {name!r} has no successful trial of the search among {len(trials)}; "
+                "trial:STUDY/NUMBER names any"
+            )
+        trial = best[0]
+        note = _choice(settings["objectives"], trial, len(trials))
+    elif number >= len(trials):
+        last = f"0 to {len(trials) - 1}" if trials else "none yet"
+        raise InputError(f"trial:{rest}: study {name!r} has no trial {number}; it has {last}")
+    else:
+        trial = trials[number]
+    return Pattern(
+        trial.genome, space.skeleton, longer or space.final_proxy, f"the finalists of {name}",
+        f"trial {trial.number} of {name}", f"{name}-trial{trial.number}",
+        data["name"] if data["name"] in SOURCES else None, data["split_seed"],
+        data["fingerprint"], data["name"], note,
+        origin={"study": name, "trial": trial.number, "asked": f"{kind}:{rest}"},
+    )  # fmt: skip
+
+
+def _read(
+    name: str, storage: str, plugins: Mapping[str, str]
+) -> tuple[dict[str, Any], list[Trial], Proxy | None]:
+    """A study's settings and trials, and the training of its finalists where it had some."""
+    from nas.saving.network_file import check_plugins
+    from studies.finals.finalists import finalists_name
+    from studies.store.opening import storage_errors
+    from studies.store.storages import existing_storage
+    from studies.store.store import Store, study_names
+
+    with storage_errors(storage):
+        opened = existing_storage(storage)
+        names = study_names(opened)
+        if not names:
+            raise InputError(
+                f"--storage {shown(storage)}: it has no studies; nas search makes them"
+            )
+        store = Store.load_search(opened, name)
+        settings = store.settings
+        check_plugins(settings["plugins"], plugins, f"study {name!r}")
+        trials = store.ranked()
+        if finalists_name(name) not in names:
+            return settings, trials, None
+        finals = Store.load(opened, finalists_name(name)).settings
+        return settings, trials, from_mapping(Proxy, finals["proxy"], "the finalists")
+
+
+def _choice(objectives: Sequence[str], trial: Trial, trials: int) -> str:
+    """How `best:` chose."""
+    accuracy = 100 * trial.attrs["accuracy"]
+    chosen = f"The most accurate of {trials} trials by the proxy: {accuracy:.2f} % validation"
+    if trial.again is not None:
+        chosen = (
+            f"Of the most accurate of {trials} trials by the proxy, the best over fresh seeds: "
+            f"{100 * trial.again:.2f} % validation"
+        )
+    if len(objectives) == 1:
+        return f"{chosen}."
+    return f"{chosen}; by {' and '.join(objectives)} others may suit more: trial:STUDY/NUMBER."
+
+
+def _name_and_number(kind: str, rest: str) -> tuple[str, int | None]:
+    if kind == "best":
+        return rest, None
+    name, _, number = rest.rpartition("/")
+    if not name or not number.isdecimal():
+        raise InputError(f"trial:{rest}: write trial:STUDY/NUMBER, such as trial:{rest}/17")
+    return name, int(number)

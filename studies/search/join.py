@@ -1,0 +1,119 @@
+"""Joining a study: all that decides its results is taken from its record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from nas.architecture.genome import Genome
+from nas.errors import InputError
+from nas.files.settings import from_mapping
+from nas.proxy import Proxy
+from nas.strategies.propose import Limits
+from search_spaces import load_plugins
+from studies.cli.options import STORAGE
+from studies.search.machines import Means, connection, find_machine
+from studies.search.run import GOALS, Request, Result, View, check_request, work
+from studies.search.screen import Screen
+from studies.search.settings import SearchSettings, recorded_data, recorded_space
+from studies.store.opening import storage_errors
+from studies.store.storages import existing_storage
+from studies.store.store import GOAL, Store
+
+
+@dataclass(frozen=True)
+class Joining(Means):
+    """What `nas worker` can be asked; every field is an option of it."""
+
+    study: str = ""
+    storage: str = STORAGE
+    data: str | None = None
+    data_dir: Path | None = None
+    max_seconds: float | None = None
+    plugins: tuple[Path, ...] = ()
+    wait: float = 0.0
+    """Seconds to wait for the study to be made."""
+
+
+def join_study(
+    joining: Joining, view: View | None = None, stop: Callable[[], bool] = lambda: False
+) -> Result:
+    """Works on a study that a search has made, until its goal is reached.
+
+    Raises:
+        InputError: no such study, or this machine, its data or plugins are not what it was made with.
+    """
+    with storage_errors(joining.storage), connection(joining):
+        store = _find(joining, stop)
+        settings, devices = _settings(joining, store)
+        store.check(settings.record())
+        with store.joined(joining.storage):
+            while True:
+                goal = store.notes()[GOAL]
+                request = _request(joining, goal)
+                check_request(replace(request, lag=settings.lag))
+                result = work(request, settings, devices, store, view or View(), stop, False)
+                if result.outcome.reason != "budget" or store.notes()[GOAL] == goal:
+                    return result
+
+
+def _find(joining: Joining, stop: Callable[[], bool]) -> Store:
+    """The study, as soon as it is there."""
+    if not 0 <= joining.wait < inf:
+        raise InputError(f"--wait {joining.wait:g}: it must be a number of seconds")
+    end, storage = time.monotonic() + joining.wait, None
+    while True:
+        try:
+            storage = storage or existing_storage(joining.storage)
+            store = Store.load_search(storage, joining.study)
+            if GOAL in store.notes():
+                return store
+            raise InputError(f"study {joining.study!r}: no nas search of this version has run it")
+        except InputError:
+            if stop():
+                raise KeyboardInterrupt from None
+            if time.monotonic() > end:
+                raise
+            time.sleep(1)
+
+
+def _settings(joining: Joining, store: Store) -> tuple[SearchSettings, tuple[str, ...]]:
+    """The study's settings as they would be here, and the devices of the workers."""
+    plugins = load_plugins(joining.plugins)
+    record = store.searched()
+    space, goal = recorded_space(record), store.notes()[GOAL]
+    found = find_machine(joining)(space.skeleton, ())
+    final = from_mapping(Proxy, goal["final"], "the finalists' proxy") if goal["final"] else None
+    settings = SearchSettings(
+        space=replace(space, final=final),
+        data=recorded_data(record, joining.data, joining.data_dir),
+        strategy=record["strategy"],
+        objectives=tuple(record["objectives"]),
+        seed=record["seed"],
+        lag=record["lag"],
+        limits=from_mapping(Limits, record["limits"], "the study's limits"),
+        device=found.kind,
+        fast=record["fast"],
+        population=record["population"],
+        pruner=record.get("pruner", "none"),
+        start=Genome.parse(record["start"]) if record["start"] else None,
+        plugins=plugins,
+        screen=Screen.parse(record["screen"]) if "screen" in record else None,
+        inherit=record.get("inherit", False),
+    )
+    return settings, found.devices
+
+
+def _request(joining: Joining, goal: Mapping[str, Any]) -> Request:
+    return Request(
+        study=joining.study,
+        storage=joining.storage,
+        max_seconds=joining.max_seconds,
+        plugins=joining.plugins,
+        **{means.name: getattr(joining, means.name) for means in fields(Means)},
+        **{name: goal[name] for name in GOALS if name in goal},
+    )

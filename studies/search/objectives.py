@@ -1,0 +1,85 @@
+"""What a search can optimise, and the value of a candidate that could not be trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf, log10
+
+import numpy as np
+
+from nas.errors import InputError, unknown
+from nas.evaluation.evaluate import Evaluation
+
+WORST_SECONDS = 1e6
+"""Latency of a candidate that does not fit into memory."""
+WORST_DECADES = 300.0
+"""Gradient ratio of a candidate without finite gradients: about all that a float can hold."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    maximise: bool
+    value: Callable[[Evaluation], float]
+    about: str
+    measured: bool = False
+    """Whether it is a measurement, which does not repeat exactly."""
+
+
+def gradient_ratio(evaluation: Evaluation) -> float:
+    """How unevenly gradients reach the layers: mean over epochs of |log10(first / last)|.
+
+    `first` and `last` are the L2 norms of the gradients of the first and the last layer's branch,
+    so 0 is even, and 2 is a hundred times more, or less, in the first layer.
+    """
+    decades = [
+        abs(log10(first / last)) if 0 < first < inf and 0 < last < inf else WORST_DECADES
+        for first, last in evaluation.gradients
+    ]
+    whole = decades and evaluation.status not in ("diverged", "out of memory")
+    return float(np.mean(decades)) if whole else WORST_DECADES
+
+
+def _seconds(measured: float | None) -> float:
+    return WORST_SECONDS if measured is None else measured
+
+
+OBJECTIVES: dict[str, Objective] = {
+    "accuracy": Objective(True, lambda e: e.accuracy, "share of validation images"),
+    "params": Objective(False, lambda e: float(e.params), "learnt parameters"),
+    "macs": Objective(False, lambda e: float(e.macs), "multiply-adds an image"),
+    "latency-1": Objective(
+        False, lambda e: _seconds(e.latency_1), "seconds of a pass of one image", measured=True
+    ),
+    "latency-full": Objective(
+        False, lambda e: _seconds(e.latency_full), "seconds of a pass of a batch", measured=True
+    ),
+    "gradient-ratio": Objective(
+        False, gradient_ratio, "|log10| of the first layer's gradient over the last's"
+    ),
+}
+"""A diverged candidate has accuracy 0; its parameters and MACs are what they are."""
+
+
+def check_objectives(names: Sequence[str], strategy: str, several: bool) -> tuple[str, ...]:
+    """The names, if they exist, are distinct, begin with accuracy, and suit the strategy.
+
+    Args:
+        several: whether the strategy can have several objectives.
+
+    Raises:
+        InputError: otherwise.
+    """
+    for name in names:
+        if name not in OBJECTIVES:
+            raise unknown("objective", name, OBJECTIVES, place="--objectives")
+    if len(set(names)) != len(names):
+        raise InputError(f"--objectives {','.join(names)}: each one once")
+    if not names or names[0] != "accuracy":
+        raise InputError("--objectives: accuracy comes first, such as accuracy,params")
+    if len(names) > 1 and not several:
+        raise InputError(
+            f"--objectives {','.join(names)}: strategy {strategy!r} has one objective; "
+            "nsga2, tpe and others have several"
+        )
+    return tuple(names)

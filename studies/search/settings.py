@@ -1,0 +1,143 @@
+"""What a search is asked to do, and how that is recorded in its study."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nas.architecture.genome import Genome
+from nas.architecture.space import SearchSpace
+from nas.data.load import SOURCES, Data, load_data
+from nas.errors import InputError
+from nas.files.settings import from_mapping
+from nas.strategies.propose import Limits, Setting
+from studies.search.objectives import OBJECTIVES
+from studies.search.screen import SCREENED_ON, Screen
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """All that decides the results of a search. Budget, workers and finalists are not among it."""
+
+    space: SearchSpace
+    """Fitted to the data, its proxy resolved for the device."""
+    data: Data
+    strategy: str
+    objectives: tuple[str, ...]
+    seed: int
+    lag: int
+    limits: Limits
+    device: Mapping[str, str]
+    """Kind of device."""
+    fast: bool = False
+    population: int = 16
+    pruner: str = "none"
+    start: Genome | None = None
+    """Evaluated after the hand-made patterns; its mutants are the first population."""
+    plugins: Mapping[Path, str] = field(default_factory=dict)
+    """Hash of every plugin by its path."""
+    screen: Screen | None = None
+    inherit: bool = False
+    """Whether children start from their first parents' weights."""
+
+    def record(self) -> dict[str, Any]:
+        """As nested JSON values, compared when a study is opened again."""
+        from nas.training.lockstep import (
+            TRAINER_VERSION,  # imports torch; reading a record needs none
+        )
+
+        space = asdict(self.space)
+        proxy, final = space.pop("proxy"), space.pop("final")
+        del final  # finalists have a study of their own
+        # Left out where they say nothing, as in studies from before they were there.
+        if not space["always"]:
+            del space["always"]
+        pruner = {"pruner": self.pruner} if self.pruner != "none" else {}
+        screen = self.screen.record(self.device) if self.screen else {}
+        inherit = {"inherit": True} if self.inherit else {}
+        return json.loads(
+            json.dumps(
+                {
+                    "space": space,
+                    "proxy": proxy,
+                    "data": {
+                        "name": self.data.name,
+                        "fingerprint": self.data.fingerprint,
+                        "split_seed": self.data.split_seed,
+                    },
+                    "strategy": self.strategy,
+                    "objectives": self.objectives,
+                    "seed": self.seed,
+                    "lag": self.lag,
+                    "population": self.population,
+                    **pruner,
+                    **screen,
+                    **inherit,
+                    "start": str(self.start) if self.start else None,
+                    "limits": asdict(self.limits),
+                    "fast": self.fast,
+                    "plugins": {path.name: digest for path, digest in self.plugins.items()},
+                    "trainer": TRAINER_VERSION,
+                    "device": dict(self.device),
+                }
+            )
+        )
+
+    @property
+    def default_name(self) -> str:
+        """A study name that follows from the settings, the kinds of device left out."""
+        kinds = ("device", SCREENED_ON)
+        record = {key: value for key, value in self.record().items() if key not in kinds}
+        digest = hashlib.blake2b(json.dumps(record, sort_keys=True).encode(), digest_size=3)
+        return f"{self.space.name}-{self.data.name}-{self.strategy}-seed{self.seed}-{digest.hexdigest()}"
+
+    @property
+    def maximise(self) -> list[bool]:
+        return [OBJECTIVES[name].maximise for name in self.objectives]
+
+    @property
+    def latencies(self) -> bool:
+        """Whether an objective is a latency."""
+        return any(OBJECTIVES[name].measured for name in self.objectives)
+
+    def setting(self) -> Setting:
+        """What the strategy needs to know."""
+        weights = tuple(1.0 if up else -1.0 for up in self.maximise)
+        return Setting(self.space, weights, self.limits, self.population, start=self.start)
+
+
+def recorded_space(record: Mapping[str, Any]) -> SearchSpace:
+    """The space of a study from its record: fitted to its data, with its proxy.
+
+    Raises:
+        InputError: the record needs what is not here, such as a plugin's merge.
+    """
+    fields = {**record["space"], "proxy": record["proxy"]}
+    return from_mapping(SearchSpace, fields, "the study's space")
+
+
+def recorded_data(record: Mapping[str, Any], data: str | None, data_dir: Path | None) -> Data:
+    """The images of a study, known by their fingerprint.
+
+    Args:
+        data: the folder or file that they are in; None is the set of the recorded name.
+
+    Raises:
+        InputError: they are not there, or not the study's.
+    """
+    recorded = record["data"]
+    name = data or recorded["name"]
+    if data is None and name not in SOURCES:
+        raise InputError(f"the study was searched on {name!r}: name its folder or file with --data")
+    side = min(record["space"]["skeleton"]["input_shape"][1:])
+    found = load_data(name, data_dir, recorded["split_seed"], side)
+    if found.fingerprint != recorded["fingerprint"]:
+        raise InputError(
+            f"--data {name}: not the images of the study (fingerprint {found.fingerprint}, "
+            f"the study's is {recorded['fingerprint']})"
+        )
+    return found

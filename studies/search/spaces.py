@@ -1,0 +1,68 @@
+"""Finding a search space by what the user wrote."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from baselines import find_baseline
+from nas.architecture.genome import Genome
+from nas.architecture.space import SearchSpace
+from nas.errors import InputError, unknown
+from search_spaces import SPACES, load_space
+
+
+def find_space(name: str) -> SearchSpace:
+    """A named space, or the one of a TOML file.
+
+    Raises:
+        InputError: neither.
+    """
+    if name in SPACES:
+        return SPACES[name]
+    if name.endswith(".toml"):
+        return load_space(name, SPACES)
+    raise unknown("space", name, SPACES, place="--space (or a .toml file)")
+
+
+def starting_point(space: SearchSpace, start: str | None) -> tuple[SearchSpace, Genome | None]:
+    """The space to search and the genome to start from.
+
+    A baseline brings its skeleton; the space then has that, and allows what the baseline uses
+    besides its own distances, merges and strengths. A notation must lie in the space.
+
+    Raises:
+        InputError: an unknown baseline, a malformed notation, or a genome outside the space.
+    """
+    if start is None:
+        return space, None
+    if "(" in start or not start.strip(" -*0123456789"):
+        genome = Genome.parse(start)
+        space.check(genome)
+        return space, genome
+    baseline = find_baseline(start)
+    genome, skeleton = baseline.genome, baseline.skeleton
+    skips = [skip for layer in genome.layers for skip in layer.skips]
+    merges = [layer.merge for layer in genome.layers if layer.merge]
+    distances = {*space.distances, *(skip.distance for skip in skips)}
+    space = replace(
+        space,
+        skeleton=skeleton,
+        distances=tuple(sorted(d for d in distances if d <= skeleton.layers)),
+        merges=tuple(dict.fromkeys([*space.merges, *merges])),
+        strengths=tuple(sorted({*space.strengths, *(skip.strength for skip in skips)})),
+        name=f"{space.name}-on-{start.replace('/', '-')}",
+    )
+    return space, genome
+
+
+def check_resolution(space: SearchSpace) -> None:
+    """Raises InputError if a proxy shrinks the pictures below what the skeleton needs."""
+    channels, height, width = space.skeleton.input_shape
+    for proxy in (space.proxy, space.final_proxy):
+        side = proxy.resolution
+        if side is not None and side > min(height, width):
+            raise InputError(
+                f"proxy: resolution {side} is larger than the pictures' {height}×{width}"
+            )
+        if side is not None:
+            space.skeleton.for_data((channels, side, side), space.skeleton.classes)

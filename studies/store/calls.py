@@ -1,0 +1,148 @@
+"""Trials in any storage, by Optuna's calls; in a journal file several calls are one write."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from studies.store.claims import Claim, Claimed
+from studies.store.trial import Trial, made_trial
+
+
+class JournalFile(JournalFileBackend):
+    """A journal file to which what is logged within `together()` is written at once."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._waiting: list[dict[str, Any]] | None = None
+        self._mend(Path(path))
+
+    def _mend(self, path: Path) -> None:
+        """Cuts off a line that was half written when its process was killed or the disk was full."""
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 1))
+            if size == 0 or file.read(1) == b"\n":
+                return
+        self._lock.acquire()  # who writes now ends the line
+        try:
+            content = path.read_bytes()
+            os.truncate(path, content.rfind(b"\n") + 1)
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        self._waiting = []
+        try:
+            yield
+            logs = self._waiting
+        finally:
+            self._waiting = None
+        super().append_logs(logs)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        if self._waiting is None:
+            super().append_logs(logs)
+        else:
+            self._waiting.extend(logs)
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:  # type: ignore[override]
+        """What waits to be written is read once it has its place among what others write."""
+        return iter(()) if self._waiting is not None else super().read_logs(log_number_from)
+
+
+class JournalFileStorage(JournalStorage):
+    """Optuna's journal storage in a `JournalFile`."""
+
+    def __init__(self, path: str) -> None:
+        self.file = JournalFile(path)
+        super().__init__(self.file)
+
+
+class Calls:
+    """The trials of one study; the same methods as `studies.rows.Rows`, for one process at a time."""
+
+    shared = False
+
+    def __init__(self, storage: BaseStorage, study_id: int) -> None:
+        self.storage, self.study_id = storage, study_id
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Nothing: a trial's number is known once its creation is written."""
+        yield
+
+    def note_first(self, key: str, value: Any) -> None:
+        """Notes something with the study."""
+        self.storage.set_study_user_attr(self.study_id, key, value)
+
+    def create(self, number: int, trial: FrozenTrial, claim: Claim) -> int | None:
+        """Writes a new running trial; its id, or None if it has not got this number."""
+        trial_id = self.storage.create_new_trial(self.study_id, template_trial=trial)
+        if self.storage.get_trial(trial_id).number == number:
+            return trial_id
+        self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
+        return None
+
+    def write(
+        self,
+        trial_id: int,
+        curve: Mapping[int, float],
+        attrs: Mapping[str, Any],
+        state: TrialState | None = None,
+        values: Sequence[float] | None = None,
+        claim: Claim | None = None,
+    ) -> bool:
+        """Adds to a running trial, or replaces; a state ends it."""
+        storage = self.storage
+        at_once = storage.file.together() if isinstance(storage, JournalFileStorage) else None
+        with at_once or nullcontext():
+            for epoch, accuracy in curve.items():
+                storage.set_trial_intermediate_value(trial_id, epoch, accuracy)
+            for name, value in attrs.items():
+                storage.set_trial_user_attr(trial_id, name, value)
+            if state is not None:
+                storage.set_trial_state_values(trial_id, state, values)
+        return True
+
+    def beat(self, trial_ids: Sequence[int]) -> None:
+        """Nobody asks."""
+
+    def claims(self) -> list[Claimed]:
+        """All running trials, as nobody's."""
+        running = self.storage.get_all_trials(
+            self.study_id, deepcopy=False, states=(TrialState.RUNNING,)
+        )
+        return [
+            Claimed(trial._trial_id, trial.number, None, inf)
+            for trial in sorted(running, key=lambda trial: trial.number)
+        ]
+
+    def take(self, trial_id: int, before: Claim | None, claim: Claim) -> bool:
+        """There is nobody else."""
+        return True
+
+    def read(self, first: int) -> list[tuple[int, Trial]]:
+        """The trials from number `first` on, with their ids, by number."""
+        frozen = self.storage.get_all_trials(self.study_id, deepcopy=False)
+        return [
+            (
+                self.storage.get_trial_id_from_study_id_trial_number(self.study_id, trial.number),
+                made_trial(
+                    trial.number, trial.state,
+                    tuple(trial.values) if trial.values is not None else None,
+                    trial.user_attrs, trial.intermediate_values, trial.params, trial.system_attrs,
+                ),
+            )
+            for trial in sorted(frozen, key=lambda trial: trial.number)
+            if trial.number >= first
+        ]  # fmt: skip

@@ -1,0 +1,385 @@
+"""Trials in an SQL database, in Optuna's own tables: several rows as one write, all trials as few reads.
+
+Optuna's calls write every attribute in a transaction of its own, and make distributions for every
+trial that is read. What is written here is what they would have written: Optuna, its dashboard and
+`studies.calls` read it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from math import inf
+from typing import Any
+
+import sqlalchemy
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    distribution_to_json,
+    json_to_distribution,
+)
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import (
+    Connection,
+    DateTime,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)  # fmt: skip
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from studies.store.claims import CLAIM, Claim, Claimed
+from studies.store.trial import Trial, made_trial
+
+DIALECTS = ("sqlite", "postgresql")
+"""Databases with which this is tested; others are used through Optuna's calls."""
+
+
+class Rows:
+    """The rows of one study's trials, which several processes may write.
+
+    Args:
+        tables: Optuna's, as SQLAlchemy's models.
+    """
+
+    shared = True
+
+    def __init__(self, engine: sqlalchemy.Engine, study_id: int, tables: Any) -> None:
+        self.engine, self.study_id = engine, study_id
+        self._open: Connection | None = None
+        """Of the transaction of `together`."""
+        self.studies = tables.StudyModel.__table__
+        self.rows = tables.TrialModel.__table__
+        self.params = tables.TrialParamModel.__table__
+        self.attrs = tables.TrialUserAttributeModel.__table__
+        self.memory = tables.TrialSystemAttributeModel.__table__
+        self.values = tables.TrialValueModel.__table__
+        self.curve = tables.TrialIntermediateValueModel.__table__
+        self.beats = tables.TrialHeartbeatModel.__table__
+        self.notes = tables.StudyUserAttributeModel.__table__
+        # The server's clock, as those of several machines differ, in UTC, as their zones do.
+        self._clock: Any = func.current_timestamp(type_=DateTime)
+        if engine.name == "postgresql":
+            self._clock = func.timezone("UTC", func.now(), type_=DateTime)
+        self._value = tables.TrialValueModel.value_to_stored_repr
+        self._read_value = tables.TrialValueModel.stored_repr_to_value
+        steps = tables.TrialIntermediateValueModel
+        self._step = steps.intermediate_value_to_stored_repr
+        self._read_step = steps.stored_repr_to_intermediate_value
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Makes the statements that every trial needs: making one takes longer than running it."""
+        rows, memory, study = self.rows, self.memory, self.studies.c.study_id
+        trial: Any = bindparam("trial")
+        self._lock = select(study).where(study == self.study_id).with_for_update()
+        self._new = insert(rows).returning(rows.c.trial_id)
+        self._undo = delete(rows).where(rows.c.trial_id == trial)
+        self._last = (
+            select(rows.c.number)
+            .where(rows.c.study_id == self.study_id, rows.c.trial_id < trial)
+            .order_by(rows.c.trial_id.desc())
+            .limit(1)
+        )
+        self._beat = insert(self.beats).values(trial_id=trial, heartbeat=self._clock)
+        self._same = (
+            update(rows)
+            .where(rows.c.trial_id == trial, rows.c.state == TrialState.RUNNING)
+            .values(state=TrialState.RUNNING)
+        )
+        self._claim = select(memory.c.value_json).where(
+            memory.c.trial_id == trial, memory.c.key == CLAIM
+        )
+        self._end = (
+            update(rows)
+            .where(rows.c.trial_id == trial)
+            .values(state=bindparam("ended"), datetime_complete=bindparam("at"))
+        )
+        self._clear = {
+            table: delete(table).where(
+                table.c.trial_id == trial, column.in_(bindparam("keys", expanding=True))
+            )
+            for table, column in (
+                (self.curve, self.curve.c.step), (self.attrs, self.attrs.c.key),
+            )
+        }  # fmt: skip
+        tables = (self.params, self.attrs, self.memory, self.values, self.curve)
+        self._insert = {table: insert(table) for table in tables}
+
+    @classmethod
+    def of(cls, storage: BaseStorage, study_id: int) -> Rows | None:
+        """None where the storage is no SQL database of a kind that is known here."""
+        backend = getattr(storage, "_backend", storage)
+        if not isinstance(backend, RDBStorage) or backend.engine.name not in DIALECTS:
+            return None
+        try:
+            from optuna.storages._rdb import models  # with it the storage has checked the database
+
+            return cls(backend.engine, study_id, models)
+        except (ImportError, AttributeError):
+            return None
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is written within is one transaction: a commit takes longer than what it writes."""
+        with self._errors(), self.engine.connect() as connection:
+            self._open = connection
+            try:
+                yield
+                connection.commit()
+            finally:
+                self._open = None
+
+    def note_first(self, key: str, value: Any) -> None:
+        """Notes something with the study, unless somebody has noted it."""
+        row = {"study_id": self.study_id, "key": key, "value_json": json.dumps(value)}
+        with self._writing() as connection:
+            try:
+                connection.execute(insert(self.notes), row)
+            except IntegrityError:
+                connection.rollback()
+
+    def create(self, number: int, trial: FrozenTrial, claim: Claim) -> int | None:
+        """Writes a new running trial; its id, or None if it would not have this number."""
+        row = {
+            "number": number,
+            "study_id": self.study_id,
+            "state": TrialState.RUNNING,
+            "datetime_start": _now(),
+        }
+        with self._writing() as connection:
+            connection.execute(self._lock)
+            trial_id = connection.execute(self._new, row).scalar_one()
+            if number != self._count_before(connection, trial_id):
+                connection.execute(self._undo, {"trial": trial_id})
+                return None
+            params = [
+                {
+                    "trial_id": trial_id,
+                    "param_name": name,
+                    "param_value": trial.distributions[name].to_internal_repr(value),
+                    "distribution_json": distribution_to_json(trial.distributions[name]),
+                }
+                for name, value in trial.params.items()
+            ]
+            if params:
+                connection.execute(self._insert[self.params], params)
+            memory = {**trial.system_attrs, CLAIM: asdict(claim)}
+            self._add_attrs(connection, self.attrs, trial_id, trial.user_attrs)
+            self._add_attrs(connection, self.memory, trial_id, memory)
+            connection.execute(self._beat, {"trial": trial_id})
+        return trial_id
+
+    def write(
+        self,
+        trial_id: int,
+        curve: Mapping[int, float],
+        attrs: Mapping[str, Any],
+        state: TrialState | None = None,
+        values: Sequence[float] | None = None,
+        claim: Claim | None = None,
+    ) -> bool:
+        """Adds to a running trial, or replaces; a state ends it.
+
+        Args:
+            claim: nothing is written, and False returned, where the trial has ended or is another's.
+        """
+        with self._writing() as connection:
+            if claim and not self._touch(connection, trial_id, claim):
+                return False
+            if curve:
+                keys = {"trial": trial_id, "keys": list(curve)}
+                connection.execute(self._clear[self.curve], keys)
+                rows = [(step, *self._step(value)) for step, value in curve.items()]
+                names = ("step", "intermediate_value", "intermediate_value_type")
+                connection.execute(self._insert[self.curve], _named(trial_id, names, rows))
+            if attrs:
+                keys = {"trial": trial_id, "keys": list(attrs)}
+                connection.execute(self._clear[self.attrs], keys)
+                self._add_attrs(connection, self.attrs, trial_id, attrs)
+            if values is not None:
+                rows = [(place, *self._value(value)) for place, value in enumerate(values)]
+                names = ("objective", "value", "value_type")
+                connection.execute(self._insert[self.values], _named(trial_id, names, rows))
+            if state is not None:
+                ended = {"trial": trial_id, "ended": state, "at": _now()}
+                connection.execute(self._end, ended)
+        return True
+
+    def beat(self, trial_ids: Sequence[int]) -> None:
+        """Says that these trials are worked on."""
+        if trial_ids:
+            here = self.beats.c.trial_id.in_(trial_ids)
+            with self._writing() as connection:
+                connection.execute(update(self.beats).where(here).values(heartbeat=self._clock))
+
+    def claims(self) -> list[Claimed]:
+        """The claims on all running trials."""
+        rows, memory, beats = self.rows, self.memory, self.beats
+        here = (memory.c.trial_id == rows.c.trial_id) & (memory.c.key == CLAIM)
+        query = (
+            select(
+                rows.c.trial_id, rows.c.number, memory.c.value_json, beats.c.heartbeat, self._clock
+            )
+            .outerjoin(memory, here)
+            .outerjoin(beats, beats.c.trial_id == rows.c.trial_id)
+            .where(rows.c.study_id == self.study_id, rows.c.state == TrialState.RUNNING)
+            .order_by(rows.c.number)
+        )
+        with self._errors(), self.engine.connect() as connection:
+            found = connection.execute(query).all()
+        return [
+            Claimed(
+                trial_id, number, Claim(**json.loads(text)) if text else None,
+                (now - beat).total_seconds() if beat else inf,
+            )
+            for trial_id, number, text, beat, now in found
+        ]  # fmt: skip
+
+    def take(self, trial_id: int, before: Claim | None, claim: Claim) -> bool:
+        """Puts a claim in the place of another; False if somebody else was faster."""
+        memory, text = self.memory, json.dumps(asdict(claim))
+        here = (memory.c.trial_id == trial_id) & (memory.c.key == CLAIM)
+        row = {"trial_id": trial_id, "key": CLAIM, "value_json": text}
+        with self._writing() as connection:
+            if before is None:  # of a study from before there were claims
+                try:
+                    connection.execute(insert(memory), row)
+                except IntegrityError:
+                    connection.rollback()
+                    return False
+            elif self._touch(connection, trial_id, before):
+                connection.execute(update(memory).where(here).values(value_json=text))
+            else:
+                connection.rollback()
+                return False
+            connection.execute(delete(self.beats).where(self.beats.c.trial_id == trial_id))
+            connection.execute(self._beat, {"trial": trial_id})
+        return True
+
+    def _touch(self, connection: Connection, trial_id: int, claim: Claim) -> bool:
+        """Locks a trial for this transaction; False if it has ended or is claimed by another."""
+        if connection.execute(self._same, {"trial": trial_id}).rowcount == 0:
+            return False
+        # A statement of its own: what it sees begins when the lock was got.
+        found = connection.execute(self._claim, {"trial": trial_id}).scalar()
+        return found == json.dumps(asdict(claim))
+
+    def read(self, first: int) -> list[tuple[int, Trial]]:
+        """The trials from number `first` on, with their ids, by number."""
+        with self._errors(), self.engine.connect() as connection:
+            rows, attrs, memory = self.rows, self.attrs, self.memory
+            found = connection.execute(
+                select(rows.c.trial_id, rows.c.number, rows.c.state)
+                .where(rows.c.study_id == self.study_id, rows.c.number >= first)
+                .order_by(rows.c.number)
+            ).all()
+            genes = self._genes(connection, first)
+            values = self._numbers(connection, self.values, first, self._read_value)
+            curves = self._numbers(connection, self.curve, first, self._read_step)
+            user, system = (self._attrs(connection, table, first) for table in (attrs, memory))
+        return [
+            (
+                trial_id,
+                made_trial(
+                    number, state,
+                    tuple(v for _, v in sorted(values[trial_id].items())) or None,
+                    user[trial_id], curves[trial_id], genes[trial_id], system[trial_id],
+                ),
+            )
+            for trial_id, number, state in found
+        ]  # fmt: skip
+
+    def _count_before(self, connection: Connection, trial_id: int) -> int:
+        """The number that follows the study's last trial before this one."""
+        number = connection.execute(self._last, {"trial": trial_id}).scalar()
+        return 0 if number is None else number + 1
+
+    def _add_attrs(
+        self, connection: Connection, table: Any, trial_id: int, attrs: Mapping[str, Any]
+    ) -> None:
+        if attrs:
+            rows = [(key, json.dumps(value)) for key, value in attrs.items()]
+            connection.execute(self._insert[table], _named(trial_id, ("key", "value_json"), rows))
+
+    def _of_trials(self, table: Any, first: int, *columns: str) -> Select:
+        """The rows of a table that belong to trials from number `first` on."""
+        rows = self.rows
+        return (
+            select(rows.c.trial_id, *(table.c[name] for name in columns))
+            .join_from(rows, table, rows.c.trial_id == table.c.trial_id)
+            .where(rows.c.study_id == self.study_id, rows.c.number >= first)
+        )
+
+    def _attrs(self, connection: Connection, table: Any, first: int) -> dict[int, dict[str, Any]]:
+        found: dict[int, dict[str, Any]] = defaultdict(dict)
+        keys: dict[str, str] = {}  # one string for each name, not one for each trial
+        query = self._of_trials(table, first, "key", "value_json")
+        for trial_id, key, text in connection.execute(query):
+            found[trial_id][keys.setdefault(key, key)] = json.loads(text)
+        return found
+
+    def _numbers(
+        self, connection: Connection, table: Any, first: int, read: Any
+    ) -> dict[int, dict[int, float]]:
+        """Objectives' values by place, or accuracies by epoch."""
+        found: dict[int, dict[int, float]] = defaultdict(dict)
+        names = [c.name for c in table.columns if c.name != "trial_id" and not c.primary_key]
+        for trial_id, place, value, kind in connection.execute(
+            self._of_trials(table, first, *names)
+        ):
+            found[trial_id][place] = read(value, kind)
+        return found
+
+    def _genes(self, connection: Connection, first: int) -> dict[int, dict[str, Any]]:
+        found: dict[int, dict[str, Any]] = defaultdict(dict)
+        known: dict[str, BaseDistribution] = {}
+        names: dict[str, str] = {}
+        query = self._of_trials(
+            self.params, first, "param_name", "param_value", "distribution_json"
+        ).order_by(self.params.c.param_id)
+        for trial_id, name, value, text in connection.execute(query):
+            one = known.get(text) or known.setdefault(text, json_to_distribution(text))
+            found[trial_id][names.setdefault(name, name)] = (
+                one.choices[int(value)]
+                if isinstance(one, CategoricalDistribution)
+                else one.to_external_repr(value)
+            )
+        return found
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        if self._open is not None:
+            yield self._open
+            return
+        with self._errors(), self.engine.connect() as connection:
+            yield connection
+            connection.commit()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """As Optuna names them, whose class is caught."""
+        try:
+            yield
+        except SQLAlchemyError as error:
+            raise StorageInternalError("the database could not be read or written") from error
+
+
+def _named(trial_id: int, names: Sequence[str], rows: Sequence[tuple]) -> list[dict[str, Any]]:
+    return [{"trial_id": trial_id, **dict(zip(names, row, strict=True))} for row in rows]
+
+
+def _now() -> datetime:
+    """As Optuna keeps times in databases: UTC without a zone."""
+    return datetime.now(UTC).replace(tzinfo=None)

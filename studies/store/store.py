@@ -1,0 +1,353 @@
+"""The store: a study's settings and trials in an Optuna storage, its only state.
+
+Trial k is created RUNNING together with its genome and a claim of the process that evaluates it, so a
+study that was killed knows what it was about to evaluate, and several processes can work on one.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from nas.architecture.genome import Genome
+from nas.architecture.space import SearchSpace
+from nas.errors import InputError, unknown
+from nas.evaluation.evaluate import Evaluation
+from nas.files.settings import differences
+from nas.plugins import is_loaded
+from studies.samplers.visible import distributions
+from studies.store.calls import Calls
+from studies.store.claims import BEAT_SECONDS, Claim, Presence
+from studies.store.lease import Exclusive
+from studies.store.sql import Rows
+from studies.store.trial import Trial, measured
+
+SETTINGS = "nas:settings"
+VERSIONS = "nas:versions"
+COMMAND = "nas:command"
+GOAL = "nas:goal"
+"""Keys of what a search notes in its study: versions of packages, the command that repeats it, and how
+many evaluations and finalists it is to have."""
+CONTENDERS = "nas:contenders"
+"""Key of the note of the contenders' means, by number."""
+JUDGED = "pruner"
+"""Key of what a pruner keeps with a trial."""
+RECORDED = ("space", "proxy", "data", "strategy", "objectives", "seed", "lag", "limits", "device")
+"""What the record of a search has at least."""
+REPORT_SECONDS = 5
+"""Reports of epochs that follow each other faster are written together."""
+
+
+class Store:
+    """A study in a storage. Numbers are trial numbers, from 0 without gaps."""
+
+    def __init__(self, storage: BaseStorage, name: str, study_id: int) -> None:
+        self.storage, self.name, self.study_id = storage, name, study_id
+        self._records: Rows | Calls = Rows.of(storage, study_id) or Calls(storage, study_id)
+        self._ids: dict[int, int] = {}
+        self._finished: list[Trial] = []
+        self._unwritten: dict[int, tuple[dict[int, float], dict[str, Any]]] = {}
+        self._reported = -float(REPORT_SECONDS)
+        self._renewed = -float(BEAT_SECONDS)
+        self._exclusive: Exclusive | None = None
+        self._me = ""
+        self._claims: dict[int, Claim] = {}
+        """This process's, by number."""
+
+    @classmethod
+    def open(
+        cls,
+        storage: BaseStorage,
+        name: str,
+        settings: Mapping[str, Any],
+        maximise: Sequence[bool],
+        metrics: Sequence[str],
+    ) -> Store:
+        """Creates the study, or opens it if its settings are the same.
+
+        Raises:
+            InputError: the study has other settings (says which), or is not this program's.
+        """
+        settings = json.loads(json.dumps(settings))
+        directions = [StudyDirection.MAXIMIZE if up else StudyDirection.MINIMIZE for up in maximise]
+        if name not in study_names(storage):
+            optuna.create_study(
+                storage=storage, study_name=name, directions=directions, load_if_exists=True
+            )
+        study = optuna.load_study(storage=storage, study_name=name)
+        if not study.user_attrs and not study.get_trials(deepcopy=False):
+            (Rows.of(storage, study._study_id) or Calls(storage, study._study_id)).note_first(
+                SETTINGS, settings
+            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                study.set_metric_names(list(metrics))
+        store = cls.load(storage, name)
+        store.check(settings)
+        return store
+
+    @classmethod
+    def load(cls, storage: BaseStorage, name: str) -> Store:
+        """Opens an existing study.
+
+        Raises:
+            InputError: no such study (with the names there are), or not this program's.
+        """
+        if name not in study_names(storage):
+            raise unknown("study", name, study_names(storage))
+        store = cls(storage, name, storage.get_study_id_from_name(name))
+        if SETTINGS not in storage.get_study_user_attrs(store.study_id):
+            raise InputError(
+                f"study {name!r} was not made by nas search; --study NAME makes another beside it"
+            )
+        return store
+
+    @classmethod
+    def load_search(cls, storage: BaseStorage, name: str) -> Store:
+        """Opens the study of a search, and none of those beside one.
+
+        Raises:
+            InputError: no such study (with the searches there are), or not a search's.
+        """
+        if name not in study_names(storage):
+            raise unknown("study", name, search_names(storage))
+        store = cls.load(storage, name)
+        store.searched()
+        return store
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Raises InputError, with what differs, if these are not the study's settings."""
+        differing = sorted(differences(self.settings, json.loads(json.dumps(settings))))
+        if differing:
+            raise InputError(
+                f"study {self.name!r} was made with other settings: {'; '.join(differing)}; "
+                "--study NAME starts another"
+            )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return self.notes()[SETTINGS]
+
+    def searched(self) -> dict[str, Any]:
+        """The settings, if the study is a search's own and not one beside it.
+
+        Raises:
+            InputError: it holds finalists or the like (the message names the study to ask for), or
+                needs a plugin that is not loaded.
+        """
+        settings = self.settings
+        missing = [key for key in RECORDED if key not in settings]
+        for key, value in settings.items():
+            if key.endswith("_of"):
+                what = key.removesuffix("_of").replace("_", " ")
+                raise InputError(
+                    f"study {self.name!r} holds the {what} of study {value!r}: name that one"
+                )
+        if missing:
+            raise InputError(f"study {self.name!r}: its record has no {', '.join(missing)}")
+        for name in settings.get("plugins", ()):
+            if not is_loaded(name):
+                raise InputError(
+                    f"study {self.name!r} needs the plugin {name}: name the file with --plugin, "
+                    "or plugins=[…]"
+                )
+        return settings
+
+    def note(self, key: str, value: Any) -> None:
+        """Keeps something beside the settings, such as versions."""
+        self.storage.set_study_user_attr(self.study_id, key, value)
+
+    def notes(self) -> dict[str, Any]:
+        """The settings and all that was noted, by key."""
+        return self.storage.get_study_user_attrs(self.study_id)
+
+    def trials(self) -> list[Trial]:
+        """All trials by number. Those that had finished when they were last read are not read again."""
+        found = self._records.read(len(self._finished))
+        self._ids.update((trial.number, trial_id) for trial_id, trial in found)
+        trials = [*self._finished, *(trial for _, trial in found)]
+        running = (trial.number for trial in trials if not trial.state.is_finished())
+        self._finished = trials[: next(running, len(trials))]
+        return trials
+
+    def ranked(self) -> list[Trial]:
+        """All trials by number, with the means of those that were contenders."""
+        means = {int(number): mean for number, mean in self.notes().get(CONTENDERS, {}).items()}
+        return [replace(trial, again=means.get(trial.number)) for trial in self.trials()]
+
+    def front(self) -> list[int]:
+        """Numbers of the trials that no other dominates in all of several objectives."""
+        import moocore
+
+        complete = [trial for trial in self.trials() if trial.complete]
+        if not complete:
+            return []
+        directions = self.storage.get_study_directions(self.study_id)
+        maximise = [direction == StudyDirection.MAXIMIZE for direction in directions]
+        values = np.array([trial.values for trial in complete])
+        kept = moocore.is_nondominated(values, maximise=maximise, keep_weakly=True)
+        return [trial.number for trial, keep in zip(complete, kept, strict=True) if keep]
+
+    def add(
+        self,
+        number: int,
+        genome: Genome,
+        space: SearchSpace | None,
+        attrs: Mapping[str, Any],
+        memory: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Creates trial `number` RUNNING; its genes are parameters if it lies in the space.
+
+        Args:
+            attrs: kept as user attributes.
+            memory: kept as system attributes.
+
+        Returns:
+            Whether it was created; another process may have been faster.
+        """
+        inside = space is not None and genome in space
+        template = FrozenTrial(
+            number=-1,
+            state=TrialState.RUNNING,
+            value=None,
+            datetime_start=datetime.now(),
+            datetime_complete=None,
+            params=space.params_of(genome) if space and inside else {},
+            distributions=distributions(space) if space and inside else {},
+            user_attrs={"notation": str(genome), "key": genome.key, **attrs},
+            system_attrs=dict(memory or {}),
+            intermediate_values={},
+            trial_id=-1,
+        )
+        claim = Claim(self._me)
+        trial_id = self._records.create(number, template, claim)
+        if trial_id is None:
+            return False
+        self._ids[number], self._claims[number] = trial_id, claim
+        return True
+
+    def together(self) -> AbstractContextManager[None]:
+        """What is added and finished within is one write, where the storage allows it."""
+        return self._records.together()
+
+    def take_lost(self) -> list[tuple[Trial, int]]:
+        """Claims the running trials of processes that are gone, and says how often each was claimed."""
+        taken = {}
+        for one in self._records.claims():
+            if one.number in self._claims or not one.free():
+                continue
+            claim = Claim(self._me, one.claim.times + 1 if one.claim else 1)
+            if self._records.take(one.trial_id, one.claim, claim):
+                self._claims[one.number] = claim
+                taken[one.number] = claim.times
+        if not taken:
+            return []
+        return [(trial, taken[trial.number]) for trial in self.trials() if trial.number in taken]
+
+    def renew(self) -> None:
+        """Says that this process is alive; to be called at least every GRACE_SECONDS."""
+        if time.monotonic() - self._renewed > BEAT_SECONDS:
+            self._renewed = time.monotonic()
+            self._records.beat([self._ids[number] for number in self._claims])
+            if self._exclusive:
+                self._exclusive.renew()
+
+    def report(self, number: int, epoch: int, accuracy: float) -> None:
+        """Records the accuracy after an epoch as an intermediate value; `finish` at the latest."""
+        self._of(number)[0][epoch] = accuracy
+        if time.monotonic() - self._reported > REPORT_SECONDS:
+            self._reported = time.monotonic()
+            unwritten, claim = self._unwritten.pop(number), self._claims.get(number)
+            self._records.write(self._ids[number], *unwritten, claim=claim)
+
+    def judge(self, number: int, kept: Mapping[str, Any]) -> None:
+        """Keeps what a pruner keeps with a running trial, instead of what was kept before.
+
+        It is written with the next report, or by `finish`.
+        """
+        self._of(number)[1][JUDGED] = dict(kept)
+
+    def _of(self, number: int) -> tuple[dict[int, float], dict[str, Any]]:
+        """The curve and the attributes of a running trial that are not written yet."""
+        return self._unwritten.setdefault(number, ({}, {}))
+
+    def finish(self, number: int, evaluation: Evaluation, values: Sequence[float]) -> bool:
+        """Records an evaluation in one write; a failed one ends in state FAIL, without values.
+
+        Returns:
+            Whether it was recorded: not if this process was taken for dead, and another has the
+            trial.
+        """
+        curve, attrs = self._unwritten.pop(number, ({}, {}))
+        attrs |= measured(evaluation)
+        state = {"failed": TrialState.FAIL, "pruned": TrialState.PRUNED}.get(
+            evaluation.status, TrialState.COMPLETE
+        )
+        found = None if state == TrialState.FAIL else list(values)
+        claim = self._claims.pop(number, None)
+        return self._records.write(self._ids[number], curve, attrs, state, found, claim)
+
+    @contextmanager
+    def joined(self, url: str) -> Iterator[None]:
+        """Works on the study beside other processes, where the storage allows it, or else alone.
+
+        Args:
+            url: the storage's.
+
+        Raises:
+            InputError: it does not, and another process works on it.
+        """
+        if not self._records.shared:
+            with self.owned(url):
+                yield
+            return
+        with Presence() as presence:
+            self._me = presence.name
+            try:
+                yield
+            finally:
+                with suppress(Exception):
+                    self.give_back(list(self._claims))
+
+    @contextmanager
+    def owned(self, url: str) -> Iterator[None]:
+        """Has the study for this process alone.
+
+        Args:
+            url: the storage's.
+
+        Raises:
+            InputError: another process works on it.
+        """
+        with Exclusive(self.storage, self.study_id, self.name, url) as self._exclusive:
+            yield
+        self._exclusive = None
+
+    def give_back(self, numbers: Sequence[int]) -> None:
+        """Leaves running trials to whoever wants them."""
+        for number in numbers:
+            claim = self._claims.pop(number)
+            self._records.take(self._ids[number], claim, Claim("", claim.times - 1))
+
+
+def search_names(storage: BaseStorage) -> list[str]:
+    """Names of the studies that are searches' own, the oldest first."""
+    studies = sorted(storage.get_all_studies(), key=lambda study: study._study_id)
+    settings = {study.study_name: study.user_attrs.get(SETTINGS) for study in studies}
+    return [name for name, one in settings.items() if isinstance(one, dict) and "strategy" in one]
+
+
+def study_names(storage: BaseStorage) -> list[str]:
+    return [study.study_name for study in storage.get_all_studies()]

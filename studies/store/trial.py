@@ -1,0 +1,97 @@
+"""A trial: one recorded evaluation, as it is written to and read from an Optuna storage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.trial import TrialState
+
+from nas.architecture.genome import Genome
+from nas.errors import InputError
+from nas.evaluation.evaluate import Evaluation
+from studies.store.claims import CLAIM
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One recorded evaluation."""
+
+    number: int
+    genome: Genome
+    state: TrialState
+    values: tuple[float, ...] | None
+    attrs: Mapping[str, Any]
+    curve: Mapping[int, float]
+    """Accuracy by epoch, where the study has one objective."""
+    genes: Mapping[str, Any]
+    """Choices by gene name; empty for a pattern outside the space."""
+    memory: Mapping[str, Any]
+    """What the strategy kept with it (Optuna's system attributes)."""
+    again: float | None = None
+    """Mean accuracy over fresh seeds, where it was a contender (`studies.contenders`)."""
+
+    @property
+    def complete(self) -> bool:
+        return self.state == TrialState.COMPLETE
+
+    @property
+    def ok(self) -> bool:
+        """Trained to the end: neither failed, pruned, diverged, nor out of memory."""
+        return self.complete and self.attrs.get("status") == "ok"
+
+    @property
+    def rank(self) -> tuple:
+        """Sorts trials that are `ok`, the best first: contenders lead, as luck tells less of them.
+
+        Fewer parameters, then the elder, break ties.
+        """
+        luck = self.again is None
+        score = self.attrs["accuracy"] if self.again is None else self.again
+        return luck, -score, self.attrs["params"], self.number
+
+
+def made_trial(
+    number: int,
+    state: TrialState,
+    values: tuple[float, ...] | None,
+    attrs: Mapping[str, Any],
+    curve: Mapping[int, float],
+    genes: Mapping[str, Any],
+    memory: Mapping[str, Any],
+) -> Trial:
+    """A trial from what a storage has of it.
+
+    Raises:
+        InputError: it is not this program's.
+    """
+    if "notation" not in attrs:
+        raise InputError(f"trial {number} of this study was not made by nas search")
+    genome = Genome.parse(attrs["notation"])
+    memory = {key: value for key, value in memory.items() if key != CLAIM}
+    return Trial(number, genome, state, values, attrs, curve, genes, memory)
+
+
+def measured(evaluation: Evaluation) -> dict[str, Any]:
+    """What a finished evaluation adds to a trial's attributes."""
+    first, last = evaluation.gradients[-1] if evaluation.gradients else (None, None)
+    attrs = {
+        "status": evaluation.status,
+        "accuracy": evaluation.accuracy,
+        "accuracies": list(evaluation.accuracies),
+        "losses": list(evaluation.losses),
+        "gradient_norm_first": first,
+        "gradient_norm_last": last,
+        "seconds": round(evaluation.seconds, 3),
+        "peak_bytes": evaluation.peak_bytes,
+    }
+    more: dict[str, Any] = {
+        "latency_1": evaluation.latency_1,
+        "latency_full": evaluation.latency_full,
+        "why": evaluation.why or None,
+    }
+    if evaluation.inherited:
+        more["inherited_tensors"] = evaluation.inherited.tensors
+        more["inherited_share"] = round(evaluation.inherited.share, 4)
+    return attrs | {name: value for name, value in more.items() if value is not None}

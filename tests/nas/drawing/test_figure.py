@@ -1,0 +1,57 @@
+"""Drawings: lanes do not overlap, pictures have every arc."""
+
+import random
+from itertools import pairwise
+
+import pytest
+from matplotlib.patches import Arc
+
+from nas import Genome, InputError, Skeleton, Stage, plan
+from nas.architecture.merges import MERGES
+from nas.drawing.figure import draw, lanes, save, text_rows
+from tests.conftest import random_genome
+
+
+def skeleton(layers):
+    return Skeleton((1, 8, 8), 10, (Stage(layers, 4),))
+
+
+def test_the_residual_pattern_has_one_lane():
+    rows = text_rows(Genome.residual(4), skeleton(4))
+    assert [row[2] for row in rows] == ["○", "◉", "◉", "◉", "●", ""]
+    assert [row[1] for row in rows] == ["stem", *["add(1)"] * 4, "head"]
+
+
+def test_long_skips_pass():
+    rows = text_rows(Genome.parse("- - add(1,3)"), skeleton(3))
+    assert [row[2] for row in rows[:4]] == ["  ○", "  │", "○ │", "● ●"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_skip_has_its_place(seed):
+    rng = random.Random(seed)
+    genome = random_genome(rng.randint(1, 15), rng, sorted(MERGES))
+    found = lanes(plan(genome, skeleton(len(genome))))
+    edges = [edge for lane in found for edge in lane]
+    expected = [
+        (i - s.distance, i) for i, layer in enumerate(genome.layers, 1) for s in layer.skips
+    ]
+    assert sorted(edges) == sorted(expected)
+    for lane in found:
+        ordered = sorted(lane)
+        assert all(a[1] <= b[0] for a, b in pairwise(ordered))
+    figure = draw(genome, skeleton(len(genome)))
+    arcs = [p for p in figure.axes[0].patches if isinstance(p, Arc)]
+    assert len(arcs) == len(expected)
+
+
+def test_parameters_and_macs_add_up():
+    genome, where = Genome.parse("- add(1) concat(1,2)"), skeleton(3)
+    rows = text_rows(genome, where)
+    assert sum(row[4] for row in rows) == plan(genome, where).params
+    assert sum(row[5] for row in rows) == plan(genome, where).macs
+
+
+def test_unknown_endings_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"pictures end in"):
+        save(draw(Genome.residual(3), skeleton(3)), tmp_path / "a.gif")

@@ -1,0 +1,132 @@
+"""Worker processes: results, deaths, orphans."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nas import Genome, evaluate
+from nas.evaluation.jobs import Epoch, EvaluationBench, EvaluationJob, evaluate_job
+from nas.workers.process import Finished
+from nas.workers.process_pool import Workers
+
+
+def run_jobs(bench, count, jobs):
+    found, epochs = {}, {}
+    with Workers(evaluate_job, bench, count) as workers:
+        for report in workers.run(jobs):
+            if isinstance(report, Finished):
+                found[report.number] = report
+            else:
+                epochs.setdefault(report.number, []).append(report)
+    return found, epochs
+
+
+def test_results_are_those_of_a_single_process(digits, small_space):
+    proxy = replace(small_space.proxy, epochs=2)
+    patterns = ["-*4", "add(1)*4", "add(1) concat(1,2@0.5) - add(3)"]
+    jobs = [EvaluationJob(i, Genome.parse(p), proxy, 5) for i, p in enumerate(patterns)]
+    found, epochs = run_jobs(EvaluationBench(small_space.skeleton, digits, ("cpu",)), 2, jobs)
+    for job in jobs:
+        alone = evaluate(job.genome, small_space.skeleton, proxy, 5, digits, "cpu")
+        same = {"seconds": 0.0, "peak_bytes": None}
+        assert replace(found[job.number].result, **same) == replace(alone, **same)
+        assert epochs[job.number] == [
+            Epoch(job.number, e, a) for e, a in enumerate(alone.accuracies, 1)
+        ]
+
+
+PLUGIN = """
+import os, signal
+from nas.architecture.merges import Add
+class Die(Add):
+    def forward(self, learnt, branch, skips, previous):
+        os.kill(os.getpid(), signal.SIGKILL)
+class Raise(Add):
+    def forward(self, learnt, branch, skips, previous):
+        raise RuntimeError("not today")
+MERGES = {"die": Die(), "raise": Raise()}
+"""
+
+
+def test_a_dying_or_failing_candidate_costs_only_itself(digits, small_space, tmp_path, monkeypatch):
+    from nas.architecture.merges import MERGES, Add
+
+    monkeypatch.setitem(MERGES, "die", Add())
+    monkeypatch.setitem(MERGES, "raise", Add())
+    plugin = tmp_path / "merges.py"
+    plugin.write_text(PLUGIN)
+    patterns = ["die(1)*4", "raise(1)*4", "add(1)*4"]
+    jobs = [EvaluationJob(i, Genome.parse(p), small_space.proxy, 0) for i, p in enumerate(patterns)]
+    bench = EvaluationBench(small_space.skeleton, digits, ("cpu",), plugins=(plugin,))
+    found, _ = run_jobs(bench, 1, jobs)
+    assert [found[i].result is None for i in range(3)] == [True, True, False]
+    assert "ended 3 times, the last time by signal SIGKILL" in found[0].why
+    assert found[1].why == "RuntimeError: not today"
+    assert found[2].result.status == "ok"
+
+
+PARENT = """
+import sys, time
+from nas.data.load import load_data
+from nas.evaluation.jobs import *
+from nas.workers.process_pool import *
+from nas import Genome, Proxy, Skeleton, Stage
+if __name__ == "__main__":
+    bench = EvaluationBench(Skeleton((1, 8, 8), 10, (Stage(4, 16),)), load_data("digits"), ("cpu",))
+    with Workers(evaluate_job, bench, 2) as workers:
+        for i in range(2):
+            workers.submit(EvaluationJob(i, Genome.residual(4), Proxy(epochs=1000), 0))
+        for report in workers.reports(60):
+            break
+        print(*workers.pids, flush=True)
+        time.sleep(600)
+"""
+
+
+def alive(pid):
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")")[1].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc")
+def test_workers_end_with_a_killed_parent(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    parent = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
+    pids = [int(pid) for pid in parent.stdout.readline().split()]
+    assert len(pids) == 2
+    assert all(map(alive, pids))
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    deadline = time.monotonic() + 20
+    while any(map(alive, pids)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(alive, pids))
+
+
+BARE = """
+from nas.data.load import load_data
+from nas.evaluation.jobs import *
+from nas.workers.process_pool import *
+from nas import Genome, Proxy, Skeleton, Stage
+bench = EvaluationBench(Skeleton((1, 8, 8), 10, (Stage(4, 16),)), load_data("digits"), ("cpu",))
+with Workers(evaluate_job, bench, 1) as workers:
+    list(workers.run([EvaluationJob(0, Genome.residual(4), Proxy(), 0)]))
+"""
+
+
+def test_a_script_without_a_main_guard_is_told(tmp_path):
+    script = tmp_path / "bare.py"
+    script.write_text(BARE)
+    found = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert "a script of your own needs its calls under `if __name__" in found.stderr

@@ -1,0 +1,83 @@
+"""A search on Ray: the same trials as with workers of this machine, also when a node dies."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+ray = pytest.importorskip("ray")
+
+from nas import InputError  # noqa: E402
+from nas.workers.ray_pool import connected  # noqa: E402
+from studies.cli.interrupt import Interrupt  # noqa: E402
+from studies.search.run import View, run_search  # noqa: E402
+from tests.studies.searches import command, request, trials_of  # noqa: E402
+
+
+@pytest.mark.slow
+def test_the_command_gives_the_same_trials_on_ray(undisturbed, small_toml, tmp_path):
+    storage = f"sqlite:///{tmp_path}/ray.db"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY")}
+    found = subprocess.run(
+        [*command(small_toml, storage), "--workers", "ray:2", "--pruner", "none"],
+        capture_output=True, text=True, timeout=300, check=False, env=environment,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    said = [json.loads(line) for line in found.stdout.splitlines()]
+    assert said[0]["workers"] == 2
+    assert trials_of(storage) == undisturbed
+
+
+def test_a_node_that_dies_in_mid_search_takes_no_trial_with_it(
+    undisturbed, small_toml, tmp_path, ray_cluster
+):
+    storage = f"sqlite:///{tmp_path}/nodes.db"
+
+    class Killer(View):
+        count = None
+
+        def started(self, settings, store, done, total, workers):
+            self.count = workers
+
+        def evaluated(self, event):
+            if event.number == 9:
+                ray_cluster.remove_node(next(iter(ray_cluster.worker_nodes)), allow_graceful=False)
+
+    killer = Killer()
+    run_search(request(small_toml, storage, workers="ray", ray_address=ray_cluster.address), killer)
+    assert killer.count == 2  # as many as the cluster has room for
+    assert not ray_cluster.worker_nodes
+    assert trials_of(storage) == undisturbed
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ({"workers": "ray", "ray_address": "127.0.0.1:1"}, "no Ray cluster at 127.0.0.1:1"),
+        ({"workers": "ray:20"}, "--workers ray:20 is more than --lag 8"),
+        ({"workers": "ray:0"}, "--workers ray:0: it must be at least 1"),
+        ({"workers": "roy"}, "--workers roy: a number, ray, or ray:N"),
+        ({"workers": 2, "ray_address": "auto"}, "--ray-address auto: it goes with --workers ray"),
+        ({"workers": "ray", "ray_cpus": 0.0}, "--ray-cpus 0: it must be above 0"),
+        ({"workers": "ray", "ray_gpus": 1.5}, "--ray-gpus 1.5: a fraction of one GPU"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_makes_no_study(small_toml, tmp_path, more, line):
+    with pytest.raises(InputError, match=line):
+        run_search(request(small_toml, f"sqlite:///{tmp_path}/no.db", **more))
+    assert not (tmp_path / "no.db").exists()
+
+
+def test_ray_leaves_sigterm_to_the_search():
+    with Interrupt("said") as stop, connected(cpus=1):
+        signal.raise_signal(signal.SIGTERM)
+        assert stop()
+
+
+def test_without_ray_the_extra_is_named(small_toml, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match=r'pip install "skipnas\[ray\]"'):
+        run_search(request(small_toml, f"sqlite:///{tmp_path}/no.db", workers="ray"))
