@@ -19,6 +19,9 @@ from nas.architecture.merges import MERGES
 from nas.architecture.plan import LayerPlan, Plan, plan
 from nas.architecture.skeletons.convolutional import Skeleton
 
+NARROW = 8
+"""Channels below which strided 1×1 convolutions take every stride-th pixel first: the gradient of
+torch 2.14's own (oneDNN with AVX2, channels last) writes beyond its memory there."""
 KEPT_WEIGHTS = 1 << 16
 """Of the largest module whose initial weights are kept for the next network."""
 
@@ -137,6 +140,13 @@ class Conv(nn.Conv2d):
     """Convolution whose weights are left as they are until `initialise` sets them."""
 
     def reset_parameters(self) -> None: ...
+
+    def forward(self, x: Tensor) -> Tensor:
+        strided = self.kernel_size == (1, 1) and self.stride != (1, 1)
+        if strided and self.in_channels < NARROW:
+            rows, columns = self.stride
+            return F.conv2d(x[:, :, ::rows, ::columns], self.weight, self.bias)
+        return super().forward(x)
 
 
 class Head(nn.Linear):
