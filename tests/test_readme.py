@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from search_spaces import SPACES, load_space
-from studies.cli.app import app as cli
+from studies import cli
 
 README = Path(__file__).parent.parent / "README.md"
 

@@ -31,7 +31,7 @@ from nas.retraining.retrain import RESULT, fit, read_fitted
 from nas.saving.exports import fresh_logits
 from nas.saving.network_file import load_network, read_safetensors, save_network
 from search_spaces import SPACES, load_space
-from studies.cli.app import app as cli
+from studies import cli
 from studies.dashboard.notes import note_beside, search_note
 from studies.dashboard.server import Pictures
 from studies.report.write import file_name
@@ -118,7 +118,7 @@ def test_a_zip_bomb_is_not_decompressed(tmp_path, monkeypatch):
             for _ in range(300):
                 stream.write(bytes(10**6))
         file.writestr("labels.npy", header((300,)) + bytes(300))
-    monkeypatch.setattr(nas.resources, "free_bytes", lambda: GIB // 2)
+    monkeypatch.setattr(nas.devices.machine, "free_bytes", lambda: GIB // 2)
     monkeypatch.setattr(np.lib.format, "read_array", lambda *_, **__: pytest.fail("decompressed"))
     with pytest.raises(InputError, match=r"a\.npz: its arrays: needs 0\.3 GiB of memory"):
         load_data(str(path))
@@ -187,7 +187,7 @@ def test_a_decompression_bomb_among_pictures(pictures, side):
 
 
 def test_too_many_pixels_in_all(pictures, monkeypatch):
-    monkeypatch.setattr(nas.resources, "free_bytes", lambda: 1000)
+    monkeypatch.setattr(nas.devices.machine, "free_bytes", lambda: 1000)
     with pytest.raises(InputError, match="GiB of memory"):
         load_data(str(pictures))
 
@@ -238,7 +238,7 @@ def test_pickles_as_weights(tmp_path, mark, network):
 
 def test_weights_larger_than_memory(tmp_path, network, monkeypatch):
     path = save_network(network, tmp_path)
-    monkeypatch.setattr(nas.resources, "free_bytes", lambda: 1000)
+    monkeypatch.setattr(nas.devices.machine, "free_bytes", lambda: 1000)
     with pytest.raises(InputError, match="the file: needs"):
         load_network(path)
 

@@ -79,7 +79,7 @@ def run_exercises(
 def _exercise(name: str) -> Any:
     if name not in EXERCISES:
         raise unknown("exercise", name, [*EXERCISES, "all"])
-    return import_module(f"baselines.{name.replace('-', '')}")
+    return import_module(f"baselines.exercises.{name.replace('-', '')}")
 
 
 def find_profile(name: str, seeds: int | None) -> Profile:

@@ -12,7 +12,7 @@ from nas.plugins import installed_plugins, load_plugin
 def test_a_file_adds_to_the_tables_once(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(
-        "from nas.merges import Add\nMERGES = {'added-here': Add()}\nSPACES = {'s': 1}\n"
+        "from nas.architecture.merges import Add\nMERGES = {'added-here': Add()}\nSPACES = {'s': 1}\n"
     )
     spaces = {}
     digest = load_plugin(path, SPACES=spaces)

@@ -12,7 +12,7 @@ import click
 import pytest
 import yaml
 
-from studies.cli.app import app as cli
+from studies import cli
 
 FOLDER = Path(__file__).parents[2] / "studies" / "cluster"
 SCRIPTS = sorted(FOLDER.glob("*.sh"))

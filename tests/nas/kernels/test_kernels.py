@@ -138,7 +138,7 @@ def test_random_patterns_are_those_of_pytorch(seed):
 @kernels
 def test_the_narrower_instructions_compute_the_same():
     code = (
-        "from tests.nas.test_kernels import *\n"
+        "from tests.nas.kernels.test_kernels import *\n"
         "from nas.kernels.library import variant\n"
         "assert variant() == 'avx2' and library().lanes == 8, variant()\n"
         "torch.set_num_threads(1)\n"

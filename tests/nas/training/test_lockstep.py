@@ -73,7 +73,7 @@ def test_where_memory_ends_half_as_many_run(small_space, digits, proxy, monkeypa
             raise torch.OutOfMemoryError("CUDA out of memory")
         real(trainees, *arguments)
 
-    monkeypatch.setattr(nas.training, "train_together", limited)
+    monkeypatch.setattr(nas.training.lockstep, "train_together", limited)
     genomes = [Genome.parse(SEVERAL[1]), Genome.plain(4), Genome.residual(4)]
     found = evaluate_together(genomes, small_space.skeleton, proxy, 0, digits, "cpu")
     assert tried == [3, 1, 2, 1, 1]

@@ -13,8 +13,8 @@ from scipy import stats
 from nas import InputError
 from nas.evaluation.evaluate import failed
 from nas.strategies.propose import Limits
+from studies import cli
 from studies.analysis.compare import compare_studies
-from studies.cli.app import app as cli
 from studies.search.given import HAND_MADE
 from studies.search.settings import SearchSettings
 from studies.store.opening import open_storage

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from studies.cli.app import app as cli
+from studies import cli
+from studies.cli.app import ELSEWHERE
 from studies.search.run import prepare_settings
 
 GENOME = "- add(1) add(1,2@0.5) se(3) gate(1)*2 concat(1,2) scale(1) -"
@@ -328,7 +329,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, small_toml):
 
 
 def test_help_says_what_the_commands_say_and_loads_none_of_them():
-    for name, (module, about) in cli.ELSEWHERE.items():
+    for name, (module, about) in ELSEWHERE.items():
         command = getattr(importlib.import_module(module), name)
         assert command.help.split("\n\n")[0].replace("\n", " ") == about
         assert cli.app.resolve_command(click.Context(cli.app), [name])[1] is command

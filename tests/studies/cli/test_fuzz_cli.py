@@ -27,7 +27,8 @@ from baselines import BASELINES
 from nas.architecture.merges import MERGES
 from nas.errors import InputError
 from search_spaces import SPACES
-from studies.cli.app import app as cli
+from studies import cli
+from studies.cli.app import ELSEWHERE
 from tests.conftest import write_small_space
 from tests.fuzzing import case, cases, counted, limited_memory
 from tests.test_fuzz import NOTATIONS, NUMBERS, mutated
@@ -58,15 +59,17 @@ def place(searched, tmp_path_factory):
         patch.chdir(folder)
         for module in (studies.pool, studies.bench.measure, studies.report.knockout_run):
             patch.setattr(module, "Workers", start)
-        patch.setattr(nas.cluster, "connected", start)
-        patch.setattr(studies.join, "time", SimpleNamespace(monotonic=time.monotonic, sleep=start))
+        patch.setattr(nas.workers.ray_pool, "connected", start)
+        patch.setattr(
+            studies.search.join, "time", SimpleNamespace(monotonic=time.monotonic, sleep=start)
+        )
         for module, name in (
             (studies.bench.measure, "matrix_gflops"), (nas.fit, "fit"), (nas.scores, "score"),
             (nas.exports, "export"), (studies.dashboard, "make_server"),
         ):  # fmt: skip
             patch.setattr(module, name, start)
         patch.setattr("baselines.exercises.runner.Workers", start)
-        patch.setattr(nas.data, "_download", offline)
+        patch.setattr(nas.data.load, "_download", offline)
         for source in ("digits", "fashion-mnist"):
             patch.setitem(nas.data.load.SOURCES, source, lru_cache(nas.data.load.SOURCES[source]))
         with limited_memory():
@@ -96,7 +99,7 @@ def options():
     from importlib import import_module
 
     found = {("search",): cli.search}
-    for name, (module, _) in cli.ELSEWHERE.items():
+    for name, (module, _) in ELSEWHERE.items():
         command = getattr(import_module(module), name)
         inner = getattr(command, "commands", None)
         found |= {(name, n): c for n, c in inner.items()} if inner else {(name,): command}

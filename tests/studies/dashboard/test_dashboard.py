@@ -268,7 +268,7 @@ def test_a_journal_file(searched, tmp_path):
 def test_the_dashboard_needs_no_torch(url):
     code = (
         "import sys\n"
-        "from studies.dashboard import Dashboard\n"
+        "from studies.dashboard.server import Dashboard\n"
         f"d = Dashboard({url!r}, port=0)\n"
         "d.folder.mkdir()\n"
         "d._painter.look()\n"

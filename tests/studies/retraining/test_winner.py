@@ -164,7 +164,7 @@ def test_interrupted_and_diverged(place, capsys, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(nas.fit, "train", interrupt)
+        patched.setattr(nas.retraining.retrain, "train", interrupt)
         code, _, err = run(capsys, *TRAIN)
     assert code == 130
     assert "Go on with:\n  nas train best:small --epochs 6" in err

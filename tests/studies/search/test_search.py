@@ -239,7 +239,7 @@ def test_a_journal_file_gives_the_same_trials(undisturbed, small_toml, tmp_path)
 def test_a_user_merge_from_a_plugin(small_toml, tmp_path):
     plugin = tmp_path / "mine.py"
     plugin.write_text(
-        "from nas.merges import Merge, total\n"
+        "from nas.architecture.merges import Merge, total\n"
         "class Maximum(Merge):\n"
         "    def forward(self, learnt, branch, skips, previous):\n"
         "        return branch.maximum(total(skips))\n"

@@ -221,10 +221,10 @@ def test_signs_of_life_do_not_depend_on_time_zones(small_toml, postgresql, monke
 def test_who_is_alive():
     with Presence() as here:
         assert is_alive(here.name)
-        code = f"from studies.claims import is_alive; assert is_alive({here.name!r})"
+        code = f"from studies.store.claims import is_alive; assert is_alive({here.name!r})"
         subprocess.run([sys.executable, "-c", code], check=True)
     assert not is_alive(here.name)
-    dead = "from studies.claims import *; p = Presence(); p.__enter__(); print(p.name, flush=True); import os; os.kill(os.getpid(), 9)"
+    dead = "from studies.store.claims import *; p = Presence(); p.__enter__(); print(p.name, flush=True); import os; os.kill(os.getpid(), 9)"
     said = subprocess.run([sys.executable, "-c", dead], check=False, capture_output=True, text=True)
     assert not is_alive(said.stdout.strip())
     assert is_alive("0123456789abcdef-elsewhere") is None
@@ -255,7 +255,9 @@ def test_a_journal_respects_another_machine(small_toml, tmp_path):
 def test_a_worker_needs_the_study_and_a_device_of_its_kind(begun, monkeypatch):
     with pytest.raises(InputError, match=r"study 'sharde'"):
         join_study(Joining(study="sharde", storage=begun, device="cpu", wait=0))
-    monkeypatch.setattr(studies.pool, "device_kind", lambda device: {"type": "cpu", "torch": "1.0"})
+    monkeypatch.setattr(
+        studies.search.machines, "device_kind", lambda device: {"type": "cpu", "torch": "1.0"}
+    )
     with pytest.raises(InputError, match=r'device.torch is ".*", not "1.0"'):
         join_study(Joining(study="shared", storage=begun, device="cpu"))
     assert len(trials_of(begun)) == 5

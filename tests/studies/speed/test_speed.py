@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas import Genome, compile_network
-from studies.cli.app import app
+from studies.cli import app
 from studies.search.run import Request, prepare_settings
 from studies.speed.measure import OURS, WAYS, Bench
 from studies.speed.profile import arithmetic, matrix_gflops, without_padding

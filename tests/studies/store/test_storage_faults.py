@@ -9,7 +9,7 @@ import pytest
 
 from nas import InputError
 from nas.training.lockstep import TRAINER_VERSION
-from studies.cli.app import main
+from studies.cli import main
 from studies.search.run import run_search
 from studies.store.opening import open_storage
 from studies.store.store import Store

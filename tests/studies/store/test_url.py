@@ -93,7 +93,7 @@ def test_no_command_shows_or_keeps_it(small_toml, tmp_path, secret_url):
     ],
 )
 def test_no_error_shows_it(small_toml, tmp_path, url, monkeypatch, capsys):
-    from studies.cli.app import main
+    from studies.cli import main
 
     monkeypatch.chdir(tmp_path)
     for arguments in (
