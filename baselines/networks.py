@@ -27,7 +27,7 @@ class Baseline:
 
     def network(self, seed: int = 0) -> Network:
         """The compiled network: images (N, C, H, W) -> logits (N, classes)."""
-        from nas.network.network import compile_network
+        from nas.network.compile import compile_network
 
         return compile_network(self.genome, self.skeleton, seed)
 

@@ -14,14 +14,14 @@ from nas.errors import InputError
 from nas.proxy import Proxy
 
 _LAZY = {
-    "compile_network": "nas.network.network",
+    "compile_network": "nas.network.compile",
     "Network": "nas.network.network",
-    "Data": "nas.data.load",
+    "Data": "nas.data.dataset",
     "load_data": "nas.data.load",
-    "Evaluation": "nas.evaluation.evaluate",
+    "Evaluation": "nas.evaluation.result",
     "evaluate": "nas.evaluation.evaluate",
     "score": "nas.predictors.zero_cost",
-    "Classifier": "nas.saving.network_file",
+    "Classifier": "nas.saving.classifier",
     "load_network": "nas.saving.network_file",
     "save_network": "nas.saving.network_file",
 }

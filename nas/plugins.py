@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import runpy
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -78,3 +79,18 @@ def is_loaded(name: str) -> bool:
 _loaded: dict[
     str, str
 ] = {}  # file names by hash, as lasting as the tables that plugins are added to
+
+
+def check_plugins(recorded: Mapping[str, str], given: Mapping[str, str], whose: str) -> None:
+    """Raises InputError if a recorded plugin (hash by file name) is not given, or has changed."""
+    for name, digest in recorded.items():
+        if name not in given:
+            raise InputError(f"{whose} needs the plugin {name}: name the file with --plugin")
+        check_unchanged(name, digest, given[name], whose)
+
+
+def check_unchanged(name: str, recorded: str, given: str, whose: str) -> None:
+    if recorded != given:
+        raise InputError(
+            f"--plugin {name}: it has changed (hash {given}); {whose} was made with {recorded}"
+        )

@@ -5,9 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import stats
 from scipy.stats import rankdata
+
+if TYPE_CHECKING:
+    pass
 
 RESAMPLES = 2000
 DETERMINED = 1e-9
@@ -81,3 +86,42 @@ def _interval(value: np.ndarray, resampled: np.ndarray) -> tuple[float, float] |
         return None
     low, high = np.nanquantile(resampled, (0.025, 0.975))
     return float(low), float(high)
+
+
+Values = Sequence[float] | np.ndarray
+
+
+def interval(values: Values, level: float = 0.95) -> tuple[float, float]:
+    """Student's t confidence interval of the mean; infinite for fewer than two values."""
+    from scipy import stats
+
+    array = np.asarray(values, dtype=float)
+    if len(array) < 2:
+        return -np.inf, np.inf
+    half = stats.t.ppf(0.5 + level / 2, len(array) - 1) * array.std(ddof=1) / np.sqrt(len(array))
+    return float(array.mean() - half), float(array.mean() + half)
+
+
+def mean_std(values: Values, unit: str = "%") -> str:
+    """`85.31 ± 0.42 %`; sample standard deviation."""
+    array = np.asarray(values, dtype=float) * (100 if unit == "%" else 1)
+    spread = f" ± {array.std(ddof=1):.3g}" if len(array) > 1 else ""
+    text = f"{array.mean():.2f}" if unit == "%" else f"{array.mean():.3g}"
+    return f"{text}{spread}{' ' + unit if unit else ''}"
+
+
+def paired_p(deltas: np.ndarray) -> float | None:
+    """Two-sided t-test that paired differences are 0 on average; None for fewer than two."""
+    if len(deltas) < 2:
+        return None
+    constant = np.ptp(deltas) == 0  # t is not defined; equal scores are no evidence
+    return 1.0 if constant else float(stats.ttest_1samp(deltas, 0.0).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjusted p-values, in the given order (Holm 1979)."""
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(np.argsort(p_values)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[int(index)] = largest
+    return adjusted

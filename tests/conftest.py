@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from nas import Genome, Proxy, SearchSpace, Skeleton, Stage
-from nas.data.load import DEBIAN_FASHION_MNIST, Raw, load_data, make_data
+from nas.data.dataset import Raw, make_data
+from nas.data.images import DEBIAN_FASHION_MNIST
+from nas.data.load import load_data
 
 settings.register_profile(
     "default", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True

@@ -22,18 +22,19 @@ import nas.devices.machine
 from nas import Genome, InputError, compile_network
 from nas.data.folder import MAX_PIXELS
 from nas.data.load import load_data
-from nas.devices.machine import GIB
 from nas.drawing.figure import save
 from nas.evaluation.inheritance import Ancestor, WeightFolder
+from nas.files.limits import GIB
 from nas.files.safe import replacing, write_text
+from nas.files.tensors import read_safetensors
 from nas.retraining.checkpoint import CHECKPOINT, HEADER, read_checkpoint
 from nas.retraining.retrain import RESULT, fit, read_fitted
 from nas.saving.exports import fresh_logits
-from nas.saving.network_file import load_network, read_safetensors, save_network
+from nas.saving.network_file import load_network, save_network
 from search_spaces import SPACES, load_space
 from studies import cli
 from studies.dashboard.notes import note_beside, search_note
-from studies.dashboard.server import Pictures
+from studies.dashboard.painter import Pictures
 from studies.report.write import file_name
 from studies.retraining.request import Request, prepare
 from studies.samplers.strategies import SAMPLERS
@@ -118,7 +119,7 @@ def test_a_zip_bomb_is_not_decompressed(tmp_path, monkeypatch):
             for _ in range(300):
                 stream.write(bytes(10**6))
         file.writestr("labels.npy", header((300,)) + bytes(300))
-    monkeypatch.setattr(nas.devices.machine, "free_bytes", lambda: GIB // 2)
+    monkeypatch.setattr(nas.files.limits, "free_bytes", lambda: GIB // 2)
     monkeypatch.setattr(np.lib.format, "read_array", lambda *_, **__: pytest.fail("decompressed"))
     with pytest.raises(InputError, match=r"a\.npz: its arrays: needs 0\.3 GiB of memory"):
         load_data(str(path))
@@ -187,7 +188,7 @@ def test_a_decompression_bomb_among_pictures(pictures, side):
 
 
 def test_too_many_pixels_in_all(pictures, monkeypatch):
-    monkeypatch.setattr(nas.devices.machine, "free_bytes", lambda: 1000)
+    monkeypatch.setattr(nas.files.limits, "free_bytes", lambda: 1000)
     with pytest.raises(InputError, match="GiB of memory"):
         load_data(str(pictures))
 
@@ -238,7 +239,7 @@ def test_pickles_as_weights(tmp_path, mark, network):
 
 def test_weights_larger_than_memory(tmp_path, network, monkeypatch):
     path = save_network(network, tmp_path)
-    monkeypatch.setattr(nas.devices.machine, "free_bytes", lambda: 1000)
+    monkeypatch.setattr(nas.files.limits, "free_bytes", lambda: 1000)
     with pytest.raises(InputError, match="the file: needs"):
         load_network(path)
 
@@ -431,13 +432,13 @@ def test_notes_show_html_of_a_storage_as_text(note):
 
 def test_the_report_shows_html_of_a_storage_as_text(tmp_path, small_space, digits):
     """Study, roles, reasons, parents' names and the command are what others may have written."""
-    from nas.evaluation.evaluate import Evaluation
+    from nas.evaluation.result import Evaluation
     from studies.report.write import write_report
     from studies.search.settings import SearchSettings
     from studies.store.store import COMMAND, Store
 
     url = f"sqlite:///{tmp_path}/a.db"
-    from nas.strategies.propose import Limits
+    from nas.strategies.problem import Limits
 
     space = replace(small_space, proxy=replace(small_space.proxy, precision="fp32"))
     settings = SearchSettings(
@@ -477,8 +478,8 @@ def test_no_sampler_of_ours_unpickles():
         assert "pickle" not in vars(module), name
         assert "pickle" not in Path(module.__file__).read_text(), name
     with pytest.raises(InputError, match="unknown strategy"):
-        from studies.search.run import Request as Search
-        from studies.search.run import prepare_settings
+        from studies.search.request import Request as Search
+        from studies.search.request import prepare_settings
 
         prepare_settings(Search(strategy="cmaes", device="cpu"))
 
@@ -491,8 +492,8 @@ def test_a_storage_whose_snapshot_is_unpickled_is_not_opened():
     """Optuna's journal in Redis unpickles snapshots; a journal file has none."""
     from optuna.storages.journal._base import BaseJournalSnapshot
 
-    from studies.store.calls import JournalFile
-    from studies.store.opening import open_storage
+    from studies.store.journal import JournalFile
+    from studies.store.storages import open_storage
 
     assert not issubclass(JournalFile, BaseJournalSnapshot)
     with pytest.raises(InputError, match="cannot be opened"):

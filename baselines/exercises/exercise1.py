@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from baselines.exercises.jobs import LawJob, TrainingJob, geometric_factor
+from baselines.exercises.gradients import LawJob, geometric_factor
+from baselines.exercises.jobs import TrainingJob
 from baselines.exercises.profiles import Profile
 from baselines.exercises.summaries import (
     COLOURS,

@@ -33,10 +33,10 @@ from baselines.exercises.verdicts import (
     Point,
     absolute,
     converged,
-    interval,
     more,
 )
 from nas.architecture.parts import Shape
+from nas.statistics import interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

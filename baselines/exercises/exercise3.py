@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from baselines.exercises.jobs import NEAR_ZERO, TrainingJob, shown_layers
+from baselines.exercises.features import NEAR_ZERO, shown_layers
+from baselines.exercises.jobs import TrainingJob
 from baselines.exercises.profiles import Profile
 from baselines.exercises.summaries import COLOURS, Results, runs_of, training_jobs
 from baselines.exercises.verdicts import FAILS, HOLDS, OPEN, Context, Page, Point, more, most

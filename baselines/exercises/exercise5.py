@@ -30,11 +30,10 @@ from baselines.exercises.verdicts import (
     Point,
     converged,
     every,
-    interval,
-    mean_std,
     more,
 )
 from nas.architecture.parts import Shape
+from nas.statistics import interval, mean_std
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

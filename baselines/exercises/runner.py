@@ -13,17 +13,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from baselines.exercises.jobs import ExerciseBench, LawJob, TrainingJob, run_job
+from baselines.exercises.gradients import LawJob
+from baselines.exercises.jobs import ExerciseBench, TrainingJob, run_job
 from baselines.exercises.profiles import PROFILES, Profile
 from baselines.exercises.verdicts import Context, Page, markdown
-from nas.data.load import Data
+from nas.data.dataset import Data
 from nas.devices.device import device_kind, find_device
 from nas.devices.machine import default_count, default_devices
 from nas.errors import InputError, unknown
 from nas.files.safe import read_limited, write_text
-from nas.training.lockstep import TRAINER_VERSION
-from nas.workers.process import Finished
+from nas.training.version import TRAINER_VERSION
 from nas.workers.process_pool import Workers
+from nas.workers.protocol import Finished
 
 EXERCISES = ("exercise-1", "exercise-2", "exercise-3", "exercise-4", "exercise-5")
 Job = TrainingJob | LawJob

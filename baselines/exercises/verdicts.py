@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nas.statistics import Values, interval, mean_std
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-Values = Sequence[float] | np.ndarray
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not decided at this budget"
 ABSOLUTE_TOLERANCE = 0.03
 INLINE_ROWS = 20
@@ -52,17 +53,6 @@ class Context:
     def as_sheet(self) -> bool:
         """Whether absolute accuracies can be held against the sheet's (CIFAR-10, full profile)."""
         return self.data == "cifar10" and self.profile == "full"
-
-
-def interval(values: Values, level: float = 0.95) -> tuple[float, float]:
-    """Student's t confidence interval of the mean; infinite for fewer than two values."""
-    from scipy import stats
-
-    array = np.asarray(values, dtype=float)
-    if len(array) < 2:
-        return -np.inf, np.inf
-    half = stats.t.ppf(0.5 + level / 2, len(array) - 1) * array.std(ddof=1) / np.sqrt(len(array))
-    return float(array.mean() - half), float(array.mean() + half)
 
 
 def more(expected: str, better: Values, worse: Values, unit: str = "%") -> Point:
@@ -111,14 +101,6 @@ def converged(point: Point, context: Context) -> Point:
         return point
     measured = f"{point.measured} (a short training, which cannot refute this)"
     return replace(point, measured=measured, verdict=OPEN)
-
-
-def mean_std(values: Values, unit: str = "%") -> str:
-    """`85.31 ± 0.42 %`; sample standard deviation."""
-    array = np.asarray(values, dtype=float) * (100 if unit == "%" else 1)
-    spread = f" ± {array.std(ddof=1):.3g}" if len(array) > 1 else ""
-    text = f"{array.mean():.2f}" if unit == "%" else f"{array.mean():.3g}"
-    return f"{text}{spread}{' ' + unit if unit else ''}"
 
 
 def markdown(page: Page, context: Context, settings: str) -> str:

@@ -123,7 +123,7 @@ class Genome:
 
     def _repr_html_(self) -> str:
         """The pattern drawn, for notebooks."""
-        from nas.drawing.svg import genome_html
+        from nas.drawing.html import genome_html
 
         return genome_html(self)
 

@@ -5,21 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from nas.architecture.blocks import STEMS
 from nas.architecture.genome import Genome
 from nas.architecture.merges import MERGES, Site
 from nas.architecture.parts import (
     Chain,
-    Conv,
-    GlobalPool,
-    Linear,
     Part,
-    Relu,
     Shape,
-    Subsample,
-    strided,
 )
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.convolutional import Skeleton, adapter, head, node_shapes
 from nas.errors import InputError
 
 KEPT_LAYERS = 200
@@ -79,7 +72,7 @@ class Plan:
 
     def _repr_html_(self) -> str:
         """The pattern drawn, and a table of its layers, for notebooks."""
-        from nas.drawing.svg import plan_html
+        from nas.drawing.html import plan_html
 
         return plan_html(self)
 
@@ -126,51 +119,7 @@ def _made(genome: Genome, skeleton: Skeleton) -> Plan:
                 tuple(skips), tuple(adapters), tuple(learnt.items()),
             )
         )  # fmt: skip
-    return Plan(stem, tuple(layers), _head(shapes[-1], skeleton), tuple(shapes), tuple(last_use))
+    return Plan(stem, tuple(layers), head(shapes[-1], skeleton), tuple(shapes), tuple(last_use))
 
 
 _known = lru_cache(maxsize=256)(_made)
-
-
-def node_shapes(skeleton: Skeleton) -> tuple[list[Shape], list[int], Chain]:
-    """(C, H, W) and accumulated stride of every node, and the stem: the same for all genomes."""
-    kind = skeleton.kind
-    width = skeleton.stem_width or skeleton.stages[0].width
-    make = STEMS[skeleton.stem].parts
-    stem = make(
-        skeleton.input_shape, width, skeleton.bias, skeleton.norm_of, not kind.preactivation
-    )
-    shapes, strides = [stem.shape], [1]
-    for _, width, stride in skeleton.blocks():
-        shapes.append(strided(shapes[-1], width * kind.expansion, stride))
-        strides.append(strides[-1] * stride)
-    return shapes, strides, stem
-
-
-def adapter(source: Shape, target: Shape, stride: int, skeleton: Skeleton) -> Part | None:
-    """What fits a skip's source to a layer's output; None where the shapes agree.
-
-    Option B is a 1×1 convolution with the product of the strides, and norm. Option A takes every
-    stride-th pixel and fills new channels with zeros (He et al. 2015, section 4.2).
-
-    Raises:
-        InputError: option A cannot shrink a width.
-    """
-    if source == target and stride == 1:
-        return None
-    if skeleton.adapter == "A":
-        if source[0] > target[0]:
-            raise InputError(
-                f"an option A adapter cannot shrink {source[0]} channels to {target[0]}; use option B"
-            )
-        return Subsample(source, target[0], stride)
-    conv = Conv(source, target[0], 1, stride, skeleton.bias)
-    return Chain.of(conv=conv, norm=skeleton.norm_of(conv.shape))
-
-
-def _head(shape: Shape, skeleton: Skeleton) -> Chain:
-    pool = GlobalPool(shape)
-    fc = Linear(pool.shape, skeleton.classes)
-    if not skeleton.kind.preactivation:
-        return Chain.of(pool=pool, fc=fc)
-    return Chain.of(norm=skeleton.norm_of(shape), relu=Relu(shape), pool=pool, fc=fc)

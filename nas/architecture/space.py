@@ -17,8 +17,7 @@ from random import Random
 from nas.architecture.genome import Genome, Layer, Skip
 from nas.architecture.merges import MERGES
 from nas.architecture.parts import Shape
-from nas.architecture.plan import adapter, node_shapes
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.convolutional import Skeleton, adapter, node_shapes
 from nas.errors import InputError, brief, unknown
 from nas.proxy import MOST, Proxy
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.devices.machine import check_bytes
 from nas.errors import InputError
+from nas.files.limits import check_bytes
 
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """By content. Pillow reads others too, one of them (EPS) by running a program."""

@@ -12,8 +12,9 @@ from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 
-from nas.devices.machine import check_bytes
+from nas.data.dataset import Raw
 from nas.errors import InputError, brief
+from nas.files.limits import check_bytes
 
 KINDS = "buifSU"
 """Of the types that are read: truth values, numbers, text."""
@@ -86,3 +87,41 @@ def _bytes(archive: ZipFile, name: str, file: ZipInfo) -> int:
 def _array(archive: ZipFile, file: ZipInfo) -> np.ndarray:
     with archive.open(file) as stream:
         return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+NPZ = (
+    ("images", "labels", "test_images", "test_labels"),
+    ("x_train", "y_train", "x_test", "y_test"),
+)
+"""Names of arrays in an `.npz` file."""
+
+
+def load_npz(path: Path) -> Raw:
+    """`images` and `labels`, or `x_train`, `y_train`, `x_test`, `y_test`; N first, channels 1 or 3."""
+    arrays = read_npz(path, NPZ, 2)
+    if arrays is None:
+        raise InputError(f"{path}: has {brief(names(path))}; images and labels are needed")
+    images, labels, test_images, test_labels = (
+        next((arrays[name] for name in same if name in arrays), None)
+        for same in zip(*NPZ, strict=True)
+    )
+    assert images is not None
+    assert labels is not None
+    if (test_images is None) != (test_labels is None):
+        raise InputError(f"{path}: test images and test labels come together or not at all")
+    values, labels = np.unique(labels.reshape(-1), return_inverse=True)
+    if test_images is not None and test_labels is not None:
+        strange = np.setdiff1d(test_labels, values)
+        if len(strange):
+            raise InputError(f"{path}: test labels {strange[:5]} are not among the training labels")
+        test_labels = np.searchsorted(values, test_labels.reshape(-1))
+        test_images = _channels_first(test_images)
+    return Raw(_channels_first(images), labels, tuple(map(str, values)), test_images, test_labels)
+
+
+def _channels_first(images: np.ndarray) -> np.ndarray:
+    if images.ndim == 3:
+        return images[:, None]
+    if images.ndim == 4 and images.shape[3] in (1, 3) and images.shape[1] not in (1, 3):
+        return np.transpose(images, (0, 3, 1, 2))
+    return images

@@ -53,12 +53,6 @@ def computes_bf16(device: torch.device) -> bool:
     return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
 
 
-def free_bytes(device: torch.device) -> int:
-    """Memory of a GPU that nobody has, or that PyTorch holds in reserve."""
-    reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return torch.cuda.mem_get_info(device)[0] + reserve
-
-
 def on_device(device: torch.device) -> AbstractContextManager:
     """Makes a GPU the current one, on which streams and graphs are made."""
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from nas.architecture.genome import Genome
-from nas.drawing.figure import COLOURS
+from nas.drawing.colours import COLOURS
 
 CELL, GAP = 6, 1
 WIDEST = 260

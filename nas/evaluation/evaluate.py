@@ -3,62 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.architecture.genome import Genome
 from nas.architecture.plan import plan
 from nas.architecture.skeletons.convolutional import Skeleton
+from nas.devices.memory import PeakMemory, out_of_memory
+from nas.evaluation.result import Evaluation
 from nas.proxy import Proxy
 from nas.training.memory import side_by_side, training_bytes
 
 if TYPE_CHECKING:
     import torch
 
-    from nas.data.load import Data
-    from nas.evaluation.inheritance import Inherited
+    from nas.data.dataset import Data
+    from nas.evaluation.result import Inherited
     from nas.network.network import Network
-    from nas.training.lockstep import Curves
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The result of training one genome.
-
-    Accuracies, losses, gradient norms and status are a function of genome, skeleton, proxy, seed,
-    data and kind of device; seconds, memory and latency are measurements. Of genomes that were
-    trained in lockstep each has an equal share of the seconds.
-    """
-
-    genome: Genome
-    seed: int
-    status: str
-    """ok, pruned, diverged, out of memory, or failed."""
-    why: str
-    accuracy: float
-    """Of the last epoch that was trained; 0 unless the status is ok or pruned."""
-    accuracies: tuple[float, ...]
-    losses: tuple[float, ...]
-    """Mean training loss of every epoch."""
-    gradients: tuple[tuple[float, float], ...]
-    """L2 norms of the first and last layer's gradient at the last step of every epoch."""
-    params: int
-    macs: int
-    """For one image of the skeleton's input shape."""
-    seconds: float
-    peak_bytes: int | None
-    """Peak memory: of the process on a CPU (None where the system cannot say), allocated on a GPU;
-    of genomes that ran side by side each has an equal share."""
-    latency_1: float | None = None
-    """Seconds of a forward pass of one image, where it was asked for."""
-    latency_full: float | None = None
-    """Seconds of a forward pass of a whole batch of the proxy, where it was asked for."""
-    inherited: Inherited | None = None
-    """What it started with of another network's weights."""
+    from nas.training.curves import Curves
 
 
 OnScore = Callable[[int, int, float], bool | None]
@@ -127,7 +91,8 @@ def evaluate_together(
     Args:
         genomes: the other arguments are those of `evaluate`, with the index of the genome first.
     """
-    from nas.devices.device import find_device, free_bytes, on_device, one_thread, reproducible
+    from nas.devices.device import find_device, on_device, one_thread, reproducible
+    from nas.devices.memory import free_bytes
     from nas.training.precision import resolved
 
     where = find_device(device)
@@ -176,7 +141,7 @@ class _Entry:
 def _pack(entries: Sequence[_Entry], job: _Job) -> list[Evaluation]:
     """Evaluates genomes together, or in halves where memory ends."""
     started, peak = time.perf_counter(), PeakMemory(job.device)
-    with _out_of_memory() as problem:
+    with out_of_memory() as problem:
         _train(entries, job)
     if problem and len(entries) > 1:
         half = len(entries) // 2
@@ -191,7 +156,7 @@ def _train(entries: Sequence[_Entry], job: _Job) -> None:
 
     from nas.evaluation.inheritance import inherit
     from nas.evaluation.latency import latency
-    from nas.network.network import compile_network
+    from nas.network.compile import compile_network
     from nas.training.lockstep import Trainee, train_together
 
     trainees = []
@@ -219,7 +184,7 @@ def _train(entries: Sequence[_Entry], job: _Job) -> None:
 def _evaluation(
     entry: _Entry, job: _Job, problem: str, seconds: float, peak_bytes: int | None
 ) -> Evaluation:
-    from nas.training.lockstep import Curves
+    from nas.training.curves import Curves
 
     curves = entry.curves if entry.curves and not problem else Curves()
     status, why = "ok", ""
@@ -247,63 +212,3 @@ def _evaluation(
         latency_full=entry.latencies[1],
         inherited=entry.inherited,
     )
-
-
-def failed(
-    genome: Genome, skeleton: Skeleton, seed: int, why: str, status: str = "failed"
-) -> Evaluation:
-    """The evaluation of a candidate whose training raised an error or lost its process."""
-    planned = plan(genome, skeleton)
-    return Evaluation(
-        genome, seed, status, why, 0.0, (), (), (), planned.params, planned.macs, 0.0, None
-    )
-
-
-class PeakMemory:
-    """Peak memory from its making on; the process's peak never falls by itself, so it is reset."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        if device.type == "cuda":
-            import torch
-
-            torch.cuda.init()  # a device with an index does not initialise CUDA by itself
-            torch.cuda.reset_peak_memory_stats(device)
-        else:
-            self._reset = _write("/proc/self/clear_refs", "5")
-
-    def read(self) -> int | None:
-        if self.device.type == "cuda":
-            import torch
-
-            return torch.cuda.max_memory_allocated(self.device)
-        if not self._reset:
-            return None
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return 1024 * int(line.split()[1])
-        return None
-
-
-def _write(path: str, text: str) -> bool:
-    try:
-        Path(path).write_text(text)
-    except OSError:
-        return False
-    return True
-
-
-@contextmanager
-def _out_of_memory() -> Iterator[list[str]]:
-    """Catches what PyTorch raises when memory ends; the list then holds the message."""
-    import torch
-
-    problem: list[str] = []
-    try:
-        yield problem
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        problem.append(str(error).splitlines()[0] if str(error) else "out of memory")
-    except RuntimeError as error:
-        if "can't allocate memory" not in str(error):
-            raise
-        problem.append(str(error).splitlines()[0])

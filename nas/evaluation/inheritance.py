@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING
 
 from nas.architecture.genome import Genome
 from nas.errors import InputError
+from nas.evaluation.result import Inherited
 from nas.files.safe import replacing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from nas.evaluation.evaluate import Evaluation
+    from nas.evaluation.result import Evaluation
 
     Weights = Mapping[str, Tensor]
 
@@ -46,15 +47,6 @@ class Ancestor:
 
 Lineage = Sequence[Ancestor]
 """First parents, the eldest first: that one was trained from scratch."""
-
-
-@dataclass(frozen=True)
-class Inherited:
-    """What a network took over."""
-
-    tensors: int
-    share: float
-    """Of its parameters, from 0 to 1."""
 
 
 def inherit(network: nn.Module, weights: Weights) -> Inherited:
@@ -100,7 +92,7 @@ class WeightFolder:
 
     def read(self, lineage: Lineage) -> dict[str, Tensor] | None:
         """The weights of the last of a lineage; None where the file is not what is expected."""
-        from nas.saving.network_file import read_safetensors
+        from nas.files.tensors import read_safetensors
 
         path = self._file(lineage)
         try:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from nas.architecture.genome import Genome
 from nas.architecture.skeletons.convolutional import Skeleton
-from nas.data.load import Data
-from nas.evaluation.evaluate import Evaluation, evaluate, evaluate_together
+from nas.data.dataset import Data
+from nas.evaluation.evaluate import evaluate, evaluate_together
 from nas.evaluation.inheritance import Ancestor, WeightFolder, evaluate_heir
+from nas.evaluation.result import Evaluation
 from nas.proxy import Proxy
-from nas.workers.process import Pack, Send
+from nas.workers.protocol import Pack, Send
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,9 @@ from nas.kernels.steps import ALIGNED, Map, Record, Steps, UnsupportedError
 from nas.network.network import Network
 from nas.network.parameters import DTYPES, Flat
 from nas.proxy import Proxy
-from nas.training.precision import KERNEL_VALUES
+
+if TYPE_CHECKING:
+    import torch
 
 Mode = Literal["train", "calibrate", "score"]
 PROGRAM_IMAGES = 64
@@ -267,3 +269,7 @@ def compiled(
         )
     except UnsupportedError:
         return None
+
+
+KERNEL_VALUES = {"fp32": 64 * 32 * 32 * 32, "bf16": 64 * 64 * 32 * 32}
+"""Values of a batch after the stem up to which the kernels are faster, by the tables."""

@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections import OrderedDict
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from nas.architecture import parts
 from nas.architecture.genome import Genome
 from nas.architecture.merges import MERGES
-from nas.architecture.plan import LayerPlan, Plan, plan
+from nas.architecture.plan import LayerPlan, Plan
 from nas.architecture.skeletons.convolutional import Skeleton
-
-NARROW = 8
-"""Channels below which strided 1×1 convolutions take every stride-th pixel first: the gradient of
-torch 2.14's own (oneDNN with AVX2, channels last) writes beyond its memory there."""
-KEPT_WEIGHTS = 1 << 16
-"""Of the largest module whose initial weights are kept for the next network."""
-
-
-def compile_network(genome: Genome, skeleton: Skeleton, seed: int = 0) -> Network:
-    """The network of a genome: images (N, C, H, W) -> logits (N, classes).
-
-    Every module's initial weights are a function of (seed, the module's name): two genomes share
-    the weights of all that they have in common. The global random state is neither read nor moved.
-
-    Raises:
-        InputError: the genome does not fit the skeleton.
-    """
-    network = Network(plan(genome, skeleton), genome, skeleton)
-    initialise(network, skeleton.init, seed)
-    return network
+from nas.network.modules import build
 
 
 class Network(nn.Module):
@@ -120,149 +96,3 @@ class Merged(nn.Module):
 
     def extra_repr(self) -> str:
         return self.name
-
-
-class Subsample(nn.Module):
-    """Option A: every stride-th pixel, zeros in the new channels."""
-
-    def __init__(self, stride: int, extra: int) -> None:
-        super().__init__()
-        self.stride, self.extra = stride, extra
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.extra))
-
-    def extra_repr(self) -> str:
-        return f"stride={self.stride}, zero_channels={self.extra}"
-
-
-class Conv(nn.Conv2d):
-    """Convolution whose weights are left as they are until `initialise` sets them."""
-
-    def reset_parameters(self) -> None: ...
-
-    def forward(self, x: Tensor) -> Tensor:
-        strided = self.kernel_size == (1, 1) and self.stride != (1, 1)
-        if strided and self.in_channels < NARROW:
-            rows, columns = self.stride
-            return F.conv2d(x[:, :, ::rows, ::columns], self.weight, self.bias)
-        return super().forward(x)
-
-
-class Head(nn.Linear):
-    """Linear layer on a (N, C, 1, 1) map; its weights, too, are left to `initialise`."""
-
-    def reset_parameters(self) -> None: ...
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.flatten(1))
-
-
-def build(part: parts.Part) -> nn.Module:
-    """The module of a declared part; the weights are left to `initialise`."""
-    return _copy(_built(part, torch.get_default_device(), torch.get_default_dtype()))
-
-
-def _copy(module: nn.Module) -> nn.Module:
-    """The same module with tensors, children and hooks of its own, in less time than a new one.
-
-    The weights of convolutions and of the head are left to `initialise`.
-    """
-    new = module.__class__.__new__(module.__class__)
-    for name, value in module.__dict__.items():
-        new.__dict__[name] = value.copy() if isinstance(value, dict | set) else value
-    for name, parameter in module._parameters.items():
-        if parameter is not None:
-            left = isinstance(module, Conv | Head)
-            value = torch.empty_like(parameter) if left else parameter.detach().clone()
-            new._parameters[name] = nn.Parameter(value)
-    for name, buffer in module._buffers.items():
-        if buffer is not None:
-            new._buffers[name] = buffer.clone()
-    for name, child in module._modules.items():
-        if child is not None:
-            new._modules[name] = _copy(child)
-    return new
-
-
-@lru_cache(maxsize=256)
-def _built(part: parts.Part, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """A module to copy, made under this default device and type."""
-    match part:
-        case parts.Chain():
-            return _chain(part)
-        case parts.Conv():
-            inputs, kernel = part.inputs[0], part.kernel
-            conv = Conv(inputs, part.channels, kernel, part.stride, kernel // 2, bias=part.bias)
-            if part.bias_start is not None:
-                conv.bias_start = part.bias_start  # type: ignore[assignment]
-            return conv
-        case parts.Norm():
-            return nn.BatchNorm2d(part.shape[0])
-        case parts.Linear():
-            return Head(part.inputs[0], part.features)
-        case parts.Relu():
-            return nn.ReLU(inplace=True)
-        case parts.Sigmoid():
-            return nn.Sigmoid()
-        case parts.MaxPool():
-            return nn.MaxPool2d(3, 2, 1)
-        case parts.GlobalPool():
-            return nn.AdaptiveAvgPool2d(1)
-        case parts.Subsample():
-            return Subsample(part.stride, part.channels - part.inputs[0])
-    raise TypeError(f"no module for {part!r}")
-
-
-def _chain(chain: parts.Chain) -> nn.Sequential:
-    modules = OrderedDict((name, build(part)) for name, part in chain)
-    first = next(iter(modules.values()))
-    if isinstance(first, nn.ReLU):
-        first.inplace = False  # it reads a node that others read too
-    return nn.Sequential(modules)
-
-
-def initialise(network: nn.Module, scheme: str, seed: int) -> None:
-    """Sets all weights from (seed, module name): PyTorch's defaults, or He's (2015) for convolutions.
-
-    Norms have theirs, which are not random, since they were made.
-    """
-    for name, module in network.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            he = scheme == "he" and isinstance(module, nn.Conv2d)
-            weight = module.weight
-            sizes = tuple(weight.shape), module.bias is not None, weight.dtype
-            make = _weights if weight.numel() <= KEPT_WEIGHTS else _weights.__wrapped__
-            values, bias = make(seed, name, he, *sizes)
-            weight.data.copy_(values)
-            if module.bias is not None and bias is not None:
-                module.bias.data.copy_(bias)
-                if hasattr(module, "bias_start"):
-                    nn.init.constant_(module.bias, cast(float, module.bias_start))
-        elif isinstance(module, Merged):
-            for part_name, start in module.starts.items():
-                nn.init.constant_(getattr(module, part_name), start)
-
-
-@lru_cache(maxsize=256)
-def _weights(
-    seed: int, name: str, he: bool, shape: tuple[int, ...], biased: bool, dtype: torch.dtype
-) -> tuple[Tensor, Tensor | None]:
-    """A module's initial weights and bias, which all genomes share."""
-    generator = module_generator(seed, name)
-    weight = torch.empty(shape, dtype=dtype, device="cpu")
-    if he:
-        nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu", generator=generator)
-    else:
-        nn.init.kaiming_uniform_(weight, a=math.sqrt(5), generator=generator)
-    if not biased:
-        return weight, None
-    bound = 0.0 if he else 1 / math.sqrt(weight[0].numel())
-    bias = weight.new_empty(shape[0])
-    return weight, nn.init.uniform_(bias, -bound, bound, generator=generator)
-
-
-def module_generator(seed: int, name: str) -> torch.Generator:
-    """A generator seeded by (seed, name)."""
-    digest = hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)

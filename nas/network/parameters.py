@@ -6,12 +6,11 @@ originals (master weights, Micikevicius et al. 2018); norms stay in fp32.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.optim.sgd import sgd
 
 from nas.proxy import Proxy
 
@@ -82,32 +81,6 @@ def flatten(network: nn.Module, proxy: Proxy) -> list[Flat]:
         ({n: p for n, p in named.items() if n in norms}, torch.float32, 0.0),
     )  # fmt: skip
     return [Flat(parameters, dtype, decay) for parameters, dtype, decay in kinds if parameters]
-
-
-def update(flats: Iterable[Flat], proxy: Proxy, rate: Tensor) -> None:
-    """A step of SGD with Nesterov momentum (Sutskever et al. 2013) in one kernel a decay.
-
-    Args:
-        rate: the learning rate, a number on the flats' device.
-    """
-    by_decay: dict[float, list[Flat]] = {}
-    for flat in flats:
-        by_decay.setdefault(flat.decay, []).append(flat)
-    for decay, some in by_decay.items():
-        sgd(
-            [f.master for f in some],
-            [f.gradient for f in some],
-            [f.momentum if proxy.momentum else None for f in some],
-            fused=True,
-            weight_decay=decay,
-            momentum=proxy.momentum,
-            lr=rate,  # type: ignore[arg-type]
-            dampening=0.0,
-            nesterov=proxy.momentum > 0,
-            maximize=False,
-        )
-    for flat in flats:
-        flat.round()
 
 
 @contextmanager

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from nas.data.load import Data
+    from nas.data.dataset import Data
 
 EIGENVALUE_FLOOR = 1e-5
 """k in jacob_cov, against eigenvalues of 0."""
@@ -216,7 +216,8 @@ def score(
     import torch
 
     from nas.devices.device import find_device, one_thread, reproducible
-    from nas.network.network import Network, compile_network
+    from nas.network.compile import compile_network
+    from nas.network.network import Network
 
     check_score(name, "score")
     where = find_device(device)

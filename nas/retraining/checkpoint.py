@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from nas.errors import InputError, brief
 from nas.files.safe import replacing
 from nas.files.settings import from_mapping
-from nas.saving.network_file import check_weights, read_safetensors
-from nas.training.lockstep import Curves, Progress
+from nas.files.tensors import check_weights, read_safetensors
+from nas.training.curves import Curves, Progress
 
 CHECKPOINT = "checkpoint.safetensors"
 HEADER = "skipnas-training"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from nas.training.lockstep import Curves
+    from nas.training.curves import Curves
 
 COLUMNS = ("epoch", "loss", "validation_accuracy", "gradient_norm_first", "gradient_norm_last")
 

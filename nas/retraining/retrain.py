@@ -24,7 +24,8 @@ from nas.drawing.figure import save as save_picture
 from nas.errors import InputError
 from nas.files.safe import read_limited, write_text
 from nas.files.settings import differences
-from nas.network.network import Network, compile_network
+from nas.network.compile import compile_network
+from nas.network.network import Network
 from nas.retraining.checkpoint import (
     CHECKPOINT,
     Checkpoint,
@@ -34,9 +35,12 @@ from nas.retraining.checkpoint import (
 )
 from nas.retraining.curves_figure import curves_figure, curves_table
 from nas.retraining.settings import FitSettings, chosen
-from nas.saving.network_file import WEIGHTS, Card, Classifier, save_network
+from nas.saving.classifier import Card, Classifier
+from nas.saving.network_file import WEIGHTS, save_network
 from nas.training.batches import prepare
-from nas.training.lockstep import Curves, Progress, accuracy, train
+from nas.training.curves import Curves, Progress
+from nas.training.lockstep import train
+from nas.training.scoring import accuracy
 
 RESULT = "training.json"
 RESULT_BYTES = 64 << 20

@@ -10,10 +10,11 @@ from typing import Any
 
 from nas.architecture.genome import Genome
 from nas.architecture.skeletons.convolutional import Skeleton
-from nas.data.load import Data
+from nas.data.dataset import Data
 from nas.errors import InputError
 from nas.proxy import Proxy
-from nas.training.lockstep import TRAINER_VERSION, Curves
+from nas.training.curves import Curves
+from nas.training.version import TRAINER_VERSION
 
 MOST_THREADS = 4096
 

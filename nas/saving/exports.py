@@ -25,7 +25,9 @@ from torch.export import Dim
 from nas.devices.device import one_thread
 from nas.errors import InputError
 from nas.files.safe import replacing, write_text
-from nas.saving.network_file import HEADER, Classifier, read_safetensors, readable, write_weights
+from nas.files.tensors import read_safetensors
+from nas.saving.classifier import Classifier
+from nas.saving.network_file import HEADER, readable, write_weights
 
 BATCHES = (1, 7)
 """Sizes of the batches that a written program is checked with."""

@@ -8,117 +8,29 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nas.architecture.blocks import BLOCKS, STEMS
 from nas.architecture.genome import Genome
 from nas.architecture.merges import MERGES
 from nas.architecture.plan import plan
 from nas.architecture.skeletons.convolutional import Skeleton
-from nas.devices.machine import check_bytes
 from nas.errors import InputError, brief
 from nas.files.safe import replacing, write_text
 from nas.files.settings import from_mapping
+from nas.files.tensors import check_weights, read_safetensors
 from nas.network.network import Network
-from nas.plugins import load_plugin
+from nas.plugins import check_unchanged, load_plugin
+from nas.saving.classifier import FORMAT, Card, Classifier
 
 WEIGHTS = "network.safetensors"
 """The file's name in a folder."""
 HEADER = "skipnas"
 """Key of the JSON in a safetensors header; one key, so that equal networks are equal files."""
-FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Card:
-    """What is known of a network beside genome, skeleton and weights.
-
-    Raises:
-        InputError: numbers that do not fit each other.
-    """
-
-    mean: tuple[float, ...]
-    """Per channel, of pictures from 0 to 255."""
-    std: tuple[float, ...]
-    classes: tuple[str, ...]
-    """Names, in the order of the logits."""
-    plugins: Mapping[str, str] = field(default_factory=dict)
-    """Hash by file name of the plugins that were loaded."""
-    training: Mapping[str, Any] = field(default_factory=dict)
-    """How the weights came about, and what they scored; empty for initial weights."""
-    versions: Mapping[str, str] = field(default_factory=dict)
-
-    def check(self, skeleton: Skeleton) -> None:
-        """Raises InputError if it is not of a network with this skeleton."""
-        channels = skeleton.input_shape[0]
-        for name in ("mean", "std"):
-            if len(getattr(self, name)) != channels:
-                raise InputError(f"{name} has {len(getattr(self, name))} values, not {channels}")
-        if not all(0 < value < float("inf") for value in self.std):
-            raise InputError(f"std is {list(self.std)}; numbers above 0 are needed")
-        if len(self.classes) != skeleton.classes:
-            raise InputError(f"{len(self.classes)} names for {skeleton.classes} classes")
-
-
-class Classifier(nn.Module):
-    """A network that takes pictures as they are: it normalises them itself.
-
-    Pictures (N, C, H, W) from 0 to 255, bytes or floating point -> logits (N, classes). (C, H, W)
-    is the skeleton's input shape: pictures that the training shrank have to be shrunk before.
-
-    Raises:
-        InputError: the card is of another network.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, network: Network, card: Card | None = None) -> None:
-        super().__init__()
-        skeleton = network.skeleton
-        if card is None:  # pictures are normalised already
-            channels, names = skeleton.input_shape[0], map(str, range(skeleton.classes))
-            card = Card((0.0,) * channels, (1.0,) * channels, tuple(names))
-        card.check(skeleton)
-        self.network, self.card = network, card
-        for name in ("mean", "std"):
-            values = torch.tensor(getattr(card, name), dtype=torch.float32)
-            self.register_buffer(name, values.view(1, -1, 1, 1))
-
-    @property
-    def genome(self) -> Genome:
-        return self.network.genome
-
-    @property
-    def skeleton(self) -> Skeleton:
-        return self.network.skeleton
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        channels, height, width = self.skeleton.input_shape
-        if pictures.ndim != 4 or pictures.shape[1] != channels:
-            raise InputError(
-                f"pictures must be (N, {channels}, {height}, {width}) from 0 to 255, "
-                f"not {tuple(pictures.shape)}"
-            )
-        return self.network((pictures.to(self.mean.dtype) - self.mean) / self.std)
-
-    def document(self) -> dict[str, Any]:
-        """All but the weights, as JSON values."""
-        own = {name: version(name) for name in ("skipnas", "torch")}
-        return {
-            "format": FORMAT,
-            "genome": str(self.genome),
-            "layers": json.loads(self.genome.to_json())["layers"],
-            "skeleton": asdict(self.skeleton),
-            **asdict(self.card),
-            "versions": dict(self.card.versions) or own,
-        }
 
 
 def save_network(network: Network | Classifier, path: str | Path) -> Path:
@@ -208,41 +120,6 @@ def find_weights(path: Path) -> Path:
     return path
 
 
-def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """A file's header and tensors.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        check_bytes("the file", path.stat().st_size)
-        with safe_open(path, "pt") as file:
-            names = list(file.keys())
-            # copies, for sums over tensors that lie aligned in memory, as a network's own do
-            return file.metadata() or {}, {name: file.get_tensor(name).clone() for name in names}
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    except (OSError, SafetensorError, ValueError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: not a readable safetensors file ({error})") from None
-
-
-def check_plugins(recorded: Mapping[str, str], given: Mapping[str, str], whose: str) -> None:
-    """Raises InputError if a recorded plugin (hash by file name) is not given, or has changed."""
-    for name, digest in recorded.items():
-        if name not in given:
-            raise InputError(f"{whose} needs the plugin {name}: name the file with --plugin")
-        _check_unchanged(name, digest, given[name], whose)
-
-
-def _check_unchanged(name: str, recorded: str, given: str, whose: str) -> None:
-    if recorded != given:
-        raise InputError(
-            f"--plugin {name}: it has changed (hash {given}); {whose} was made with {recorded}"
-        )
-
-
 def _built(document: Any, tensors: Mapping[str, Tensor], given: Mapping[str, str]) -> Classifier:
     """The classifier of a header and weights."""
     if not isinstance(document, dict) or not isinstance(document.get("genome"), str):
@@ -255,7 +132,7 @@ def _built(document: Any, tensors: Mapping[str, Tensor], given: Mapping[str, str
     card = from_mapping(Card, known, "header")
     for name, digest in card.plugins.items():
         if name in given:
-            _check_unchanged(name, digest, given[name], "this network")
+            check_unchanged(name, digest, given[name], "this network")
     _check_parts(document["genome"], document["skeleton"], card.plugins)
     genome = Genome.parse(document["genome"])
     skeleton = from_mapping(Skeleton, document["skeleton"], "skeleton")
@@ -280,24 +157,3 @@ def _check_parts(genome: str, skeleton: Mapping[str, Any], plugins: Mapping[str,
             f"needs the {', '.join(missing)} of a plugin{files} that is not loaded: name it with "
             "--plugin, or as load_network(path, plugins=[…])"
         )
-
-
-def check_weights(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Raises InputError unless names, shapes and kinds of numbers are the network's."""
-    wanted = network.state_dict()
-    problems = [f"{brief(name)[1:-1]} is missing" for name in wanted if name not in tensors]
-    problems += [
-        f"{brief(name)[1:-1]} is not of this network" for name in tensors if name not in wanted
-    ]
-    for name in (name for name in wanted if name in tensors):
-        expected, found = wanted[name], tensors[name]
-        if expected.shape != found.shape:
-            problems.append(f"{name} has shape {(*found.shape,)}, not {(*expected.shape,)}")
-        elif (expected.is_floating_point(), False) != (
-            found.is_floating_point(),
-            found.is_complex(),
-        ):
-            problems.append(f"{name} is {found.dtype}, not {expected.dtype}")
-    if problems:
-        more = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise InputError(f"the weights do not fit the genome: {'; '.join(problems[:3])}{more}")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nas.data.load import Data, subset
+from nas.data.dataset import Data, subset
 from nas.errors import InputError
 from nas.proxy import Proxy
 

@@ -6,7 +6,7 @@ Whatever changes what a training computes raises `TRAINER_VERSION`, which studie
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import cast
@@ -15,42 +15,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nas.data.load import Data
-from nas.kernels.program import PROGRAM_IMAGES, Program, compiled
+from nas.data.dataset import Data
+from nas.kernels.program import Program, compiled
 from nas.network.network import Layer, Network
-from nas.network.parameters import DTYPES, Flat, flatten, in_precision, update
+from nas.network.parameters import DTYPES, Flat, flatten
 from nas.proxy import Proxy
 from nas.training.batches import Feed, Part, prepare
 from nas.training.cuda_graphs import Branches, Repeated
-from nas.training.folding import folded
-
-TRAINER_VERSION = 3
-SCORED_PIXELS = {"cpu": 1 << 16, "cuda": 1 << 22}
-"""Pixels of the images that are scored at once, by kind of device: what its caches hold."""
-
-
-@dataclass
-class Curves:
-    """What one training measured, a value an epoch."""
-
-    losses: list[float] = field(default_factory=list)
-    accuracies: list[float] = field(default_factory=list)
-    gradients: list[tuple[float, float]] = field(default_factory=list)
-    """L2 norms of the gradient in the first and last layer's branch weights, at an epoch's last step."""
-    diverged: str = ""
-    """Why the training could not go on; empty where it could."""
-    stopped: bool = False
-    """Whether `on_epoch` ended it early."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a training stands after its last epoch, beside the network's own tensors."""
-
-    curves: Curves
-    momentum: Mapping[str, Tensor]
-    """The optimizer's, by the parameter's name."""
-
+from nas.training.curves import Curves, Progress
+from nas.training.optimizer import learning_rate, update
+from nas.training.scoring import count_right, recalibrate
 
 OnEpoch = Callable[[int, float], bool | None]
 """Called with (epoch from 1, accuracy) whenever a score is there; True ends the training."""
@@ -300,78 +274,6 @@ class _Pack:
 
     def _scores(self) -> None:
         self._branches.run([course.score for course in self.courses])
-
-
-@torch.no_grad()
-def recalibrate(
-    network: nn.Module, training: Part, proxy: Proxy, program: Program | None = None
-) -> None:
-    """Sets batch norm's statistics to those of some training images (Wu & Johnson 2021, PreciseBN).
-
-    After few steps the running averages lag behind the weights, and a score would measure the lag.
-
-    Args:
-        program: computes the network, where there is one.
-    """
-    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
-    count = min(proxy.calibration_images, len(training.labels))
-    if not norms or count == 0:
-        return
-    for norm in norms:
-        norm.reset_running_stats()
-    if not program:
-        network.train()
-    where = training.images.device
-    every = torch.linspace(0, len(training.labels) - 1, count, device=where).round().long()
-    chunks = every.split(4 * proxy.batch)
-    with in_precision(network, proxy) as dtype:
-        for number, indices in enumerate(chunks, 1):
-            if len(indices) == 1 and count > 1:
-                continue  # batch norm needs more than one value a channel
-            for norm in norms:
-                norm.momentum = 1 / number  # a plain average over the chunks
-            images = training.batch(indices)[0]
-            if program:
-                program.calibrate(images)
-            else:
-                network(images.to(dtype))
-    for norm in norms:
-        norm.momentum = 0.1
-
-
-@torch.no_grad()
-def count_right(
-    network: nn.Module, part: Part, proxy: Proxy, program: Program | None = None
-) -> Tensor:
-    """Number of images whose largest logit is the label's, in evaluation mode: int64, ()."""
-    network.eval()
-    right = torch.zeros((), dtype=torch.int64, device=part.mean.device)
-    if program:
-        program.start_scoring()
-        for indices in torch.arange(len(part.labels)).split(PROGRAM_IMAGES):
-            images, labels = part.batch(indices)
-            right += (program.score(images).argmax(1) == labels).sum()
-        return right
-    pixels = part.images.shape[2] * part.images.shape[3]
-    chunk = max(64, SCORED_PIXELS[right.device.type] // pixels)
-    with in_precision(network, proxy) as dtype, folded(network):
-        for indices in torch.arange(len(part.labels), device=part.images.device).split(chunk):
-            images, labels = part.batch(indices)
-            right += (network(images.to(dtype)).argmax(1) == labels).sum()
-    return right
-
-
-def accuracy(network: nn.Module, part: Part, proxy: Proxy) -> float:
-    """Share of images whose largest logit is the label's, in evaluation mode."""
-    return count_right(network, part, proxy).item() / len(part.labels)
-
-
-def learning_rate(proxy: Proxy, step: int, steps: int) -> float:
-    """Linear warm-up over the share `warmup` of all steps, then linear decay to 0."""
-    rising = proxy.warmup * steps
-    if step < rising:
-        return proxy.learning_rate * (step + 1) / (rising + 1)
-    return proxy.learning_rate * (steps - step) / max(1.0, steps - rising)
 
 
 def _watched(network: Network) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

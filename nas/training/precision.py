@@ -48,8 +48,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nas.architecture.plan import node_shapes
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.convolutional import Skeleton, node_shapes
 from nas.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -61,8 +60,6 @@ BF16_VALUES = 64 * 16 * 14 * 14
 From there on it is faster by a fifth with PyTorch's kernels too. Smaller evaluations take fractions of
 a second either way; in fp32 they agree with those of processors without bf16.
 """
-KERNEL_VALUES = {"fp32": 64 * 32 * 32 * 32, "bf16": 64 * 64 * 32 * 32}
-"""Values of a batch after the stem up to which the kernels are faster, by the tables."""
 
 
 def resolved(proxy: Proxy, skeleton: Skeleton, device: torch.device) -> Proxy:

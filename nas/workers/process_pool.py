@@ -11,37 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from multiprocessing.connection import Connection, wait
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
-from nas.workers.process import UNLIMITED, Allowance, Bench, Died, Finished, Job, Pack, Task, Worker
-
-
-class Pool(Protocol):
-    """What runs jobs: processes of this machine (`Workers`), or a cluster."""
-
-    @property
-    def idle(self) -> int: ...
-
-    def submit(self, job: Job) -> None: ...
-
-    def answer(self, number: int, reply: Any) -> None: ...
-
-    def reports(self, timeout: float | None = None) -> Iterator[Any]: ...
-
-    def run(self, jobs: Sequence[Job], idle: Callable[[], None] = lambda: None) -> Iterator[Any]:
-        """Runs all jobs and yields every report as it comes; calls `idle` every few seconds."""
-        waiting, left = list(jobs), len(jobs)
-        while left:
-            while waiting and self.idle:
-                self.submit(waiting.pop(0))
-            idle()
-            for report in self.reports(timeout=5):
-                left -= isinstance(report, Finished)
-                yield report
-
-
-TRIES = 3
-"""Processes that a job may lose; of those that took too long, one less."""
+from nas.workers.process import Worker
+from nas.workers.protocol import UNLIMITED, Allowance, Bench, Died, Finished, Job, Pack, Pool, Task
+from nas.workers.retries import TRIES
 
 
 class Workers(Pool):

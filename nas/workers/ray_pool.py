@@ -8,12 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import logging
-import math
 import os
-import signal
-import socket
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,91 +17,25 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import InputError
-from nas.workers.process import ENVIRONMENT, UNLIMITED, Allowance, Bench, Died, Finished, Job, Task
-from nas.workers.process_pool import Pool
+from nas.workers.protocol import (
+    UNLIMITED,
+    Allowance,
+    Bench,
+    Died,
+    Finished,
+    Job,
+    Pool,
+    Task,
+)
+from nas.workers.ray_cluster import (
+    check_room,
+    connected,
+    first_line,
+    ray_library,
+    worker_environment,
+)
 from nas.workers.ray_tasks import Mailbox, Shared, Started, device_of, serve
 from nas.workers.retries import Backlog, Batch
-
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_worker_niceness": "0",  # evaluations are all that it is started for
-    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # its messages about dead processes are reported as reasons
-}
-"""Environment variables for Ray, where the user has not set them."""
-KEEP_GPUS_VISIBLE = {"RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "1"}
-"""Otherwise Ray would hide GPUs from processes that have begun to use others already."""
-CONNECT_SECONDS = 5.0
-
-
-def room(cpus: float = 1.0, gpus: float = 0.0) -> int:
-    """How many tasks with these resources the nodes of the connected cluster run at once."""
-    asked = {"CPU": cpus, "GPU": gpus}
-    return sum(
-        min(int(node["Resources"].get(name, 0) / share) for name, share in asked.items() if share)
-        for node in _ray().nodes()
-        if node["Alive"]
-    )
-
-
-def _check_room(cpus: float, gpus: float) -> None:
-    """Raises InputError if no node has these resources."""
-    if room(cpus, gpus):
-        return
-    nodes = [node["Resources"] for node in _ray().nodes() if node["Alive"]]
-    most = [f"{max(n.get(name, 0) for n in nodes):g} {name}s" for name in ("CPU", "GPU")]
-    raise InputError(
-        f"an evaluation asks for {cpus:g} CPUs and {gpus:g} GPUs of one node; "
-        f"the {len(nodes)} of this Ray cluster have up to {' and '.join(most)}"
-    )
-
-
-def ask_node(function: Callable[..., Any], *arguments: Any, cpus: float, gpus: float) -> Any:
-    """What a function returns on a node of the connected cluster that has these resources.
-
-    Raises:
-        InputError: no node has them, or the function raises it.
-    """
-    ray = _ray()
-    _check_room(cpus, gpus)
-    options = {"num_cpus": cpus, "num_gpus": gpus, "runtime_env": {"env_vars": _environment()}}
-    try:
-        return ray.get(ray.remote(**options)(function).remote(*arguments))
-    except ray.exceptions.RayTaskError as error:
-        raise InputError(_line(error.cause)) from None
-    except ray.exceptions.RayError as error:
-        raise InputError(f"Ray has failed: {_line(error)}") from None
-
-
-@contextlib.contextmanager
-def connected(address: str | None = None, cpus: float | None = None) -> Iterator[None]:
-    """Ray for what runs inside; a connection that this process has already is used and kept.
-
-    With host:port this machine must be a node of the cluster itself. Where a cluster asks for a
-    token, RAY_AUTH_MODE=token is to be set here, too.
-
-    Args:
-        address: "auto", host:port or ray://host:port of a cluster; None starts Ray on this machine.
-        cpus: what a Ray on this machine is told to have; None is what there is.
-
-    Raises:
-        InputError: Ray is not installed, or there is no cluster at the address.
-    """
-    ray = _ray()
-    if ray.is_initialized():
-        yield
-        return
-    try:
-        with _handlers_kept():
-            _init(ray, address, cpus)
-    except (OSError, RuntimeError, ValueError, SystemExit) as error:  # Ray exits after a minute
-        ray.shutdown()
-        where = "on this machine" if address is None else f"at {address}"
-        raise InputError(f"no Ray cluster {where}: {_line(error)}") from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 class RayWorkers(Pool):
@@ -159,14 +88,14 @@ class RayWorkers(Pool):
         """Processes that ended before any came to a job; None once one has come to it."""
 
     def __enter__(self) -> RayWorkers:
-        self._ray = ray = _ray()
+        self._ray = ray = ray_library()
         with contextlib.ExitStack() as stack:
             stack.enter_context(connected(self._address, self._count * self._cpus))
-            _check_room(self._cpus, self._gpus)
+            check_room(self._cpus, self._gpus)
             options: dict[str, Any] = {
                 "num_cpus": self._cpus, "num_gpus": self._gpus, "max_retries": 0,
                 "max_calls": 0,  # or a process would end with its first task on a GPU
-                "runtime_env": {"env_vars": _environment()},
+                "runtime_env": {"env_vars": worker_environment()},
             }  # fmt: skip
             self._run = ray.remote(**options)(_run)
             # In a tuple, as a reference among a task's arguments is fetched for every task.
@@ -223,7 +152,7 @@ class RayWorkers(Pool):
         try:
             self._collect(0 if self._inbox else timeout)
         except self._ray.exceptions.RayError as error:
-            raise InputError(f"Ray has failed: {_line(error)}") from None
+            raise InputError(f"Ray has failed: {first_line(error)}") from None
         while self._inbox:
             yield self._inbox.popleft()
 
@@ -276,7 +205,7 @@ class RayWorkers(Pool):
         if isinstance(cause, InputError):
             raise InputError(str(cause)) from None
         if isinstance(cause, errors.RuntimeEnvSetupError | errors.TaskUnschedulableError):
-            raise InputError(f"Ray cannot run a task: {_line(cause)}") from None
+            raise InputError(f"Ray cannot run a task: {first_line(cause)}") from None
         if one.late:
             why = f"at the limit of {self._seconds:g} seconds"
             return self._backlog.died(one.batch, Died(why, full=False, late=True))
@@ -319,47 +248,8 @@ class _Try:
 
 def _run(place: tuple[Any], mailbox: Any, tag: int, job: Job) -> None:
     """The Ray task."""
-    gpus = _ray().get_runtime_context().get_accelerator_ids()["GPU"]
+    gpus = ray_library().get_runtime_context().get_accelerator_ids()["GPU"]
     serve(place[0], mailbox, tag, job, device_of(gpus, os.environ.get("CUDA_VISIBLE_DEVICES")))
-
-
-def _ray() -> Any:
-    """The module, once it is needed: it is an extra."""
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    try:
-        import ray
-    except ImportError:
-        raise InputError('--workers ray needs Ray: pip install "skipnas[ray]"') from None
-    return ray
-
-
-def _init(ray: Any, address: str | None, cpus: float | None) -> None:
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if address is None:
-        count = None if cpus is None else math.ceil(cpus)
-        ray.init("local", num_cpus=count, include_dashboard=False, **quiet)
-    else:
-        _knock(address)
-        ray.init(address, **quiet)
-
-
-@contextlib.contextmanager
-def _handlers_kept() -> Iterator[None]:
-    """Ray puts a handler of its own in the place of SIGTERM's, which ends the process at once."""
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)
-
-
-def _environment() -> dict[str, str]:
-    """Variables of worker processes; what the user has set stays, and is the same on all nodes."""
-    return {name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()} | (
-        KEEP_GPUS_VISIBLE
-    )
 
 
 def _texts(plugins: Sequence[Path]) -> tuple[tuple[str, bytes], ...]:
@@ -367,15 +257,3 @@ def _texts(plugins: Sequence[Path]) -> tuple[tuple[str, bytes], ...]:
         return tuple((path.name, path.read_bytes()) for path in plugins)
     except OSError as error:
         raise InputError(f"--plugin {error.filename}: {error.strerror}") from None
-
-
-def _knock(address: str) -> None:
-    """Tries a host:port, as Ray itself takes more than a minute to find nobody there."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host and port.isdecimal():
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
-
-
-def _line(error: BaseException) -> str:
-    """The first line of an error's message."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -14,7 +14,7 @@ from typing import Any
 
 from nas.errors import InputError
 from nas.plugins import load_plugin
-from nas.workers.process import Allowance, Bench, Job, Task, attempt, limit_process
+from nas.workers.protocol import Allowance, Bench, Job, Task, attempt, limit_process
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nas.workers.process import Died, Finished, Job, Pack
-from nas.workers.process_pool import TRIES
+from nas.workers.protocol import Died, Finished, Job, Pack
 
 NODE_LOSSES = 10
 """Nodes that may die under a job before it has failed: that says little about the job."""
@@ -127,3 +126,7 @@ class Backlog:
         self._single |= set(batch.numbers)
         self._jobs = [*batch.jobs, *self._jobs]
         return []
+
+
+TRIES = 3
+"""Processes that a job may lose; of those that took too long, one less."""

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from optuna.storages import BaseStorage
 
-from baselines.exercises.verdicts import interval
 from nas.errors import InputError, unknown
 from nas.files.settings import differences
-from studies.finals.finalists import holm, paired_p
+from nas.statistics import holm, interval, paired_p
 from studies.search.screen import SCREENED_ON
 from studies.search.settings import recorded_space
-from studies.store.store import Store, Trial, search_names, study_names
+from studies.store.store import Store, search_names, study_names
+from studies.store.trial import Trial
 
 SAME = ("data", "proxy", "trainer")
 """Settings without which accuracies cannot be compared."""

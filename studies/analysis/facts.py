@@ -5,24 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import statistics
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from nas.architecture.space import SearchSpace
 from nas.errors import InputError
+from studies.analysis.cost import Cost, cost_of
 from studies.analysis.front import Front, front
 from studies.analysis.habits import Habits, habits
 from studies.analysis.importance import Importance, importance
 from studies.analysis.lineage import Lineage, lineage
-from studies.finals.contenders import contenders_name
 from studies.finals.finalists import FINALISTS, finalists_name, recorded_finalists
 from studies.knockouts.recorded import Knockout, recorded_knockout
 from studies.search.settings import recorded_space
-from studies.store.store import COMMAND, VERSIONS, Store, Trial, study_names
-from studies.store.trials import best_first, candidates, role_of, status_of
+from studies.store.store import COMMAND, VERSIONS, Store, study_names
+from studies.store.trial import Trial, best_first, candidates, role_of, status_of
 
 Interval = tuple[float, float] | None
 """95 % confidence interval (Student's t); None for fewer than two values."""
@@ -94,34 +92,6 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What was spent, as far as it was recorded."""
-
-    trials: int
-    statuses: dict[str, int]
-    candidates: int
-    """Finished, without the given patterns."""
-    trained: int
-    """Candidates that were trained to the end."""
-    outside: int
-    """Candidates outside the space."""
-    duplicates: int | None
-    """Candidates that the strategy drew although they were known, and that were not trained again;
-    None where it was not recorded."""
-    seconds: float
-    """Training seconds of the search's trials, summed over processes."""
-    share_of_training: float | None
-    """Median share of a trial's time, from proposal to record, that its training took."""
-    contenders_seconds: float
-    finalists_seconds: float
-    knockout_seconds: float
-    peak_bytes: int | None
-    first: str | None
-    """Dates (ISO 8601) of the first start and the last end."""
-    last: str | None
-
-
-@dataclass(frozen=True)
 class Facts:
     study: str
     identity: str
@@ -185,7 +155,7 @@ def collect(store: Store, url: str) -> Facts:
         importance=importance(trials, space),
         lineage=lineage(winner, trials, settings["strategy"]),
         knockout=knockout,
-        cost=_cost(store, trials, space, knockout),
+        cost=cost_of(store, trials, space, knockout),
         trials=tuple(map(_row, trials)),
     )
 
@@ -248,49 +218,9 @@ def _finals(store: Store, space: SearchSpace) -> Finals | None:
 
 
 def _interval(values: Sequence[float]) -> Interval:
-    from baselines.exercises.verdicts import interval
+    from nas.statistics import interval
 
     return interval(values) if len(values) > 1 else None
-
-
-def _cost(
-    store: Store, trials: Sequence[Trial], space: SearchSpace, knockout: Knockout | None
-) -> Cost:
-    frozen = store.storage.get_all_trials(store.study_id, deepcopy=False)
-    starts = [t.datetime_start for t in frozen if t.datetime_start]
-    ends = [t.datetime_complete for t in frozen if t.datetime_complete]
-    shares = [
-        t.user_attrs["seconds"] / (t.datetime_complete - t.datetime_start).total_seconds()
-        for t in frozen
-        if t.user_attrs.get("seconds") and t.datetime_complete and t.datetime_start
-    ]
-    names = study_names(store.storage)
-    contenders, finalists = (
-        Store.load(store.storage, name).trials() if name in names else []
-        for name in (contenders_name(store.name), finalists_name(store.name))
-    )
-    drawn = [t.attrs["duplicates"] for t in trials if "duplicates" in t.attrs]
-    proposed = [t for t in trials if t.state.is_finished() and not role_of(t)]
-    return Cost(
-        trials=len(trials),
-        statuses=dict(Counter(map(status_of, trials))),
-        candidates=len(proposed),
-        trained=sum(t.ok for t in proposed),
-        outside=sum(t.genome not in space for t in proposed),
-        duplicates=sum(drawn) if drawn else None,
-        seconds=_seconds(trials),
-        share_of_training=min(1.0, statistics.median(shares)) if shares else None,
-        contenders_seconds=_seconds(contenders),
-        finalists_seconds=_seconds(finalists),
-        knockout_seconds=knockout.seconds if knockout else 0.0,
-        peak_bytes=max((t.attrs.get("peak_bytes") or 0 for t in trials), default=0) or None,
-        first=min(starts).isoformat(timespec="seconds") if starts else None,
-        last=max(ends).isoformat(timespec="seconds") if ends else None,
-    )
-
-
-def _seconds(trials: Sequence[Trial]) -> float:
-    return round(sum(t.attrs.get("seconds") or 0.0 for t in trials), 3)
 
 
 def _finite(value: Any) -> Any:

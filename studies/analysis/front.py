@@ -9,8 +9,7 @@ import numpy as np
 
 from nas.architecture.space import SearchSpace
 from studies.search.objectives import OBJECTIVES
-from studies.store.store import Trial
-from studies.store.trials import candidates, role_of
+from studies.store.trial import Trial, candidates, role_of
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from nas.architecture.genome import Genome
 from nas.architecture.space import SearchSpace
-from studies.store.store import Trial
-from studies.store.trials import best_first, candidates, status_of
+from studies.store.trial import Trial, best_first, candidates, status_of
 
 LEAST = 10
 """Candidates below which there is no best tenth."""

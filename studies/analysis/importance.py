@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.architecture.space import SearchSpace
-from studies.store.store import Trial
-from studies.store.trials import candidates
+from studies.store.trial import Trial, candidates
 
 LEAST = 20
 """Candidates below which nothing is said."""

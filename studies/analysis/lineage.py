@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nas.architecture.genome import Genome, Layer
 from nas.strategies.propose import STRATEGIES
-from studies.store.store import Trial
+from studies.store.trial import Trial
 
 
 @dataclass(frozen=True)

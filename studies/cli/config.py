@@ -6,9 +6,15 @@ import os
 from pathlib import Path
 from typing import Any
 
+import click
+
 from nas.errors import InputError, brief, unknown
 from nas.files.settings import read_toml
 from search_spaces import SPACES
+from studies.cli.options import (
+    Bytes,
+    Count,
+)
 
 HERE = Path(__file__).parents[1] / "definitions"
 PATHS = ("space", "data", "plugin")
@@ -52,3 +58,47 @@ def _beside(path: Path, value: Any) -> Any:
         return value
     found = path.parent / value
     return str(found) if os.path.exists(found) else value
+
+
+def read_config(context: click.Context, _: click.Parameter, name: str | None) -> Path | None:
+    """Makes the values of a TOML file the defaults of the command's options."""
+    if name is None:
+        return None
+    from nas.files.settings import check_keys
+
+    path = find_definition(name)
+    given = read_definition(path)
+    options = {_key(p): p for p in context.command.params if p.name != "config"}
+    check_keys(given, list(options), str(path))
+    values = {options[key].name: _checked(path, options[key], v) for key, v in given.items()}
+    context.default_map = {**(context.default_map or {}), **values}
+    return path
+
+
+def _key(option: click.Parameter) -> str:
+    """An option's name in files: `--max-params` is max_params."""
+    long = next((o for o in option.opts if o.startswith("--")), option.opts[0])
+    return long.removeprefix("--").replace("-", "_")
+
+
+def _checked(path: Path, option: click.Parameter, value: Any) -> Any:
+    """A value from a file, as strictly typed as TOML has it."""
+    kinds: dict[type, tuple[type, ...]] = {
+        click.types.IntParamType: (int,),
+        click.types.FloatParamType: (int, float),
+        click.types.BoolParamType: (bool,),
+        Count: (int, str),
+        Bytes: (int, str),
+    }
+    allowed = kinds.get(type(option.type), (str,))
+    if option.name == "plugins" and isinstance(value, str):
+        return [value]
+    if option.name in ("objectives", "plugins") and isinstance(value, list):
+        return ",".join(map(str, value)) if option.name == "objectives" else value
+    if type(value) not in allowed:
+        names = " or ".join(
+            {int: "whole number", float: "number", bool: "true or false", str: "string"}[k]
+            for k in allowed
+        )
+        raise InputError(f"{path}: {_key(option)} must be a {names}, not {brief(value)}")
+    return value

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import click
 
-STORAGE = "sqlite:///nas.db"
+from studies.store.url import STORAGE
 
 plugin_option = click.option(
     "--plugin", "plugins", multiple=True, type=click.Path(path_type=Path),

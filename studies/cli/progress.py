@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -15,14 +14,15 @@ from rich.text import Text
 
 from baselines import BASELINES
 from nas.drawing.figure import draw, save
-from studies.cli.options import STORAGE
-from studies.cli.tables import count, drawing, finalists_table, front_table, percent, scored
-from studies.search.given import best_trials
+from studies.cli.tables import drawing, finalists_table, front_table
+from studies.formatting import count, percent, scored
 from studies.search.loop import Event
-from studies.search.run import Request, Result, View
+from studies.search.request import Request
+from studies.search.run import Result, View
 from studies.search.settings import SearchSettings
-from studies.store.store import Store, Trial
-from studies.store.url import shown
+from studies.store.store import Store
+from studies.store.trial import Trial, best_trials
+from studies.store.url import STORAGE, shown
 
 
 class ConsoleView(View):
@@ -243,47 +243,6 @@ class JobProgress:
         self.progress.update(self.task, completed=done, total=total, note=key)
         if self.progress.disable and not self.quiet and done % max(1, total // 10) == 0:
             self.console.print(f"{done}/{total} trainings {key}", soft_wrap=True, highlight=False)
-
-
-class JsonView(View):
-    """One JSON object a line on standard output: started, evaluated, finalist, ended."""
-
-    def __init__(self, request: Request) -> None:
-        self.request = request
-
-    def _line(self, event: str, **values: object) -> None:
-        print(json.dumps({"event": event, **values}), flush=True)
-
-    def started(
-        self, settings: SearchSettings, store: Store, done: int, total: int, workers: int
-    ) -> None:
-        self._line(
-            "started",
-            study=store.name,
-            storage=shown(self.request.storage),
-            done=done,
-            workers=workers,
-        )
-
-    def evaluated(self, event: Event) -> None:
-        e = event.evaluation
-        self._line(
-            "evaluated", number=event.number, notation=str(event.genome), status=e.status,
-            accuracy=e.accuracy, values=event.values, params=e.params, macs=e.macs,
-            seconds=round(e.seconds, 3), role=event.role, best=event.best, why=e.why,
-        )  # fmt: skip
-
-    def ended(self, result: Result) -> None:
-        for row in result.finalists:
-            self._line(
-                "finalist", name=row.name, notation=str(row.genome), accuracies=row.accuracies,
-                params=row.params, macs=row.macs, difference=row.difference, p=row.p,
-            )  # fmt: skip
-        best = result.best
-        self._line(
-            "ended", reason=result.outcome.reason, trials=len(result.trials),
-            best=best.number if best else None, notation=str(best.genome) if best else None,
-        )  # fmt: skip
 
 
 def _without(arguments: Sequence[str], option: str) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,39 +12,19 @@ from rich.text import Text
 from nas.architecture.genome import Genome
 from nas.architecture.skeletons.convolutional import Skeleton
 from nas.architecture.space import SearchSpace
-from nas.drawing.figure import COLOURS, text_rows
+from nas.drawing.colours import COLOURS
+from nas.drawing.text import text_rows
 from nas.proxy import Proxy
+from studies.formatting import count, percent
 
 if TYPE_CHECKING:
     from studies.finals.finalists import Finalist
-    from studies.store.store import Trial
+    from studies.store.trial import Trial
 
 
 MAX_ROWS = 2_000
 """Of a drawn pattern; of a longer one the ends are shown."""
 LEGEND = "○ a skip starts, ● ends, ◉ both, │ passes by"
-
-
-def count(number: float) -> str:
-    """A large count in short: 319.7k, 2.76M, 5.5e+17."""
-    for limit, unit in ((1e3, ""), (1e6, "k"), (1e9, "M"), (1e12, "G")):
-        if number < limit:
-            scaled = number / (limit / 1e3)
-            return f"{number:.0f}" if unit == "" else f"{scaled:.4g}{unit}"
-    if number < sys.float_info.max:
-        return f"{number:.1e}"
-    power = math.log10(number)  # of a whole number beyond floats, such as genomes of a deep space
-    return f"{10 ** (power % 1):.1f}e+{int(power)}"
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.2f} %"
-
-
-def scored(trial: Trial) -> str:
-    """A trial's validation accuracy, and the mean over fresh seeds where it was a contender."""
-    own = percent(trial.attrs["accuracy"])
-    return own if trial.again is None else f"{own}; {percent(trial.again)} over fresh seeds"
 
 
 def finalists_table(rows: Sequence[Finalist]) -> Table:

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from nas.architecture.plan import plan
-from nas.errors import InputError
 from nas.retraining.retrain import Fitted, Watch
 from nas.retraining.settings import FitSettings, chosen
-from nas.training.lockstep import Curves, learning_rate
-from studies.cli.tables import count, percent
+from nas.training.curves import Curves
+from studies.formatting import count, percent, plural
 from studies.retraining.pattern import Pattern
 
 if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
+    pass
 
 
 class ConsoleWatch(Watch):
@@ -85,65 +83,6 @@ class ConsoleWatch(Watch):
         if self.progress:
             self.progress.stop()
             self.progress = None
-
-
-class JsonWatch(Watch):
-    """One JSON object a line: started, epoch, ended."""
-
-    def started(self, settings: FitSettings, folder: Path, curves: Curves, steps: int) -> None:
-        line("started", folder=str(folder), epochs_done=len(curves.losses), **settings.record())
-
-    def epoch(self, curves: Curves) -> None:
-        line(
-            "epoch", epoch=len(curves.losses), loss=curves.losses[-1],
-            validation_accuracy=curves.accuracies[-1],
-        )  # fmt: skip
-
-
-class BoardWatch(Watch):
-    """Writes TensorBoard logs beside another watch; what was trained before is written anew."""
-
-    def __init__(self, watch: Watch) -> None:
-        check_board()
-        self.watch = watch
-
-    def started(self, settings: FitSettings, folder: Path, curves: Curves, steps: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.settings, self.steps = settings, steps
-        self.writer: SummaryWriter = SummaryWriter(str(folder / "tensorboard"), purge_step=0)
-        for epoch in range(1, len(curves.losses) + 1):
-            self._write(curves, epoch)
-        self.watch.started(settings, folder, curves, steps)
-
-    def step(self, done: int) -> None:
-        self.watch.step(done)
-
-    def epoch(self, curves: Curves) -> None:
-        self._write(curves, len(curves.losses))
-        self.watch.epoch(curves)
-
-    def _write(self, curves: Curves, epoch: int) -> None:
-        proxy, steps = self.settings.proxy, self.steps
-        first, last = curves.gradients[epoch - 1]
-        values = {
-            "loss/training": curves.losses[epoch - 1],
-            "accuracy/validation": curves.accuracies[epoch - 1],
-            "learning rate": learning_rate(proxy, epoch * steps - 1, proxy.epochs * steps),
-            "gradient norm/first layer": first,
-            "gradient norm/last layer": last,
-        }
-        for name, value in values.items():
-            self.writer.add_scalar(name, value, epoch)
-        self.writer.flush()
-
-
-def check_board() -> None:
-    """Raises InputError where TensorBoard is not installed."""
-    try:
-        import torch.utils.tensorboard  # noqa: F401
-    except ImportError:
-        raise InputError("--tensorboard: pip install tensorboard") from None
 
 
 def described(pattern: Pattern, settings: FitSettings) -> list[str]:
@@ -213,22 +152,3 @@ def show_end(console: Console, fitted: Fitted, quiet: bool, plugins: Sequence[Pa
         options = [part for path in plugins for part in ("--plugin", str(path))]
         command = shlex.join(["nas", "export", str(folder), *options])
         console.print(f"Next:\n  {command}", soft_wrap=True, highlight=False)
-
-
-def plural(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"
-
-
-def end_line(fitted: Fitted) -> None:
-    """The last line of JSON."""
-    line(
-        "ended", status="diverged" if fitted.curves.diverged else "ok",
-        why=fitted.curves.diverged, epochs=len(fitted.curves.losses),
-        stopped_early=fitted.curves.stopped, chosen_epoch=fitted.chosen,
-        validation_accuracy=fitted.validation, test_accuracy=fitted.test,
-        seconds=round(fitted.seconds, 3), before=fitted.before, weights=str(fitted.weights),
-    )  # fmt: skip
-
-
-def line(event: str, **values: Any) -> None:
-    print(json.dumps({"event": event, **values}), flush=True)

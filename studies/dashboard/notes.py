@@ -14,8 +14,8 @@ from typing import Any
 from optuna.storages import BaseStorage
 from optuna_dashboard._note import get_note_from_system_attrs, save_note_with_version
 
-from studies.cli.tables import scored
-from studies.notebook.study import Study, short
+from studies.formatting import scored, short
+from studies.notebook.study import Study
 
 SEAL = "\n\n[skipnas]: # "
 KEPT = "*Kept up to date by `nas dashboard`, until you edit it.*"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from nas.workers.process_pool import Pool
-from studies.finals.finalists import Batch, beside_settings, fresh_seeds, train_all
+from nas.workers.protocol import Pool
+from studies.finals.trainings import Batch, beside_settings, fresh_seeds, train_all
 from studies.search.settings import SearchSettings
 from studies.store.store import CONTENDERS, Store
 from studies.store.trial import Trial

@@ -18,12 +18,12 @@ from nas.architecture.genome import Genome, Layer
 from nas.errors import InputError
 from nas.evaluation.jobs import EvaluationBench, EvaluationJob, evaluate_job
 from nas.proxy import Proxy
-from nas.workers.process import Send
+from nas.workers.protocol import Send
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from nas.evaluation.evaluate import Evaluation
+    from nas.evaluation.result import Evaluation
     from nas.network.network import Network
 
 
@@ -73,10 +73,11 @@ def lesions(job: LesionJob, bench: EvaluationBench, device: str) -> Lesions:
     import torch
 
     from nas.devices.device import find_device, one_thread, reproducible
-    from nas.network.network import compile_network
+    from nas.network.compile import compile_network
     from nas.training.batches import prepare
-    from nas.training.lockstep import accuracy, recalibrate, train
+    from nas.training.lockstep import train
     from nas.training.precision import resolved
+    from nas.training.scoring import accuracy, recalibrate
 
     where = find_device(device)
     proxy = resolved(job.proxy, bench.skeleton, where)
@@ -132,7 +133,7 @@ def without_skip(network: Network, layer: int, distance: int) -> Network:
     """
     import torch
 
-    from nas.network.network import compile_network
+    from nas.network.compile import compile_network
 
     genome = remove_skip(network.genome, layer, distance)
     place = network.genome.layers[layer - 1].skips

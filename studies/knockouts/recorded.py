@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from studies.knockouts.lesions import remove_skip, skips_of
-from studies.store.store import Store, Trial, study_names
-from studies.store.trials import status_of
+from studies.store.store import Store, study_names
+from studies.store.trial import Trial, status_of
 
 WHOLE, CUT, RETRAINED = "whole", "cut", "retrained"
 

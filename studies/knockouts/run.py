@@ -12,13 +12,13 @@ from nas.architecture.space import SearchSpace
 from nas.devices.device import device_kind, find_device
 from nas.devices.machine import MAX_WORKERS, default_count, default_devices
 from nas.errors import InputError
-from nas.evaluation.evaluate import Evaluation, failed
 from nas.evaluation.jobs import EvaluationBench, EvaluationJob
+from nas.evaluation.result import Evaluation, failed
 from nas.files.settings import differences
 from nas.plugins import installed_plugins, load_plugin
-from nas.training.lockstep import TRAINER_VERSION
-from nas.workers.process import Finished, Job
+from nas.training.version import TRAINER_VERSION
 from nas.workers.process_pool import Workers
+from nas.workers.protocol import Finished, Job
 from studies.knockouts.lesions import LesionJob, knockout_job, remove_skip, skips_of
 from studies.knockouts.recorded import (
     CUT,
@@ -29,8 +29,8 @@ from studies.knockouts.recorded import (
     trained_keys,
 )
 from studies.search.settings import recorded_data, recorded_space
-from studies.store.store import Store, Trial
-from studies.store.trials import best_first, candidates
+from studies.store.store import Store
+from studies.store.trial import Trial, best_first, candidates
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from html import escape
 
-from studies.cli.tables import percent
+from studies.formatting import percent
 
 WIDTH, HEIGHT = 640, 190
 LEFT, RIGHT, TOP, BASE = 46, 535, 12, 160

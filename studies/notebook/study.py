@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from nas.architecture.plan import plan
 from nas.architecture.space import SearchSpace
-from nas.drawing.svg import plan_svg, scrolling, shape_text, table_html
+from nas.drawing.html import scrolling, table_html
+from nas.drawing.svg import plan_svg, shape_text
 from nas.errors import InputError
-from studies.cli.tables import count, percent, scored
 from studies.finals.finalists import Finalist, recorded_finalists
+from studies.formatting import count, percent, scored, short
 from studies.notebook.course import course_svg
-from studies.search.given import best_trials
 from studies.search.objectives import OBJECTIVES
 from studies.search.settings import recorded_space
-from studies.store.store import COMMAND, Store, Trial, search_names
+from studies.store.store import COMMAND, Store, search_names
+from studies.store.trial import Trial, best_trials
 from studies.store.url import shown
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 EVALUATIONS = 100
 """What a command without --evaluations asks for."""
 SHOWN_FRONT = 8
-LONGEST = 160
-"""Characters of a pattern in a table."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -244,10 +243,6 @@ def open_study(
             )
         name = searches[-1]
     return Study.read(Store.load_search(opened, name), storage)
-
-
-def short(pattern: str) -> str:
-    return pattern if len(pattern) <= LONGEST else f"{pattern[:LONGEST]}…"
 
 
 def _number_after(command: str, option: str, default: int) -> int:

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from nas.architecture.genome import Skip
 from studies.analysis.facts import Facts, Finals, Row
 from studies.analysis.front import Front, Point
-from studies.cli.tables import count, percent
+from studies.formatting import amount, count, percent
 from studies.knockouts.recorded import Knockout, Loss
 from studies.report.canvas import ACCENT, FONT, GRID, INK, MUTED, SURFACE, WARM, Canvas, spread
-from studies.report.words import amount
 
 DASHES = {"plain": (1, 2), "residual": (5, 3), "dense": (5, 2, 1, 2), "start": (9, 3)}
 MARKERS = {"plain": "s", "residual": "^", "dense": "D", "start": "v"}

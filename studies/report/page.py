@@ -15,7 +15,7 @@ from nas.drawing.glyph import glyph
 from nas.drawing.svg import plan_svg
 from studies.analysis.facts import Facts, Row
 from studies.analysis.habits import Grid, Share
-from studies.cli.tables import count, percent
+from studies.formatting import count, percent, whole_points
 from studies.report import figures, words
 from studies.search.settings import recorded_space
 
@@ -134,7 +134,7 @@ def _panels(grid: Grid) -> dict[str, Any]:
     def cell(row: int, column: int, share: Share, difference: bool) -> Cell | None:
         if share is None:
             return None
-        text = words.whole_points(share) if difference else f"{100 * share:.0f}"
+        text = whole_points(share) if difference else f"{100 * share:.0f}"
         unit = " points" if difference else " %"
         tip = f"{grid.rows[row]}, {_column(grid)} {grid.columns[column]}: {text}{unit}"
         scale = DIFFERENCE_SCALE if difference else 1.0

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from studies.analysis.facts import Facts, FinalRow
-from studies.cli.tables import count, percent
+from studies.formatting import duration, large, listed, p_value, percent, points
 
 DOUBT = 0.05
 """p-values from here on are called not beyond doubt."""
@@ -18,54 +18,6 @@ NAMES = {
     "latency-full": "latency of a batch",
     "gradient-ratio": "unevenness of gradients",
 }
-
-
-def duration(seconds: float) -> str:
-    """`0.8 s`, `77 s`, `12 min 3 s`, `3 h 12 min`."""
-    if seconds < 120:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 120:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
-def points(difference: float) -> str:
-    """A difference of two shares in percentage points, signed: `+0.72`."""
-    return f"{100 * difference:+.2f}".replace("-", "−")
-
-
-def whole_points(difference: float) -> str:
-    """The same without decimals; nothing is `0`."""
-    text = f"{100 * difference:+.0f}".replace("-", "−")
-    return "0" if text[1:] == "0" else text
-
-
-def p_value(p: float) -> str:
-    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
-
-
-def large(number: float) -> str:
-    """A large count in short, `3.0 × 10¹⁷` where letters end."""
-    short = count(number)
-    if "e+" not in short:
-        return short
-    digits, _, power = short.partition("e+")
-    return f"{digits}\u00a0×\u00a010{str(int(power)).translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
-
-
-def amount(objective: str, value: float) -> str:
-    """A value of an objective with its unit."""
-    if objective == "accuracy":
-        return percent(value)
-    if objective.startswith("latency"):
-        return f"{1000 * value:.3g} ms"
-    return large(value) if objective in ("params", "macs") else f"{value:.3g}"
-
-
-def listed(words: list[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def question(facts: Facts) -> str:

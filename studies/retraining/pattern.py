@@ -18,7 +18,7 @@ from studies.search.spaces import find_space
 from studies.store.url import shown
 
 if TYPE_CHECKING:
-    from studies.store.store import Trial
+    from studies.store.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ def from_study(kind: str, rest: str, storage: str, plugins: Mapping[str, str]) -
         InputError: no such storage, study or trial, no trial that was trained to the end, or a
             plugin of the study that is missing or has changed.
     """
-    from studies.search.given import best_trials
     from studies.search.settings import recorded_space
+    from studies.store.trial import best_trials
 
     name, number = _name_and_number(kind, rest)
     settings, trials, longer = _read(name, storage, plugins)
@@ -147,10 +147,9 @@ def _read(
     name: str, storage: str, plugins: Mapping[str, str]
 ) -> tuple[dict[str, Any], list[Trial], Proxy | None]:
     """A study's settings and trials, and the training of its finalists where it had some."""
-    from nas.saving.network_file import check_plugins
+    from nas.plugins import check_plugins
     from studies.finals.finalists import finalists_name
-    from studies.store.opening import storage_errors
-    from studies.store.storages import existing_storage
+    from studies.store.storages import existing_storage, storage_errors
     from studies.store.store import Store, study_names
 
     with storage_errors(storage):

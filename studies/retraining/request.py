@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.data.load import SOURCES, Data, load_data
+from nas.data.dataset import Data
+from nas.data.load import SOURCES, load_data
 from nas.errors import InputError
 from nas.proxy import Proxy
 from search_spaces import load_plugins

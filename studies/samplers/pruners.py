@@ -11,7 +11,7 @@ from typing import Any
 
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, SuccessiveHalvingPruner
 
-from nas.strategies.propose import Record
+from nas.strategies.problem import Record
 from studies.samplers.visible import View
 
 REDUCTION = 2

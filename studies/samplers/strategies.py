@@ -26,8 +26,10 @@ from nas.architecture.genome import Genome
 from nas.architecture.space import SearchSpace
 from nas.errors import InputError
 from nas.strategies.mutations import mutate
-from nas.strategies.propose import STRATEGIES, Proposal, Record, Setting, fresh, generator, newcomer
-from studies.samplers.visible import View, distributions, seed_of
+from nas.strategies.problem import Proposal, Record, Setting
+from nas.strategies.propose import STRATEGIES, fresh, generator, newcomer
+from studies.samplers.visible import View, seed_of
+from studies.store.trial import distributions
 
 DRAWS = 16
 """Samples taken before a known candidate is mutated into a new one."""

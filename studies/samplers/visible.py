@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.architecture.space import SearchSpace
-from nas.strategies.propose import Record
+from nas.strategies.problem import Record
+from studies.store.trial import distributions
 
 START = datetime(2000, 1, 1)
 
@@ -74,11 +74,6 @@ class View:
     def trial(self, trial_id: int) -> FrozenTrial:
         """A trial as it is now."""
         return self.storage.get_trial(trial_id)
-
-
-def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
-    """The space's genes as Optuna has them."""
-    return {gene.name: CategoricalDistribution(gene.choices) for gene in space.genes}
 
 
 def seed_of(seed: int, k: int, draw: int = 0) -> int:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from nas.architecture.genome import Genome
 from nas.architecture.plan import plan
 from nas.architecture.space import SearchSpace
 from nas.errors import InputError
 from studies.search.settings import SearchSettings
-from studies.store.trial import Trial
 
 HAND_MADE = {"plain": Genome.plain, "residual": Genome.residual, "dense": Genome.dense}
 """The patterns that every search evaluates first."""
@@ -39,9 +36,3 @@ def _exists(genome: Genome, space: SearchSpace) -> bool:
     except InputError:
         return False
     return True
-
-
-def best_trials(trials: Sequence[Trial], space: SearchSpace, count: int) -> list[Trial]:
-    """The best trials that the search found, by `Trial.rank`."""
-    found = [t for t in trials if t.ok and not t.attrs["role"] and t.genome in space]
-    return sorted(found, key=lambda t: t.rank)[:count]

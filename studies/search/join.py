@@ -13,16 +13,16 @@ from nas.architecture.genome import Genome
 from nas.errors import InputError
 from nas.files.settings import from_mapping
 from nas.proxy import Proxy
-from nas.strategies.propose import Limits
+from nas.strategies.problem import Limits
 from search_spaces import load_plugins
-from studies.cli.options import STORAGE
 from studies.search.machines import Means, connection, find_machine
-from studies.search.run import GOALS, Request, Result, View, check_request, work
+from studies.search.request import GOALS, Request, check_request
+from studies.search.run import Result, View, work
 from studies.search.screen import Screen
 from studies.search.settings import SearchSettings, recorded_data, recorded_space
-from studies.store.opening import storage_errors
-from studies.store.storages import existing_storage
+from studies.store.storages import existing_storage, storage_errors
 from studies.store.store import GOAL, Store
+from studies.store.url import STORAGE
 
 
 @dataclass(frozen=True)

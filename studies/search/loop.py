@@ -14,14 +14,14 @@ from typing import Any
 
 from nas.architecture.genome import Genome
 from nas.architecture.plan import plan
-from nas.evaluation.evaluate import Evaluation, failed
 from nas.evaluation.inheritance import Ancestor
 from nas.evaluation.jobs import Epoch, EvaluationJob
+from nas.evaluation.result import Evaluation, failed
 from nas.predictors.zero_cost import score
 from nas.strategies.history import History
-from nas.strategies.propose import Exhausted, Proposal, Record, propose
-from nas.workers.process import Finished
-from nas.workers.process_pool import Pool
+from nas.strategies.problem import Exhausted, Proposal, Record
+from nas.strategies.propose import propose
+from nas.workers.protocol import Finished, Pool
 from studies.samplers.pruners import judge
 from studies.samplers.strategies import SAMPLERS, sample
 from studies.search.given import given_patterns
@@ -29,7 +29,8 @@ from studies.search.objectives import OBJECTIVES
 from studies.search.screen import screened
 from studies.search.settings import SearchSettings
 from studies.store.claims import POLL_SECONDS
-from studies.store.store import JUDGED, Store, Trial
+from studies.store.store import JUDGED, Store
+from studies.store.trial import Trial
 
 CLAIMS = 10
 """Searches that may end, other than by a word, while a trial runs: then it is taken for the cause."""

@@ -14,8 +14,8 @@ from nas.errors import InputError
 from nas.evaluation.jobs import EvaluationBench, evaluate_job, lockstep, memory_ended
 from nas.proxy import Proxy
 from nas.training.precision import resolved
-from nas.workers.process import Allowance, check_allowance
-from nas.workers.process_pool import Pool, Workers
+from nas.workers.process_pool import Workers
+from nas.workers.protocol import Allowance, Pool, check_allowance
 
 RAY = "ray"
 
@@ -101,7 +101,7 @@ def connection(means: Means) -> AbstractContextManager[Any]:
     """The connection to Ray that a search needs from its beginning on, if it needs one."""
     if not means.on_ray:
         return nullcontext()
-    from nas.workers.ray_pool import connected
+    from nas.workers.ray_cluster import connected
 
     return connected(means.ray_address, means.count and means.count * means.ray_cpus)
 
@@ -110,7 +110,7 @@ def find_machine(means: Means) -> Callable[[Skeleton, Sequence[Proxy]], Machine]
     """What finds out about the machine that trains, by its skeleton and proxies."""
     if not means.on_ray:
         return lambda skeleton, proxies: machine(means.device, skeleton, proxies)
-    from nas.workers.ray_pool import ask_node, room
+    from nas.workers.ray_cluster import ask_node, room
 
     on_gpu = means.device.startswith("cuda") or (means.device == "auto" and room(gpus=1.0) > 0)
     gpus = (means.ray_gpus or 1.0) if on_gpu else 0.0
@@ -132,7 +132,8 @@ def open_pool(
         with Workers(evaluate_job, bench, count, pack, allowance, memory_ended) as workers:
             yield workers, count
         return
-    from nas.workers.ray_pool import RayWorkers, room
+    from nas.workers.ray_cluster import room
+    from nas.workers.ray_pool import RayWorkers
 
     cpus, gpus = means.ray_cpus, means.ray_gpus
     share = float(kind["type"] == "cuda") if gpus is None else gpus

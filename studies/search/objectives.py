@@ -9,7 +9,7 @@ from math import inf, log10
 import numpy as np
 
 from nas.errors import InputError, unknown
-from nas.evaluation.evaluate import Evaluation
+from nas.evaluation.result import Evaluation
 
 WORST_SECONDS = 1e6
 """Latency of a candidate that does not fit into memory."""

@@ -10,7 +10,7 @@ from typing import Any
 from nas.architecture.genome import Genome
 from nas.errors import InputError
 from nas.predictors.zero_cost import check_score
-from nas.strategies.propose import Exhausted, Proposal
+from nas.strategies.problem import Exhausted, Proposal
 
 MOST = 64
 SCREENED_ON = "screened_on"

@@ -11,10 +11,11 @@ from typing import Any
 
 from nas.architecture.genome import Genome
 from nas.architecture.space import SearchSpace
-from nas.data.load import SOURCES, Data, load_data
+from nas.data.dataset import Data
+from nas.data.load import SOURCES, load_data
 from nas.errors import InputError
 from nas.files.settings import from_mapping
-from nas.strategies.propose import Limits, Setting
+from nas.strategies.problem import Limits, Setting
 from studies.search.objectives import OBJECTIVES
 from studies.search.screen import SCREENED_ON, Screen
 
@@ -46,9 +47,7 @@ class SearchSettings:
 
     def record(self) -> dict[str, Any]:
         """As nested JSON values, compared when a study is opened again."""
-        from nas.training.lockstep import (
-            TRAINER_VERSION,  # imports torch; reading a record needs none
-        )
+        from nas.training.version import TRAINER_VERSION
 
         space = asdict(self.space)
         proxy, final = space.pop("proxy"), space.pop("final")

@@ -12,9 +12,9 @@ from typing import Any
 from nas.architecture.genome import Genome
 from nas.devices.machine import default_count
 from nas.evaluation.jobs import EvaluationBench, EvaluationJob, evaluate_job, lockstep
-from nas.workers.process import Finished
 from nas.workers.process_pool import Workers
-from studies.search.run import Request, prepare_settings
+from nas.workers.protocol import Finished
+from studies.search.request import Request, prepare_settings
 from studies.search.settings import SearchSettings
 from studies.speed.profile import arithmetic, matrix_gflops, where_time_goes, without_padding
 from studies.speed.usual import as_pictures, as_tensors, usual_seconds

@@ -21,8 +21,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torchvision import transforms
 
 from nas.architecture.genome import Genome
-from nas.data.load import subset
-from nas.network.network import compile_network
+from nas.data.dataset import subset
+from nas.network.compile import compile_network
 from nas.training.batches import prepare
 from studies.search.settings import SearchSettings
 

@@ -24,15 +24,14 @@ from optuna.trial import FrozenTrial, TrialState
 from nas.architecture.genome import Genome
 from nas.architecture.space import SearchSpace
 from nas.errors import InputError, unknown
-from nas.evaluation.evaluate import Evaluation
+from nas.evaluation.result import Evaluation
 from nas.files.settings import differences
 from nas.plugins import is_loaded
-from studies.samplers.visible import distributions
 from studies.store.calls import Calls
 from studies.store.claims import BEAT_SECONDS, Claim, Presence
 from studies.store.lease import Exclusive
 from studies.store.sql import Rows
-from studies.store.trial import Trial, measured
+from studies.store.trial import Trial, distributions, measured
 
 SETTINGS = "nas:settings"
 VERSIONS = "nas:versions"

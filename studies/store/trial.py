@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState
 
 from nas.architecture.genome import Genome
+from nas.architecture.space import SearchSpace
 from nas.errors import InputError
-from nas.evaluation.evaluate import Evaluation
+from nas.evaluation.result import Evaluation
 from studies.store.claims import CLAIM
 
 
@@ -95,3 +97,41 @@ def measured(evaluation: Evaluation) -> dict[str, Any]:
         more["inherited_tensors"] = evaluation.inherited.tensors
         more["inherited_share"] = round(evaluation.inherited.share, 4)
     return attrs | {name: value for name, value in more.items() if value is not None}
+
+
+def best_trials(trials: Sequence[Trial], space: SearchSpace, count: int) -> list[Trial]:
+    """The best trials that the search found, by `Trial.rank`."""
+    found = [t for t in trials if t.ok and not t.attrs["role"] and t.genome in space]
+    return sorted(found, key=lambda t: t.rank)[:count]
+
+
+def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
+    """The space's genes as Optuna has them."""
+    return {gene.name: CategoricalDistribution(gene.choices) for gene in space.genes}
+
+
+STATUSES = ("ok", "pruned", "diverged", "out of memory", "failed", "unfinished")
+
+
+def status_of(trial: Trial) -> str:
+    """One of STATUSES; unfinished is running, or left over by a search that was killed."""
+    if not trial.state.is_finished():
+        return "unfinished"
+    if trial.state == TrialState.PRUNED:
+        return "pruned"
+    return trial.attrs.get("status", "failed") if trial.complete else "failed"
+
+
+def role_of(trial: Trial) -> str:
+    """The name of a given pattern (plain, residual, dense, start), or nothing."""
+    return trial.attrs.get("role", "")
+
+
+def candidates(trials: Sequence[Trial], space: SearchSpace) -> list[Trial]:
+    """The finished trials that the search proposed: inside the space, and no given patterns."""
+    return [t for t in trials if t.state.is_finished() and not role_of(t) and t.genome in space]
+
+
+def best_first(trials: Sequence[Trial]) -> list[Trial]:
+    """Those trained to the end, in the order by which a search names its best."""
+    return sorted((t for t in trials if t.ok), key=lambda t: t.rank)

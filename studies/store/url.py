@@ -12,3 +12,6 @@ USER = re.compile(r"(?<=:)(?P<user>(?://)?[^:/@?\s]*):(?!//).*@(?=[^@]*$)", re.D
 def shown(text: str) -> str:
     """A URL, or an argument or message that holds one, without its password."""
     return USER.sub(lambda found: f"{found['user']}:***@", OPTION.sub(r"\1***", text))
+
+
+STORAGE = "sqlite:///nas.db"

@@ -12,14 +12,8 @@ from PIL import Image
 from scipy import stats
 
 from baselines import BASELINES
-from baselines.exercises.jobs import (
-    LawJob,
-    features,
-    geometric_factor,
-    gradient_law,
-    lesions,
-    statistics,
-)
+from baselines.exercises.features import features, lesions, statistics
+from baselines.exercises.gradients import LawJob, geometric_factor, gradient_law
 from baselines.exercises.profiles import PROFILES
 from baselines.exercises.runner import EXERCISES, find_profile, run_exercises
 from baselines.exercises.verdicts import (
@@ -30,11 +24,11 @@ from baselines.exercises.verdicts import (
     absolute,
     converged,
     every,
-    interval,
     more,
     most,
 )
 from nas import InputError, Proxy
+from nas.statistics import interval
 
 TINY = replace(
     PROFILES["quick"],
@@ -155,7 +149,7 @@ def test_intervals_and_verdicts():
 @pytest.fixture(scope="module")
 def small_pictures():
     """Twenty-pixel pictures of two kinds, large enough for ResNet-50's strides."""
-    from nas.data.load import Raw, make_data
+    from nas.data.dataset import Raw, make_data
 
     rng = np.random.default_rng(0)
     labels = np.arange(400) % 10

@@ -18,12 +18,13 @@ from scipy import stats
 
 from nas import Genome
 from nas.evaluation.jobs import EvaluationBench, EvaluationJob, evaluate_job
-from nas.workers.process import Finished
 from nas.workers.process_pool import Workers
+from nas.workers.protocol import Finished
 from studies.finals.contenders import FIRST_SEED
-from studies.finals.finalists import fresh_seeds
-from studies.search.given import best_trials
-from studies.search.run import Request, prepare_settings, run_search
+from studies.finals.trainings import fresh_seeds
+from studies.search.request import Request, prepare_settings
+from studies.search.run import run_search
+from studies.store.trial import best_trials
 
 
 def scores(genomes, proxy, seeds, part, workers):

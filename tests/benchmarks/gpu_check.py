@@ -27,9 +27,9 @@ from nas.evaluation.evaluate import evaluate_together
 from nas.evaluation.jobs import EvaluationBench, EvaluationJob, evaluate_job
 from nas.training.memory import training_bytes
 from nas.training.precision import resolved
-from nas.workers.process import Finished
 from nas.workers.process_pool import Workers
-from studies.search.run import Request, prepare_settings
+from nas.workers.protocol import Finished
+from studies.search.request import Request, prepare_settings
 
 HERE = Path(__file__).parent
 

@@ -30,11 +30,12 @@ from torch.nn import functional as F
 
 from nas import Genome, compile_network
 from nas.devices.device import find_device, on_device, one_thread, reproducible
-from nas.network.network import Head
-from nas.network.parameters import DTYPES, flatten, update
+from nas.network.modules import Head
+from nas.network.parameters import DTYPES, flatten
 from nas.training.batches import Feed, prepare
 from nas.training.cuda_graphs import Branches, Repeated
-from studies.search.run import Request, prepare_settings
+from nas.training.optimizer import update
+from studies.search.request import Request, prepare_settings
 
 
 class Step:

@@ -32,14 +32,12 @@ from nas import compile_network, evaluate
 from nas.architecture.plan import plan
 from nas.evaluation.jobs import Epoch, EvaluationJob
 from nas.strategies.propose import STRATEGIES
-from nas.workers.process import Finished
-from nas.workers.process_pool import Pool
-from studies.samplers.visible import distributions
+from nas.workers.protocol import Finished, Pool
 from studies.search.loop import Search
-from studies.search.run import Request, prepare_settings
-from studies.store.opening import open_storage
+from studies.search.request import Request, prepare_settings
+from studies.store.storages import open_storage
 from studies.store.store import Store
-from studies.store.trial import measured
+from studies.store.trial import distributions, measured
 
 PATIENCE_SECONDS = 30
 """A proposal that takes longer is given up."""

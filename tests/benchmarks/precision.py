@@ -14,8 +14,9 @@ from torch.nn import functional as F
 from nas import Genome, Proxy, Skeleton, Stage, compile_network
 from nas.devices.device import one_thread
 from nas.kernels.program import compiled
-from nas.network.parameters import DTYPES, flatten, in_precision, update
+from nas.network.parameters import DTYPES, flatten, in_precision
 from nas.training.folding import folded
+from nas.training.optimizer import update
 
 SIDES, WIDTHS, BATCH, REPEATS = (8, 14, 16, 28, 32), (8, 16, 32, 64), 64, 5
 

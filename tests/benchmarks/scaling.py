@@ -26,9 +26,10 @@ from scipy.stats import spearmanr
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.model_selection import KFold, cross_val_predict
 
-from baselines.exercises.verdicts import interval
-from nas.strategies.history import History, Record
-from nas.strategies.propose import Setting, propose
+from nas.statistics import interval
+from nas.strategies.history import History
+from nas.strategies.problem import Record, Setting
+from nas.strategies.propose import propose
 from studies.search.given import HAND_MADE
 from studies.search.settings import recorded_space
 from studies.store.storages import existing_storage

@@ -21,9 +21,9 @@ from nas.devices.machine import default_count
 from nas.evaluation.jobs import EvaluationBench, EvaluationJob, evaluate_job
 from nas.predictors.zero_cost import SCORES
 from nas.statistics import RESAMPLES, correlate, spearman
-from nas.workers.process import Finished
 from nas.workers.process_pool import Workers
-from studies.search.run import Request, prepare_settings
+from nas.workers.protocol import Finished
+from studies.search.request import Request, prepare_settings
 
 DRAWN = 4
 

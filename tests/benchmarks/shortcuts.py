@@ -20,15 +20,16 @@ import numpy as np
 import optuna
 from scipy.stats import spearmanr
 
-from baselines.exercises.verdicts import interval
 from nas.architecture.genome import Genome
 from nas.devices.machine import default_count
 from nas.evaluation.jobs import EvaluationBench, EvaluationJob, evaluate_job
-from nas.workers.process import Finished
+from nas.statistics import interval
 from nas.workers.process_pool import Workers
-from studies.finals.finalists import fresh_seeds
-from studies.search.given import best_trials
-from studies.search.run import Request, prepare_settings, run_search
+from nas.workers.protocol import Finished
+from studies.finals.trainings import fresh_seeds
+from studies.search.request import Request, prepare_settings
+from studies.search.run import run_search
+from studies.store.trial import best_trials
 
 SHORT = "short.toml"
 """The space with half the epochs."""

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from studies.store.opening import open_storage
+from studies.store.storages import open_storage
 from studies.store.store import Store
 
 MEASURED = {"seconds", "peak_bytes"}

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from studies.search.run import Request, run_search
+from studies.search.request import Request
+from studies.search.run import run_search
 from tests.conftest import write_small_space
 from tests.studies.searches import request, trials_of
 

@@ -2,8 +2,8 @@
 
 import sys
 
-from studies.search.run import Request
-from studies.store.opening import open_storage
+from studies.search.request import Request
+from studies.store.storages import open_storage
 from studies.store.store import Store
 
 MEASURED = {"seconds", "peak_bytes"}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nas.strategies.propose import Setting
+from nas.strategies.problem import Setting
 from studies.search.settings import recorded_space
 from studies.store.storages import existing_storage
 from studies.store.store import Store

@@ -9,7 +9,18 @@ from typing import ClassVar, Literal
 
 from nas.architecture.blocks import BLOCKS, STEMS, Block
 from nas.architecture.genome import MAX_LAYERS
-from nas.architecture.parts import Norm, Shape
+from nas.architecture.parts import (
+    Chain,
+    Conv,
+    GlobalPool,
+    Linear,
+    Norm,
+    Part,
+    Relu,
+    Shape,
+    Subsample,
+    strided,
+)
 from nas.errors import InputError, brief, unknown
 
 MOST = {"input_shape": 1 << 16, "classes": 1_000_000, "width": 1 << 16, "stride": 1 << 16}
@@ -142,3 +153,47 @@ def _check_number(name: str, value: int, most: int, least: int = 1) -> None:
 
 
 _CHOICES = {"norm": ("batch", "none"), "adapter": ("A", "B"), "init": ("pytorch", "he")}
+
+
+def node_shapes(skeleton: Skeleton) -> tuple[list[Shape], list[int], Chain]:
+    """(C, H, W) and accumulated stride of every node, and the stem: the same for all genomes."""
+    kind = skeleton.kind
+    width = skeleton.stem_width or skeleton.stages[0].width
+    make = STEMS[skeleton.stem].parts
+    stem = make(
+        skeleton.input_shape, width, skeleton.bias, skeleton.norm_of, not kind.preactivation
+    )
+    shapes, strides = [stem.shape], [1]
+    for _, width, stride in skeleton.blocks():
+        shapes.append(strided(shapes[-1], width * kind.expansion, stride))
+        strides.append(strides[-1] * stride)
+    return shapes, strides, stem
+
+
+def adapter(source: Shape, target: Shape, stride: int, skeleton: Skeleton) -> Part | None:
+    """What fits a skip's source to a layer's output; None where the shapes agree.
+
+    Option B is a 1×1 convolution with the product of the strides, and norm. Option A takes every
+    stride-th pixel and fills new channels with zeros (He et al. 2015, section 4.2).
+
+    Raises:
+        InputError: option A cannot shrink a width.
+    """
+    if source == target and stride == 1:
+        return None
+    if skeleton.adapter == "A":
+        if source[0] > target[0]:
+            raise InputError(
+                f"an option A adapter cannot shrink {source[0]} channels to {target[0]}; use option B"
+            )
+        return Subsample(source, target[0], stride)
+    conv = Conv(source, target[0], 1, stride, skeleton.bias)
+    return Chain.of(conv=conv, norm=skeleton.norm_of(conv.shape))
+
+
+def head(shape: Shape, skeleton: Skeleton) -> Chain:
+    pool = GlobalPool(shape)
+    fc = Linear(pool.shape, skeleton.classes)
+    if not skeleton.kind.preactivation:
+        return Chain.of(pool=pool, fc=fc)
+    return Chain.of(norm=skeleton.norm_of(shape), relu=Relu(shape), pool=pool, fc=fc)

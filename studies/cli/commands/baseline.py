@@ -21,7 +21,7 @@ def baseline() -> None:
 @baseline.command("list")
 def list_baselines() -> None:
     """All baselines with their sizes."""
-    from studies.cli.tables import count
+    from studies.formatting import count
 
     table = Table(box=None, padding=(0, 1))
     for name in ("baseline", "pattern", "source"):

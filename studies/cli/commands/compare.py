@@ -61,8 +61,7 @@ def compare(
     from search_spaces import load_plugins
     from studies.analysis.compare import compare_studies
     from studies.analysis.compare_figure import draw_comparison
-    from studies.store.opening import storage_errors
-    from studies.store.storages import existing_storage
+    from studies.store.storages import existing_storage, storage_errors
 
     if target is not None and not 0 < target <= 1:
         raise InputError(f"--target {target}: an accuracy above 0, at most 1, such as 0.97")

@@ -20,7 +20,7 @@ from studies.cli.options import data_dir_option, plugin_option, storage_option
 
 if TYPE_CHECKING:
     from nas.architecture.space import SearchSpace
-    from nas.data.load import Data
+    from nas.data.dataset import Data
     from nas.statistics import Correlation
 
 SPACE = "digits9"
@@ -97,7 +97,7 @@ def _space(
     name: str, data: str | None, data_dir: Path | None, plugins: tuple[Path, ...]
 ) -> tuple[SearchSpace, Data]:
     """A space fitted to its data, as a search on a CPU has it."""
-    from studies.search.run import Request, prepare_settings
+    from studies.search.request import Request, prepare_settings
 
     request = Request(space=name, data=data, data_dir=data_dir, plugins=plugins, device="cpu")
     settings, _ = prepare_settings(request)
@@ -114,8 +114,7 @@ def _study(
 ) -> None:
     from nas.statistics import correlate
     from studies.search.settings import recorded_data, recorded_space
-    from studies.store.opening import storage_errors
-    from studies.store.storages import existing_storage
+    from studies.store.storages import existing_storage, storage_errors
     from studies.store.store import Store
 
     with storage_errors(storage):
@@ -149,7 +148,7 @@ def _scored(
 ) -> Scored:
     """On the CPU, as a screen scores."""
     from nas.architecture.plan import plan
-    from nas.devices.machine import check_bytes
+    from nas.files.limits import check_bytes
     from nas.predictors.zero_cost import score as value
     from nas.training.memory import training_bytes
 
@@ -173,7 +172,7 @@ def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def _table(scored: Scored, wanted: Sequence[str]) -> Table:
-    from studies.cli.tables import count
+    from studies.formatting import count
 
     table = Table(box=None, padding=(0, 1, 0, 0))
     table.add_column("genome", overflow="fold", min_width=9)

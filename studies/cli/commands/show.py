@@ -36,7 +36,8 @@ def show(
     from nas.architecture.skeletons.convolutional import Skeleton, Stage
     from nas.drawing.figure import draw, save
     from search_spaces import load_plugins
-    from studies.cli.tables import count, drawing
+    from studies.cli.tables import drawing
+    from studies.formatting import count
     from studies.search.spaces import find_space
 
     load_plugins(plugins)
@@ -62,23 +63,3 @@ def show(
         console.print(
             f"Picture: {save(draw(genome, skeleton, str(genome)[:100]), out)}", soft_wrap=True
         )
-
-
-@click.command()
-@click.argument("name", required=False)
-@plugin_option
-def spaces(name: str | None, plugins: tuple[Path, ...]) -> None:
-    """List the search spaces with their sizes, or tell all about one (a name or a .toml file)."""
-    from rich.console import Console
-
-    from search_spaces import SPACES, load_plugins
-    from studies.cli.tables import space_table, spaces_table
-    from studies.search.spaces import find_space
-
-    load_plugins(plugins)
-    console = Console()
-    if name:
-        console.print(space_table(find_space(name)))
-        return
-    console.print(spaces_table(SPACES))
-    console.print("nas spaces NAME tells all about one; a space of your own is a TOML file.")

@@ -47,9 +47,10 @@ def worker(quiet: bool, as_json: bool, **options: Any) -> None:
     import optuna
     from rich.console import Console
 
-    from studies.cli.progress import JsonView, WorkerView
+    from studies.cli.json_lines import JsonView
+    from studies.cli.progress import WorkerView
     from studies.search.join import Joining, join_study
-    from studies.search.run import Request
+    from studies.search.request import Request
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     joining = Joining(**options)

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from nas import InputError
-from nas.data.load import Raw, load_data, make_data, subset
+from nas.data.dataset import Raw, make_data, subset
+from nas.data.load import load_data
 
 
 def test_digits_are_split_by_class_without_overlap(digits):

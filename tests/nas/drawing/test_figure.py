@@ -8,7 +8,8 @@ from matplotlib.patches import Arc
 
 from nas import Genome, InputError, Skeleton, Stage, plan
 from nas.architecture.merges import MERGES
-from nas.drawing.figure import draw, lanes, save, text_rows
+from nas.drawing.figure import draw, save
+from nas.drawing.text import lanes, text_rows
 from tests.conftest import random_genome
 
 

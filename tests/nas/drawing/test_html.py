@@ -12,8 +12,9 @@ import pytest
 
 from nas import Genome, compile_network, plan
 from nas.architecture.merges import MERGES
-from nas.drawing.figure import COLOURS
-from nas.drawing.svg import MAX_DRAWN, MAX_ROWS, genome_svg, plan_svg, table_html
+from nas.drawing.colours import COLOURS
+from nas.drawing.html import MAX_ROWS, table_html
+from nas.drawing.svg import MAX_DRAWN, genome_svg, plan_svg
 from search_spaces import SPACES
 from tests.conftest import random_genome
 

@@ -297,7 +297,7 @@ def test_a_divergence_is_seen(digits):
 def test_the_trained_network_is_an_ordinary_one(digits):
     """PyTorch's modules give the accuracy that the kernels found."""
     from nas.training.batches import prepare
-    from nas.training.lockstep import accuracy
+    from nas.training.scoring import accuracy
 
     with one_thread(CPU):
         network = compile_network(GENOMES[1], skeleton_of(digits))

@@ -15,7 +15,7 @@ from nas.devices.device import device_kind
 from nas.retraining.checkpoint import read_checkpoint
 from nas.retraining.retrain import Watch, fit
 from nas.retraining.settings import FitSettings, chosen
-from nas.training.lockstep import Curves
+from nas.training.curves import Curves
 
 GENOME = Genome.parse("- concat(1,2@0.5) add(1) add(2)")
 
@@ -235,7 +235,7 @@ def test_it_stops_early_and_says_so(settings, tmp_path, monkeypatch):
     count = len(settings.data.validation)
     scores = iter([count - 2, count // 2, count - 3, count])  # the last is the test's
     monkeypatch.setattr(
-        "nas.training.lockstep.count_right", lambda *arguments: torch.tensor(next(scores))
+        "nas.training.scoring.count_right", lambda *arguments: torch.tensor(next(scores))
     )
     fitted = fit(replace(settings, patience=2), tmp_path, "cpu")
     assert [round(a * count) for a in fitted.curves.accuracies] == [

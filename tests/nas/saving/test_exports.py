@@ -9,9 +9,9 @@ import torch
 
 from nas import InputError, compile_network
 from nas.saving import exports as module
+from nas.saving.classifier import Classifier
 from nas.saving.exports import FORMATS, Exported, export
 from nas.saving.fresh_process import READERS
-from nas.saving.network_file import Classifier
 from tests.nas.saving.test_network_file import CARD, EVERY_MERGE, moved, skeleton
 
 

@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 import nas.plugins
 from nas import Genome, InputError, Skeleton, Stage, compile_network, load_network, save_network
 from nas.architecture.merges import MERGES
-from nas.saving.network_file import Card, Classifier, check_plugins
+from nas.plugins import check_plugins
+from nas.saving.classifier import Card, Classifier
 
 EVERY_MERGE = Genome.parse(
     "- add(1) scale(1,2) channel(2@0.5) attention(1) se(1,3) gate(2) dense(1) concat(1,2@1.5)"

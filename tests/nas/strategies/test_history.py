@@ -6,8 +6,10 @@ import pytest
 from deap import base, tools
 
 from nas import SearchSpace, Skeleton, Stage
-from nas.strategies.history import History, Individual, Population, Record
-from nas.strategies.propose import STRATEGIES, Setting, propose
+from nas.strategies.history import History
+from nas.strategies.population import Individual, Population
+from nas.strategies.problem import Record, Setting
+from nas.strategies.propose import STRATEGIES, propose
 
 SPACE = SearchSpace(
     Skeleton((1, 8, 8), 10, (Stage(2, 4), Stage(2, 8, 2))), (1, 2, 3), ("add", "concat"), (0.5, 1.0)
@@ -73,7 +75,7 @@ def test_proposals_from_a_growing_history_are_those_from_all_trials(strategy, mo
         growing.propose(record.hidden for record in all_records[len(growing) : k])
         growing.reveal(all_records[growing.revealed : max(0, k - lag)])
         grown.append(propose(strategy, setting, growing, k, 0))
-    monkeypatch.setattr("nas.strategies.history.Population", Whole)
+    monkeypatch.setattr("nas.strategies.population.Population", Whole)
     for k, proposal in enumerate(grown):
         visible = max(0, k - lag)
         seen = all_records[:visible] + [record.hidden for record in all_records[visible:k]]

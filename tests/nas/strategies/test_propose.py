@@ -7,7 +7,8 @@ import pytest
 from deap import base
 
 from nas import Genome, InputError, SearchSpace, Skeleton, Stage, plan
-from nas.strategies.propose import STRATEGIES, Exhausted, Limits, Proposal, Record, Setting, propose
+from nas.strategies.problem import Exhausted, Limits, Proposal, Record, Setting
+from nas.strategies.propose import STRATEGIES, propose
 
 SPACE = SearchSpace(
     Skeleton((1, 8, 8), 10, (Stage(4, 4), Stage(4, 8, 2))), (1, 2, 3), ("add", "concat"), (0.5, 1.0)

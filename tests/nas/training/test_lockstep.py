@@ -17,8 +17,8 @@ from nas.network.parameters import flatten, in_precision
 from nas.training.cuda_graphs import Branches, Repeated
 from nas.training.folding import folded
 from nas.training.memory import SHARE, WORKSPACE_BYTES, side_by_side, training_bytes
-from nas.workers.process import Finished
 from nas.workers.process_pool import Workers
+from nas.workers.protocol import Finished
 from search_spaces import SPACES
 
 SEVERAL = ["-*4", "add(1) gate(1,2) concat(1@0.5) se(2)", "dense(1) scale(1,2) - attention(1,3)"]

@@ -10,7 +10,9 @@ from torch import nn
 
 from nas import Genome, InputError, Proxy, Skeleton, Stage, compile_network, evaluate
 from nas.training.batches import Feed, crop, prepare
-from nas.training.lockstep import accuracy, gradient_norm, learning_rate, recalibrate, train
+from nas.training.lockstep import gradient_norm, train
+from nas.training.optimizer import learning_rate
+from nas.training.scoring import accuracy, recalibrate
 
 CPU = torch.device("cpu")
 QUICK = Proxy(epochs=2, images=128, batch=32, precision="fp32")

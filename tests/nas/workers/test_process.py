@@ -10,8 +10,8 @@ import pytest
 from nas import Genome, InputError
 from nas.architecture.merges import MERGES, Add
 from nas.evaluation.jobs import EvaluationBench, EvaluationJob, evaluate_job, memory_ended
-from nas.workers.process import Allowance, Died, Finished, check_allowance
 from nas.workers.process_pool import Workers
+from nas.workers.protocol import Allowance, Died, Finished, check_allowance
 
 PLUGIN = """
 import ctypes, os, signal, time

@@ -12,8 +12,8 @@ import pytest
 
 from nas import Genome, evaluate
 from nas.evaluation.jobs import Epoch, EvaluationBench, EvaluationJob, evaluate_job
-from nas.workers.process import Finished
 from nas.workers.process_pool import Workers
+from nas.workers.protocol import Finished
 
 
 def run_jobs(bench, count, jobs):

@@ -16,9 +16,10 @@ ray = pytest.importorskip("ray")
 from nas import Genome, InputError, evaluate  # noqa: E402
 from nas.devices.device import device_kind, find_device  # noqa: E402
 from nas.evaluation.jobs import Epoch, EvaluationBench, EvaluationJob, evaluate_job  # noqa: E402
-from nas.workers.process import Allowance, Finished  # noqa: E402
 from nas.workers.process_pool import Workers  # noqa: E402
-from nas.workers.ray_pool import RayWorkers, connected, room  # noqa: E402
+from nas.workers.protocol import Allowance, Finished  # noqa: E402
+from nas.workers.ray_cluster import connected, room  # noqa: E402
+from nas.workers.ray_pool import RayWorkers  # noqa: E402
 from nas.workers.ray_tasks import device_of  # noqa: E402
 
 PATTERNS = ["-*4", "add(1)*4", "add(1) concat(1,2@0.5) - add(3)"]
@@ -90,7 +91,7 @@ def test_a_pack_is_one_task_and_answers_reach_each_of_its_jobs(small_space, smal
 
 PLUGIN = """
 import os, signal
-from nas.architecture.merges import Add
+from nas.architecture.merges import Add  # noqa: E402
 class Die(Add):
     def forward(self, learnt, branch, skips, previous):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.workers.process import Died, Finished, Pack
-from nas.workers.process_pool import TRIES
-from nas.workers.retries import NODE_LOSSES, Backlog
+from nas.workers.protocol import Died, Finished, Pack
+from nas.workers.retries import NODE_LOSSES, TRIES, Backlog
 
 CRASH = Died("with a crash on mars", full=False, late=False)
 

@@ -11,13 +11,13 @@ from PIL import Image
 from scipy import stats
 
 from nas import InputError
-from nas.evaluation.evaluate import failed
-from nas.strategies.propose import Limits
+from nas.evaluation.result import failed
+from nas.strategies.problem import Limits
 from studies import cli
 from studies.analysis.compare import compare_studies
 from studies.search.given import HAND_MADE
 from studies.search.settings import SearchSettings
-from studies.store.opening import open_storage
+from studies.store.storages import open_storage
 from studies.store.store import Store
 
 

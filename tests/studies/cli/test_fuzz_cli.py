@@ -28,7 +28,7 @@ from nas.architecture.merges import MERGES
 from nas.errors import InputError
 from search_spaces import SPACES
 from studies import cli
-from studies.cli.app import ELSEWHERE
+from studies.cli.app import command_names, load_command
 from tests.conftest import write_small_space
 from tests.fuzzing import case, cases, counted, limited_memory
 from tests.test_fuzz import NOTATIONS, NUMBERS, mutated
@@ -59,7 +59,7 @@ def place(searched, tmp_path_factory):
         patch.chdir(folder)
         for module in (studies.pool, studies.bench.measure, studies.report.knockout_run):
             patch.setattr(module, "Workers", start)
-        patch.setattr(nas.workers.ray_pool, "connected", start)
+        patch.setattr(nas.workers.ray_cluster, "connected", start)
         patch.setattr(
             studies.search.join, "time", SimpleNamespace(monotonic=time.monotonic, sleep=start)
         )
@@ -69,7 +69,7 @@ def place(searched, tmp_path_factory):
         ):  # fmt: skip
             patch.setattr(module, name, start)
         patch.setattr("baselines.exercises.runner.Workers", start)
-        patch.setattr(nas.data.load, "_download", offline)
+        patch.setattr(nas.data.images, "_download", offline)
         for source in ("digits", "fashion-mnist"):
             patch.setitem(nas.data.load.SOURCES, source, lru_cache(nas.data.load.SOURCES[source]))
         with limited_memory():
@@ -96,11 +96,9 @@ WORDS = [
 
 def options():
     """Every command's words and options, as its module has them."""
-    from importlib import import_module
-
-    found = {("search",): cli.search}
-    for name, (module, _) in ELSEWHERE.items():
-        command = getattr(import_module(module), name)
+    found = {}
+    for name in command_names():
+        command = load_command(name)
         inner = getattr(command, "commands", None)
         found |= {(name, n): c for n, c in inner.items()} if inner else {(name,): command}
     return {
@@ -227,11 +225,12 @@ TRAINED = ["train", "best:STUDY", "--storage", "sqlite:///kept.db", "--out", "t"
 @cases(125)
 def test_the_command_line(place, arguments):
     import studies.store.opening
+
     import studies.store.store
 
     if "STUDY" in " ".join(arguments):
         names = studies.store.store.search_names(
-            studies.store.opening.open_storage("sqlite:///kept.db")
+            studies.store.storages.open_storage("sqlite:///kept.db")
         )
         arguments = [argument.replace("STUDY", names[0]) for argument in arguments]
     arguments = [contained(a) if "best:" not in a else a for a in arguments]

@@ -11,7 +11,7 @@ from nas import Genome, load_data, score
 from nas.predictors.zero_cost import SCORES
 from nas.statistics import correlate, partial_spearman, spearman
 from search_spaces import SPACES
-from studies.store.opening import open_storage
+from studies.store.storages import open_storage
 from tests.studies.cli.test_cli import nas
 from tests.studies.searches import trials_of
 

@@ -20,7 +20,8 @@ import optuna
 import pytest
 
 from nas import Genome
-from studies.dashboard.server import Dashboard, Painter, Pictures
+from studies.dashboard.painter import Painter, Pictures
+from studies.dashboard.server import Dashboard
 from studies.store.storages import existing_storage, picture_folder
 from tests.studies.cli.test_cli import nas
 
@@ -39,8 +40,8 @@ def url(searched, tmp_path):
 
 @pytest.fixture(autouse=True)
 def haste(monkeypatch):
-    monkeypatch.setattr("studies.dashboard.server.EVERY_SECONDS", 0.3)
-    monkeypatch.setattr("studies.dashboard.server.NOTE_SECONDS", 0.5)
+    monkeypatch.setattr("studies.dashboard.painter.EVERY_SECONDS", 0.3)
+    monkeypatch.setattr("studies.dashboard.painter.NOTE_SECONDS", 0.5)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from studies.finals.finalists import finalists_name
 from studies.notebook.study import Study
 from studies.retraining.pattern import from_study
 from studies.search.run import View, run_search
-from studies.store.opening import open_storage
+from studies.store.storages import open_storage
 from studies.store.store import CONTENDERS, Store
 from tests.studies.searches import request, trials_of
 

@@ -6,7 +6,8 @@ import pytest
 from scipy import stats
 
 from nas import Genome
-from studies.finals.finalists import Finalist, compare, holm
+from nas.statistics import holm
+from studies.finals.finalists import Finalist, compare
 
 
 def test_holm_on_a_worked_example():

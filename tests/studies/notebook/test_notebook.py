@@ -14,7 +14,8 @@ import studies
 from nas import Genome, InputError
 from studies.dashboard.notes import search_note
 from studies.notebook.course import course_svg
-from studies.search.run import Request, run_search
+from studies.search.request import Request
+from studies.search.run import run_search
 from tests.conftest import write_small_space
 
 NOTEBOOK = Path(__file__).parents[3] / "docs" / "skip-patterns.ipynb"

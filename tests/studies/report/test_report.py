@@ -23,8 +23,8 @@ from scipy import stats
 import studies
 from nas import Genome, InputError, compile_network, evaluate
 from nas.architecture.plan import plan
-from nas.evaluation.evaluate import failed
-from nas.strategies.propose import Limits
+from nas.evaluation.result import failed
+from nas.strategies.problem import Limits
 from studies.analysis.facts import collect
 from studies.analysis.lineage import describe
 from studies.knockouts.lesions import skips_of, without_skip
@@ -35,9 +35,10 @@ from studies.report.canvas import spread
 from studies.report.figures import window
 from studies.report.page import render
 from studies.report.words import answer
-from studies.search.run import Request, run_search
+from studies.search.request import Request
+from studies.search.run import run_search
 from studies.search.settings import SearchSettings, recorded_space
-from studies.store.opening import open_storage
+from studies.store.storages import open_storage
 from studies.store.store import Store
 from tests.conftest import write_small_space
 from tests.studies.cli.test_cli import nas

@@ -19,10 +19,10 @@ from nas import Genome, InputError, load_network
 from nas.files.safe import replacing
 from nas.retraining.retrain import Watch, fit
 from search_spaces import SPACES
-from studies.cli.training_progress import BoardWatch
+from studies.cli.tensorboard import BoardWatch
 from studies.retraining.pattern import find_pattern
 from studies.retraining.request import Request, find_data, long_proxy, prepare
-from studies.search.run import Request as Search
+from studies.search.request import Request as Search
 from studies.search.run import run_search
 from studies.search.settings import recorded_space
 from studies.store.storages import existing_storage

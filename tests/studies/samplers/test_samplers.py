@@ -13,11 +13,11 @@ import optuna
 import pytest
 
 from nas import Genome, InputError, plan
-from nas.strategies.propose import Exhausted, Limits, Record, Setting
+from nas.strategies.problem import Exhausted, Limits, Record, Setting
 from studies.samplers.pruners import PRUNERS, judge
 from studies.samplers.strategies import SAMPLERS, sample
 from studies.search.run import run_search
-from studies.store.opening import open_storage
+from studies.store.storages import open_storage
 from studies.store.store import Store
 from tests.studies.searches import command, request, trials_of
 

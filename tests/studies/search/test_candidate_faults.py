@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from nas.architecture.merges import MERGES, Add
-from studies.search.run import Request, run_search
+from studies.search.request import Request
+from studies.search.run import run_search
 
 PLUGIN = """
 import ctypes

@@ -18,8 +18,7 @@ from studies.knockouts.recorded import trained_keys
 from studies.notebook.study import open_study
 from studies.report.words import answer
 from studies.search.run import run_search
-from studies.store.opening import open_storage
-from studies.store.storages import weights_folder
+from studies.store.storages import open_storage, weights_folder
 from studies.store.store import Store
 from tests.conftest import write_small_space
 from tests.studies.searches import command, request, trials_of

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from nas import Genome, Skeleton, Stage
-from nas.evaluation.evaluate import failed
+from nas.evaluation.result import failed
 from studies.search.objectives import OBJECTIVES, WORST_DECADES, WORST_SECONDS
 from studies.search.run import run_search
 from tests.studies.searches import request

@@ -11,7 +11,7 @@ import pytest
 ray = pytest.importorskip("ray")
 
 from nas import InputError  # noqa: E402
-from nas.workers.ray_pool import connected  # noqa: E402
+from nas.workers.ray_cluster import connected  # noqa: E402
 from studies.cli.interrupt import Interrupt  # noqa: E402
 from studies.search.run import View, run_search  # noqa: E402
 from tests.studies.searches import command, request, trials_of  # noqa: E402

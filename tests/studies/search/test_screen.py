@@ -11,9 +11,11 @@ from math import inf, isfinite, nan
 import pytest
 
 from nas import Genome, InputError, SearchSpace, Skeleton, Stage, plan, score
-from nas.strategies.propose import STRATEGIES, Exhausted, Proposal, Record, Setting, propose
+from nas.strategies.problem import Exhausted, Proposal, Record, Setting
+from nas.strategies.propose import STRATEGIES, propose
 from studies.samplers.strategies import SAMPLERS, sample
-from studies.search.run import Request, prepare_settings, run_search
+from studies.search.request import Request, prepare_settings
+from studies.search.run import run_search
 from studies.search.screen import Screen, screened
 from tests.conftest import write_small_space
 from tests.studies.searches import command, request, trials_of

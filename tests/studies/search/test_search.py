@@ -16,8 +16,9 @@ from nas import Genome, InputError
 from nas.workers.process_pool import Workers
 from studies.search.given import HAND_MADE
 from studies.search.loop import Search
-from studies.search.run import Request, run_search
-from studies.store.opening import open_storage
+from studies.search.request import Request
+from studies.search.run import run_search
+from studies.store.storages import open_storage
 from studies.store.store import Store
 from tests.studies.searches import command, request, trials_of
 

@@ -14,14 +14,15 @@ import sqlalchemy
 
 import studies.search.machines
 from nas import Genome, InputError
-from nas.evaluation.evaluate import failed
+from nas.evaluation.result import failed
 from nas.workers.process_pool import Workers
 from studies.cli.interrupt import Interrupt
 from studies.search.join import Joining, join_study
 from studies.search.loop import CLAIMS, Search
-from studies.search.run import View, prepare_settings, run_search
+from studies.search.request import prepare_settings
+from studies.search.run import View, run_search
 from studies.store.claims import GRACE_SECONDS, Claim, Presence, is_alive
-from studies.store.opening import open_storage
+from studies.store.storages import open_storage
 from studies.store.store import GOAL, Store
 from tests.studies.searches import command, request, trials_of
 

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nas import Genome, compile_network
 from studies.cli import app
-from studies.search.run import Request, prepare_settings
+from studies.search.request import Request, prepare_settings
 from studies.speed.measure import OURS, WAYS, Bench
 from studies.speed.profile import arithmetic, matrix_gflops, without_padding
 from studies.speed.table import bench_table

@@ -12,13 +12,13 @@ from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
 from nas import Genome
-from nas.evaluation.evaluate import Evaluation
-from studies.samplers.visible import distributions
+from nas.evaluation.result import Evaluation
 from studies.store.calls import Calls
 from studies.store.claims import CLAIM
-from studies.store.opening import open_storage
 from studies.store.sql import Rows
+from studies.store.storages import open_storage
 from studies.store.store import REPORT_SECONDS, Store
+from studies.store.trial import distributions
 
 FAST = Evaluation(
     Genome.plain(4), 0, "ok", "", 0.5, (0.25, 0.5), (2.0, 1.0), ((1.0, 2.0), (0.5, math.inf)),

@@ -8,10 +8,10 @@ import sys
 import pytest
 
 from nas import InputError
-from nas.training.lockstep import TRAINER_VERSION
+from nas.training.version import TRAINER_VERSION
 from studies.cli import main
 from studies.search.run import run_search
-from studies.store.opening import open_storage
+from studies.store.storages import open_storage
 from studies.store.store import Store
 from tests.studies.searches import command, request, trials_of
 

@@ -1,0 +1,116 @@
+"""Modules of the declared parts."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nas.architecture import parts
+
+NARROW = 8
+"""Channels below which strided 1×1 convolutions take every stride-th pixel first: the gradient of
+torch 2.14's own (oneDNN with AVX2, channels last) writes beyond its memory there."""
+
+
+class Subsample(nn.Module):
+    """Option A: every stride-th pixel, zeros in the new channels."""
+
+    def __init__(self, stride: int, extra: int) -> None:
+        super().__init__()
+        self.stride, self.extra = stride, extra
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.extra))
+
+    def extra_repr(self) -> str:
+        return f"stride={self.stride}, zero_channels={self.extra}"
+
+
+class Conv(nn.Conv2d):
+    """Convolution whose weights are left as they are until `initialise` sets them."""
+
+    def reset_parameters(self) -> None: ...
+
+    def forward(self, x: Tensor) -> Tensor:
+        strided = self.kernel_size == (1, 1) and self.stride != (1, 1)
+        if strided and self.in_channels < NARROW:
+            rows, columns = self.stride
+            return F.conv2d(x[:, :, ::rows, ::columns], self.weight, self.bias)
+        return super().forward(x)
+
+
+class Head(nn.Linear):
+    """Linear layer on a (N, C, 1, 1) map; its weights, too, are left to `initialise`."""
+
+    def reset_parameters(self) -> None: ...
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.flatten(1))
+
+
+def build(part: parts.Part) -> nn.Module:
+    """The module of a declared part; the weights are left to `initialise`."""
+    return _copy(_built(part, torch.get_default_device(), torch.get_default_dtype()))
+
+
+def _copy(module: nn.Module) -> nn.Module:
+    """The same module with tensors, children and hooks of its own, in less time than a new one.
+
+    The weights of convolutions and of the head are left to `initialise`.
+    """
+    new = module.__class__.__new__(module.__class__)
+    for name, value in module.__dict__.items():
+        new.__dict__[name] = value.copy() if isinstance(value, dict | set) else value
+    for name, parameter in module._parameters.items():
+        if parameter is not None:
+            left = isinstance(module, Conv | Head)
+            value = torch.empty_like(parameter) if left else parameter.detach().clone()
+            new._parameters[name] = nn.Parameter(value)
+    for name, buffer in module._buffers.items():
+        if buffer is not None:
+            new._buffers[name] = buffer.clone()
+    for name, child in module._modules.items():
+        if child is not None:
+            new._modules[name] = _copy(child)
+    return new
+
+
+@lru_cache(maxsize=256)
+def _built(part: parts.Part, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """A module to copy, made under this default device and type."""
+    match part:
+        case parts.Chain():
+            return _chain(part)
+        case parts.Conv():
+            inputs, kernel = part.inputs[0], part.kernel
+            conv = Conv(inputs, part.channels, kernel, part.stride, kernel // 2, bias=part.bias)
+            if part.bias_start is not None:
+                conv.bias_start = part.bias_start  # type: ignore[assignment]
+            return conv
+        case parts.Norm():
+            return nn.BatchNorm2d(part.shape[0])
+        case parts.Linear():
+            return Head(part.inputs[0], part.features)
+        case parts.Relu():
+            return nn.ReLU(inplace=True)
+        case parts.Sigmoid():
+            return nn.Sigmoid()
+        case parts.MaxPool():
+            return nn.MaxPool2d(3, 2, 1)
+        case parts.GlobalPool():
+            return nn.AdaptiveAvgPool2d(1)
+        case parts.Subsample():
+            return Subsample(part.stride, part.channels - part.inputs[0])
+    raise TypeError(f"no module for {part!r}")
+
+
+def _chain(chain: parts.Chain) -> nn.Sequential:
+    modules = OrderedDict((name, build(part)) for name, part in chain)
+    first = next(iter(modules.values()))
+    if isinstance(first, nn.ReLU):
+        first.inplace = False  # it reads a node that others read too
+    return nn.Sequential(modules)

@@ -1,0 +1,31 @@
+"""What a training reports: its curves and its progress."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+
+@dataclass
+class Curves:
+    """What one training measured, a value an epoch."""
+
+    losses: list[float] = field(default_factory=list)
+    accuracies: list[float] = field(default_factory=list)
+    gradients: list[tuple[float, float]] = field(default_factory=list)
+    """L2 norms of the gradient in the first and last layer's branch weights, at an epoch's last step."""
+    diverged: str = ""
+    """Why the training could not go on; empty where it could."""
+    stopped: bool = False
+    """Whether `on_epoch` ended it early."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands after its last epoch, beside the network's own tensors."""
+
+    curves: Curves
+    momentum: Mapping[str, Tensor]
+    """The optimizer's, by the parameter's name."""

@@ -1,0 +1,135 @@
+"""The command `nas export`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from nas.errors import InputError
+from search_spaces import load_plugins
+from studies.cli.options import plugin_option
+from studies.formatting import percent
+from studies.retraining.pattern import find_pattern
+
+if TYPE_CHECKING:
+    from nas.saving.classifier import Classifier
+from studies.cli.commands.train import EXIT_FAILED, NOTATIONS
+
+FLOAT_BYTES = 4
+
+
+@click.command(context_settings=NOTATIONS)
+@click.argument("source")
+@click.option("--format", "formats", multiple=True,
+              help="safetensors, onnx, torch-export or all; repeatable. [default: all that are "
+              "installed]")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path),
+              help="Folder to write to. [default: the source's, or here]")  # fmt: skip
+@click.option("--space", help="A notation's skeleton: a named space or a .toml file.")
+@click.option("--baseline", help="A notation's skeleton: a baseline's.")
+@click.option("--seed", type=int, default=0, show_default=True, help="A notation's weights.")
+@plugin_option
+@click.option("--json", "as_json", is_flag=True, help="A JSON line for every file.")
+def export(source: str, formats: tuple[str, ...], out: Path | None, as_json: bool,
+           **options: Any) -> None:  # fmt: skip
+    """Write a network for other programs, and check each file in a fresh process.
+
+    SOURCE is a folder or file that nas train wrote, or a notation with --space or --baseline,
+    whose initial weights are exported. The ONNX and torch.export programs take batches of any
+    size, float32 (N, C, H, W) from 0 to 255: the normalisation is part of them.
+
+    \b
+    nas export trained/digits9-digits-regularized-seed0-5898e5-trial92-8d0f26
+    nas export network.safetensors --format onnx --out deploy
+    """
+    from nas.plugins import installed_plugins
+    from nas.saving.exports import FORMATS, available, check_available
+    from nas.saving.exports import export as write
+    from studies.cli.json_lines import line
+
+    wanted = _formats(formats, list(FORMATS), [name for name in FORMATS if available(name)])
+    for name in wanted:
+        check_available(name)
+    plugins = (*installed_plugins(), *options["plugins"])
+    classifier, folder, stem = _network(source, **options)
+    folder = out or folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {folder}: {error.strerror}") from None
+    console = Console()
+    if not as_json:
+        for text in _described(classifier):
+            console.print(text, soft_wrap=True, highlight=False, markup=False)
+    failed = False
+    for name in wanted:
+        done = write(classifier, name, folder, stem, plugins)
+        failed = failed or not done.equal
+        if as_json:
+            line("exported", format=name, path=str(done.path), difference=done.difference,
+                 tolerance=done.tolerance, equal=done.equal)  # fmt: skip
+            continue
+        text = f"{done.path}: in a fresh process, logits differ by {done.difference:.2g} at most"
+        if not done.equal:
+            text += f", above the tolerance of {done.tolerance:.2g}: the file was removed"
+        console.print(Text(text, "" if done.equal else "red"), soft_wrap=True)
+    if not formats and not available("onnx") and not as_json:
+        console.print(f"For ONNX: pip install {' '.join(FORMATS['onnx'].packages)}")
+    if failed:
+        sys.exit(EXIT_FAILED)
+
+
+def _described(classifier: Classifier) -> list[str]:
+    training, skeleton = classifier.card.training, classifier.skeleton
+    scored = "initial weights, not trained"
+    if training:
+        scored = f"test accuracy {percent(training['test_accuracy'])}"
+    return [
+        f"{classifier.genome} ({scored})",
+        f"Pictures: float32 (N, {', '.join(map(str, skeleton.input_shape))}) from 0 to 255; "
+        f"logits: (N, {skeleton.classes}).",
+    ]
+
+
+def _formats(asked: tuple[str, ...], every: list[str], installed: list[str]) -> list[str]:
+    from nas.errors import unknown
+
+    for name in asked:
+        if name not in (*every, "all"):
+            raise unknown("format", name, (*every, "all"), place="--format")
+    if "all" in asked:
+        return every
+    return list(dict.fromkeys(asked)) or installed
+
+
+def _network(
+    source: str, space: str | None, baseline: str | None, seed: int, plugins: tuple[Path, ...]
+) -> tuple[Classifier, Path, str]:
+    """The network of a source, the folder its exports go to, and their name."""
+    from nas.saving.classifier import Classifier
+    from nas.saving.network_file import find_weights, load_network
+
+    loaded = {path.name: digest for path, digest in load_plugins(plugins).items()}
+    path = Path(source)
+    if source.startswith(("best:", "trial:")):
+        raise InputError(f"{source}: a study keeps no weights; nas train {source} makes them")
+    if path.exists() or source.endswith(".safetensors") or "/" in source:
+        if space or baseline:
+            raise InputError(f"{source}: a saved network has its skeleton; leave out --space")
+        file = find_weights(path)
+        return load_network(file, plugins), file.parent, file.stem
+    if "(" not in source and source.strip(" -*0123456789"):
+        raise InputError(f"{source}: no such folder or file, nor the notation of a pattern")
+    from nas.architecture.plan import plan
+    from nas.files.limits import check_bytes
+    from nas.network.compile import compile_network
+
+    pattern = find_pattern(source, space, baseline, "", loaded)
+    check_bytes("the network", FLOAT_BYTES * plan(pattern.genome, pattern.skeleton).params)
+    network = compile_network(pattern.genome, pattern.skeleton, seed)
+    return Classifier(network).eval(), Path(), "untrained"

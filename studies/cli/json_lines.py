@@ -1,0 +1,89 @@
+"""JSON lines, for scripts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.retraining.retrain import Fitted, Watch
+from nas.retraining.settings import FitSettings
+from nas.training.curves import Curves
+from studies.search.loop import Event
+from studies.search.request import Request
+from studies.search.run import Result, View
+from studies.search.settings import SearchSettings
+from studies.store.store import Store
+from studies.store.url import shown
+
+if TYPE_CHECKING:
+    pass
+
+
+class JsonView(View):
+    """One JSON object a line on standard output: started, evaluated, finalist, ended."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+
+    def _line(self, event: str, **values: object) -> None:
+        print(json.dumps({"event": event, **values}), flush=True)
+
+    def started(
+        self, settings: SearchSettings, store: Store, done: int, total: int, workers: int
+    ) -> None:
+        self._line(
+            "started",
+            study=store.name,
+            storage=shown(self.request.storage),
+            done=done,
+            workers=workers,
+        )
+
+    def evaluated(self, event: Event) -> None:
+        e = event.evaluation
+        self._line(
+            "evaluated", number=event.number, notation=str(event.genome), status=e.status,
+            accuracy=e.accuracy, values=event.values, params=e.params, macs=e.macs,
+            seconds=round(e.seconds, 3), role=event.role, best=event.best, why=e.why,
+        )  # fmt: skip
+
+    def ended(self, result: Result) -> None:
+        for row in result.finalists:
+            self._line(
+                "finalist", name=row.name, notation=str(row.genome), accuracies=row.accuracies,
+                params=row.params, macs=row.macs, difference=row.difference, p=row.p,
+            )  # fmt: skip
+        best = result.best
+        self._line(
+            "ended", reason=result.outcome.reason, trials=len(result.trials),
+            best=best.number if best else None, notation=str(best.genome) if best else None,
+        )  # fmt: skip
+
+
+class JsonWatch(Watch):
+    """One JSON object a line: started, epoch, ended."""
+
+    def started(self, settings: FitSettings, folder: Path, curves: Curves, steps: int) -> None:
+        line("started", folder=str(folder), epochs_done=len(curves.losses), **settings.record())
+
+    def epoch(self, curves: Curves) -> None:
+        line(
+            "epoch", epoch=len(curves.losses), loss=curves.losses[-1],
+            validation_accuracy=curves.accuracies[-1],
+        )  # fmt: skip
+
+
+def end_line(fitted: Fitted) -> None:
+    """The last line of JSON."""
+    line(
+        "ended", status="diverged" if fitted.curves.diverged else "ok",
+        why=fitted.curves.diverged, epochs=len(fitted.curves.losses),
+        stopped_early=fitted.curves.stopped, chosen_epoch=fitted.chosen,
+        validation_accuracy=fitted.validation, test_accuracy=fitted.test,
+        seconds=round(fitted.seconds, 3), before=fitted.before, weights=str(fitted.weights),
+    )  # fmt: skip
+
+
+def line(event: str, **values: Any) -> None:
+    print(json.dumps({"event": event, **values}), flush=True)

@@ -1,0 +1,157 @@
+"""What a search is asked to do, checked, and made into its settings."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict, dataclass, fields, replace
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from nas.data.load import SOURCES, load_data
+from nas.errors import InputError, unknown
+from nas.strategies.problem import Limits
+from search_spaces import load_plugins
+from studies.samplers.pruners import PRUNERS
+from studies.samplers.strategies import MULTI_OBJECTIVE, PARETO, check_parents, strategy_names
+from studies.search.machines import Means, find_machine
+from studies.search.objectives import check_objectives
+from studies.search.screen import Screen
+from studies.search.settings import SearchSettings
+from studies.search.spaces import check_resolution, find_space, starting_point
+from studies.store.url import STORAGE, shown
+
+RANGES: dict[str, tuple[float, float]] = {
+    "evaluations": (1, 10**7),
+    "lag": (1, 10**5),
+    "population": (2, 10**5),
+    "contenders": (0, 10**4),
+    "contender_seeds": (1, 10**4),
+    "finalists": (0, 10**4),
+    "finalist_seeds": (1, 10**4),
+    "seed": (0, inf),
+    "split_seed": (0, 2**32 - 1),
+    "max_params": (1, inf),
+    "max_macs": (1, inf),
+    "max_seconds": (0, inf),
+}
+"""Least and largest value of the options that are numbers."""
+
+
+GOALS = ("evaluations", "contenders", "contender_seeds", "finalists", "finalist_seeds")
+"""Fields of a request that say how far a study is to come."""
+
+
+@dataclass(frozen=True)
+class Request(Means):
+    """What `nas search` can be asked; every field is an option of it."""
+
+    space: str = "digits9"
+    """A name in SPACES, or a TOML file."""
+    data: str | None = None
+    """A named set, a folder or an .npz file; None is the space's usual data."""
+    data_dir: Path | None = None
+    split_seed: int = 0
+    start: str | None = None
+    """A baseline, on whose skeleton the search runs, or a notation of the space."""
+    strategy: str = "regularized"
+    evaluations: int = 100
+    max_seconds: float | None = None
+    seed: int = 0
+    pruner: str = "none"
+    screen: str | None = None
+    """SCORE:N, such as synflow:4: of N candidates drawn for a trial, the best by the score."""
+    inherit: bool = False
+    """Whether a child starts from its first parent's weights."""
+    objectives: str | None = None
+    """Comma-separated; None is accuracy, and accuracy,params for NSGA-II and NSGA-III."""
+    max_params: int | None = None
+    max_macs: int | None = None
+    population: int = 16
+    fast: bool = False
+    study: str | None = None
+    storage: str = STORAGE
+    lag: int = 8
+    contenders: int = 12
+    """Best candidates that are trained again to choose the finalists, of which there are no more."""
+    contender_seeds: int = 4
+    finalists: int = 3
+    finalist_seeds: int = 16
+    plugins: tuple[Path, ...] = ()
+
+    @property
+    def command(self) -> str:
+        """The command that asks for this: all options that are not the defaults, no password."""
+        words = ["nas", "search"]
+        means = {option.name for option in fields(Means)}
+        for option in sorted(fields(self), key=lambda option: option.name in means):
+            value = getattr(self, option.name)
+            name = {"start": "from", "plugins": "plugin"}.get(option.name, option.name)
+            flag = f"--{name.replace('_', '-')}"
+            if value is True:
+                words.append(flag)
+            elif value != option.default:
+                for one in value if isinstance(value, tuple) else (value,):
+                    words += [flag, shown(one) if option.name == "storage" else str(one)]
+        return shlex.join(words)
+
+
+def goal_of(request: Request, settings: SearchSettings) -> dict[str, Any]:
+    """What a study is to come to; it is no part of what decides its results."""
+    goal = {name: getattr(request, name) for name in GOALS}
+    return goal | {"final": asdict(settings.space.final) if settings.space.final else None}
+
+
+def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]:
+    """The settings of a request and the devices that its workers use."""
+    plugins = load_plugins(request.plugins)
+    space, start = starting_point(find_space(request.space), request.start)
+    if request.strategy not in strategy_names():
+        raise unknown("strategy", request.strategy, strategy_names(), place="--strategy")
+    default = "accuracy,params" if request.strategy in PARETO else "accuracy"
+    objectives = check_objectives(
+        (request.objectives or default).split(","), request.strategy,
+        several=request.strategy in MULTI_OBJECTIVE,
+    )  # fmt: skip
+    if request.pruner not in PRUNERS:
+        raise unknown("pruner", request.pruner, PRUNERS, place="--pruner")
+    if request.pruner != "none" and len(objectives) > 1:
+        raise InputError(
+            f"--pruner {request.pruner}: it judges by accuracy alone, "
+            f"but the objectives are {','.join(objectives)}"
+        )
+    screen = Screen.parse(request.screen) if request.screen is not None else None
+    if request.inherit:
+        check_parents(request.strategy)
+    find = find_machine(request)
+    side = min(space.skeleton.input_shape[1:])
+    if request.data is None and space.data not in SOURCES:
+        raise InputError(
+            f"space {space.name} is usually searched on {space.data}, which this program does not "
+            "have; name a folder of images by class with --data"
+        )
+    data = load_data(request.data or space.data, request.data_dir, request.split_seed, side)
+    space = space.for_data(data.shape, len(data.classes))
+    found = find(space.skeleton, (space.proxy, space.final_proxy))
+    space = replace(space, proxy=found.proxies[0], final=found.proxies[1])
+    check_resolution(space)
+    limits = Limits(request.max_params, request.max_macs)
+    limits.check(space)
+    settings = SearchSettings(
+        space, data, request.strategy, objectives, request.seed, request.lag, limits,
+        found.kind, request.fast, request.population, request.pruner, start, plugins,
+        screen, request.inherit,
+    )  # fmt: skip
+    return settings, found.devices
+
+
+def check_request(request: Request) -> None:
+    """Raises InputError for numbers that are out of their range."""
+    for name, (least, most) in RANGES.items():
+        value = getattr(request, name)
+        if value is not None and not least <= value <= most:
+            option, what = f"--{name.replace('_', '-')}", "at least" if value < least else "at most"
+            raise InputError(
+                f"{option} {value:g}: it must be {what} {least if value < least else most:g}"
+            )
+    request.check(request.lag)
