@@ -36,7 +36,7 @@ from studies import cli
 from studies.dashboard.notes import note_beside, search_note
 from studies.dashboard.painter import Pictures
 from studies.report.write import file_name
-from studies.retraining.request import Request, prepare
+from studies.retraining.request import TrainRequest, prepare
 from studies.samplers.strategies import SAMPLERS
 from studies.store.storages import weights_folder
 
@@ -285,13 +285,15 @@ def test_a_card_nested_too_deeply(tmp_path):
 
 @pytest.mark.parametrize("part", ["network", "best", "momentum", "curves"])
 def test_a_checkpoint_of_another_network_is_not_gone_on_with(tmp_path, small_toml, part):
-    from nas.retraining.retrain import Watch
+    from nas.retraining.retrain import TrainingWatcher
 
-    class Stop(Watch):
+    class Stop(TrainingWatcher):
         def epoch(self, curves):
             raise KeyboardInterrupt
 
-    request = Request("add(1)*4", space=str(small_toml), epochs=2, device="cpu", out=tmp_path / "t")
+    request = TrainRequest(
+        "add(1)*4", space=str(small_toml), epochs=2, device="cpu", out=tmp_path / "t"
+    )
     order = prepare(request)
     with pytest.raises(KeyboardInterrupt):
         fit(order.settings, order.folder, "cpu", Stop())
@@ -478,7 +480,7 @@ def test_no_sampler_of_ours_unpickles():
         assert "pickle" not in vars(module), name
         assert "pickle" not in Path(module.__file__).read_text(), name
     with pytest.raises(InputError, match="unknown strategy"):
-        from studies.search.request import Request as Search
+        from studies.search.request import SearchRequest as Search
         from studies.search.request import prepare_settings
 
         prepare_settings(Search(strategy="cmaes", device="cpu"))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from baselines.exercises.gradients import layer_of
 from nas.data.dataset import Data
-from nas.network.network import Layer, Network
+from nas.network.network import CompiledLayer, Network
 from nas.proxy import Proxy
 from nas.training.batches import prepare
 from nas.training.scoring import accuracy
@@ -41,7 +41,7 @@ def features(
     shown = shown_layers(len(network.layers))
     hooks = []
 
-    def watch(index: int, layer: Layer) -> None:
+    def watch(index: int, layer: CompiledLayer) -> None:
         seen: dict[str, Tensor] = {}
 
         def branch(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -127,7 +127,7 @@ def lesions(network: Network, data: Data, proxy: Proxy, device: torch.device) ->
     return {"whole": accuracy(network, part, proxy), "without": scores}
 
 
-def _keeps_shape(layer: Layer) -> bool:
+def _keeps_shape(layer: CompiledLayer) -> bool:
     convolutions = [m for m in layer.branch.modules() if isinstance(m, nn.Conv2d)]
     strides = math.prod(c.stride[0] for c in convolutions)
     return strides == 1 and convolutions[0].in_channels == convolutions[-1].out_channels

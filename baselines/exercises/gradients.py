@@ -13,7 +13,7 @@ from torch import nn
 from nas.architecture.genome import Genome
 from nas.architecture.skeletons.convolutional import Skeleton, Stage
 from nas.network.compile import compile_network
-from nas.network.network import Layer, Network
+from nas.network.network import CompiledLayer, Network
 from nas.training.lockstep import gradient_norm
 
 
@@ -67,9 +67,9 @@ def _norm(parameters: Sequence[nn.Parameter]) -> float:
     return gradient_norm([p.grad for p in parameters if p.grad is not None])
 
 
-def layer_of(network: Network, index: int) -> Layer:
+def layer_of(network: Network, index: int) -> CompiledLayer:
     layer = network.layers[str(index)]
-    assert isinstance(layer, Layer)
+    assert isinstance(layer, CompiledLayer)
     return layer
 
 

@@ -33,7 +33,7 @@ from nas.training.scoring import accuracy
 
 
 @dataclass(frozen=True)
-class ExerciseBench:
+class ExerciseContext:
     """What all jobs of a run share."""
 
     data: Data
@@ -58,7 +58,7 @@ class TrainingJob:
 
 
 def run_job(
-    job: TrainingJob | LawJob, bench: ExerciseBench, device: str, send: Callable[[Any], None]
+    job: TrainingJob | LawJob, context: ExerciseContext, device: str, send: Callable[[Any], None]
 ) -> dict[str, Any]:
     """The task of the exercises' workers."""
     where = find_device(device)
@@ -67,9 +67,9 @@ def run_job(
         if isinstance(job, LawJob):
             found = gradient_law(job)
         elif job.steps is not None:
-            found = few_steps(job, bench.data, where)
+            found = few_steps(job, context.data, where)
         else:
-            found = full_training(job, bench.data, where)
+            found = full_training(job, context.data, where)
     return {"key": job.key, **found, "seconds": time.perf_counter() - started}
 
 

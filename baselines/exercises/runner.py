@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from baselines.exercises.gradients import LawJob
-from baselines.exercises.jobs import ExerciseBench, TrainingJob, run_job
+from baselines.exercises.jobs import ExerciseContext, TrainingJob, run_job
 from baselines.exercises.profiles import PROFILES, Profile
 from baselines.exercises.verdicts import Context, Page, markdown
 from nas.data.dataset import Data
@@ -168,7 +168,9 @@ def _train(
     done = len(jobs) - len(missing)
     on_progress(done, len(jobs), "")
     keys = {job.number: job.key for job in missing}
-    with Workers(run_job, ExerciseBench(data, devices), workers or default_count(devices)) as pool:
+    with Workers(
+        run_job, ExerciseContext(data, devices), workers or default_count(devices)
+    ) as pool:
         for report in pool.run(missing):
             if not isinstance(report, Finished):
                 continue

@@ -18,7 +18,7 @@ from nas.workers.protocol import Pack, Send
 
 
 @dataclass(frozen=True)
-class EvaluationBench:
+class EvaluationContext:
     """What the evaluations of a search share."""
 
     skeleton: Skeleton
@@ -56,21 +56,21 @@ class Epoch:
 
 
 def evaluate_job(
-    job: EvaluationJob | Pack, bench: EvaluationBench, device: str, send: Send
+    job: EvaluationJob | Pack, context: EvaluationContext, device: str, send: Send
 ) -> Evaluation | list[Evaluation]:
     """The task of a search's workers; jobs that differ by their genomes alone run in lockstep."""
     jobs: Sequence[EvaluationJob] = job.jobs if isinstance(job, Pack) else [job]
     found: dict[int, Evaluation] = {}
     alike: dict[EvaluationJob, list[EvaluationJob]] = {}
     for one in jobs:
-        if one.ancestors is None or bench.weights is None:
+        if one.ancestors is None or context.weights is None:
             alike.setdefault(replace(one, number=0, genome=jobs[0].genome), []).append(one)
         else:
-            found[one.number] = _heir(one, bench, bench.weights, device, send)
+            found[one.number] = _heir(one, context, context.weights, device, send)
     for shared, pack in alike.items():
         evaluations = evaluate_together(
-            [one.genome for one in pack], bench.skeleton, shared.proxy, shared.seed, bench.data,
-            device, part=shared.part, fast=bench.fast, latencies=shared.latencies,
+            [one.genome for one in pack], context.skeleton, shared.proxy, shared.seed, context.data,
+            device, part=shared.part, fast=context.fast, latencies=shared.latencies,
             on_score=partial(_report, pack, send),
         )  # fmt: skip
         found |= {one.number: result for one, result in zip(pack, evaluations, strict=True)}
@@ -79,12 +79,12 @@ def evaluate_job(
 
 
 def _heir(
-    job: EvaluationJob, bench: EvaluationBench, folder: WeightFolder, device: str, send: Send
+    job: EvaluationJob, context: EvaluationContext, folder: WeightFolder, device: str, send: Send
 ) -> Evaluation:
     """What a job evaluates that inherits weights."""
     train = partial(
-        evaluate, skeleton=bench.skeleton, proxy=job.proxy, seed=job.seed, data=bench.data,
-        device=device, part=job.part, fast=bench.fast,
+        evaluate, skeleton=context.skeleton, proxy=job.proxy, seed=job.seed, data=context.data,
+        device=device, part=job.part, fast=context.fast,
     )  # fmt: skip
     own = partial(
         train, job.genome, latencies=job.latencies, on_epoch=partial(_report, [job], send, 0)

@@ -16,7 +16,7 @@ from nas.kernels.build import source_hash
 FOLDER = Path(__file__).parent
 
 
-class Conv(ctypes.Structure):
+class ConvSizes(ctypes.Structure):
     """A convolution's sizes: see kernels.c."""
 
     _fields_ = [
@@ -30,7 +30,7 @@ class Step(ctypes.Structure):
 
     _fields_ = [
         *((name, c_long) for name in ("kind", "form", "bf", "relu", "exact", "trained")),
-        ("conv", Conv),
+        ("conv", ConvSizes),
         ("pixels", c_long), ("channels", c_long),
         ("inputs", c_void_p), ("count", c_long), ("strengths", c_void_p),
         *((name, c_void_p) for name in ("branch", "factor", "output", "before", "weight", "bias")),

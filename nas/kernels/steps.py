@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from nas.architecture import merges
 from nas.architecture.merges import MERGES
 from nas.architecture.parts import Shape, strided
-from nas.kernels.library import Conv, Form, Kind, Library, Step
-from nas.network.network import Layer, Network
+from nas.kernels.library import ConvSizes, Form, Kind, Library, Step
+from nas.network.network import CompiledLayer, Network
 
 ALIGNED = 64
 """Bytes: places are multiples of it."""
@@ -85,7 +85,7 @@ class Steps:
         self.image = Map(shape, bf=False, wanted=False)
         previous = self.chain(network.stem, [self.image])
         nodes = {0: previous}
-        for index, layer in enumerate(cast(Iterable[Layer], network.layers.values()), 1):
+        for index, layer in enumerate(cast(Iterable[CompiledLayer], network.layers.values()), 1):
             previous = self.layer(layer, previous, [nodes[source] for source in layer.sources])
             nodes[index] = previous
         *before, linear = network.head.children()
@@ -142,7 +142,9 @@ class Steps:
             raise UnsupportedError("too many taps")
         shape = strided((channels, height, width), conv.out_channels, stride)
         step = Step(kind=Kind.CONV, relu=relu, exact=image, weight=conv.weight.data_ptr())
-        step.conv = Conv(0, height, width, len(inputs), channels, conv.out_channels, side, stride)
+        step.conv = ConvSizes(
+            0, height, width, len(inputs), channels, conv.out_channels, side, stride
+        )
         step.bias, step.bias_bf = _address(conv.bias), self.bf
         step.to_weight, step.to_bias = self._gradient(conv.weight), self._gradient(conv.bias)
         output, before = Map(shape, self.bf), None
@@ -176,7 +178,7 @@ class Steps:
         self.kept.append(moments)
         step.mean, step.rstd = moments[0].data_ptr(), moments[1].data_ptr()
 
-    def layer(self, layer: Layer, previous: Map, sources: Sequence[Map]) -> Map:
+    def layer(self, layer: CompiledLayer, previous: Map, sources: Sequence[Map]) -> Map:
         """Node i from node i-1 and the skips' sources."""
         relu = isinstance(layer.relu, nn.ReLU)
         if layer.merge is None:

@@ -30,7 +30,7 @@ class Subsample(nn.Module):
         return f"stride={self.stride}, zero_channels={self.extra}"
 
 
-class Conv(nn.Conv2d):
+class UninitialisedConv(nn.Conv2d):
     """Convolution whose weights are left as they are until `initialise` sets them."""
 
     def reset_parameters(self) -> None: ...
@@ -67,7 +67,7 @@ def _copy(module: nn.Module) -> nn.Module:
         new.__dict__[name] = value.copy() if isinstance(value, dict | set) else value
     for name, parameter in module._parameters.items():
         if parameter is not None:
-            left = isinstance(module, Conv | Head)
+            left = isinstance(module, UninitialisedConv | Head)
             value = torch.empty_like(parameter) if left else parameter.detach().clone()
             new._parameters[name] = nn.Parameter(value)
     for name, buffer in module._buffers.items():
@@ -87,7 +87,9 @@ def _built(part: parts.Part, device: torch.device, dtype: torch.dtype) -> nn.Mod
             return _chain(part)
         case parts.Conv():
             inputs, kernel = part.inputs[0], part.kernel
-            conv = Conv(inputs, part.channels, kernel, part.stride, kernel // 2, bias=part.bias)
+            conv = UninitialisedConv(
+                inputs, part.channels, kernel, part.stride, kernel // 2, bias=part.bias
+            )
             if part.bias_start is not None:
                 conv.bias_start = part.bias_start  # type: ignore[assignment]
             return conv

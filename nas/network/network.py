@@ -24,7 +24,7 @@ class Network(nn.Module):
         self.genome, self.skeleton = genome, skeleton
         self.stem = build(planned.stem)
         relu = skeleton.relu_after_merge
-        self.layers = nn.ModuleDict({str(p.index): Layer(p, relu) for p in planned.layers})
+        self.layers = nn.ModuleDict({str(p.index): CompiledLayer(p, relu) for p in planned.layers})
         self.head = build(planned.head)
         dropped: list[list[int]] = [[] for _ in range(len(planned.layers) + 2)]
         for node, layer in enumerate(planned.last_use):
@@ -34,7 +34,7 @@ class Network(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         previous = self.stem(images)
         nodes = {0: previous}
-        for index, layer in enumerate(cast(Iterable[Layer], self.layers.values()), 1):
+        for index, layer in enumerate(cast(Iterable[CompiledLayer], self.layers.values()), 1):
             previous = layer(previous, [nodes[source] for source in layer.sources])
             nodes[index] = previous
             for node in self._dropped[index]:
@@ -43,7 +43,7 @@ class Network(nn.Module):
         return self.head(previous)
 
 
-class Layer(nn.Module):
+class CompiledLayer(nn.Module):
     """The branch on the previous node, merged with the skips, then the skeleton's activation."""
 
     def __init__(self, planned: LayerPlan, relu: bool) -> None:

@@ -15,7 +15,7 @@ from nas.errors import InputError, brief
 from nas.files.safe import replacing
 from nas.files.settings import from_mapping
 from nas.files.tensors import check_weights, read_safetensors
-from nas.training.curves import Curves, Progress
+from nas.training.curves import Curves, TrainingProgress
 
 CHECKPOINT = "checkpoint.safetensors"
 HEADER = "skipnas-training"
@@ -32,7 +32,7 @@ class Checkpoint:
     """Weights and statistics after the last epoch."""
     best: Mapping[str, Tensor]
     """Those of the epoch with the best validation accuracy."""
-    progress: Progress
+    progress: TrainingProgress
     seconds: float
     """Spent so far, all starts together."""
 
@@ -76,7 +76,7 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
             part, _, own = name.partition(".")
             parts[part][own] = tensor
         curves = read_curves(given["curves"])
-        progress = Progress(curves, parts["momentum"])
+        progress = TrainingProgress(curves, parts["momentum"])
         settings, seconds = dict(given["settings"]), float(given["seconds"])
         return Checkpoint(settings, parts["network"], parts["best"], progress, seconds)
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError):

@@ -34,11 +34,11 @@ from nas.retraining.checkpoint import (
     read_curves,
 )
 from nas.retraining.curves_figure import curves_figure, curves_table
-from nas.retraining.settings import FitSettings, chosen
+from nas.retraining.settings import RetrainSettings, chosen
 from nas.saving.classifier import Card, Classifier
 from nas.saving.network_file import WEIGHTS, save_network
 from nas.training.batches import prepare
-from nas.training.curves import Curves, Progress
+from nas.training.curves import Curves, TrainingProgress
 from nas.training.lockstep import train
 from nas.training.scoring import accuracy
 
@@ -48,10 +48,10 @@ RESULT_BYTES = 64 << 20
 NO_MEMORY = "the training does not fit into memory; a smaller --batch needs less"
 
 
-class Watch:
+class TrainingWatcher:
     """Who watches a long training; every method may be overridden."""
 
-    def started(self, settings: FitSettings, folder: Path, curves: Curves, steps: int) -> None:
+    def started(self, settings: RetrainSettings, folder: Path, curves: Curves, steps: int) -> None:
         """`curves` has the epochs that were trained before, `steps` is the number in an epoch."""
 
     def step(self, done: int) -> None:
@@ -89,10 +89,10 @@ class Fitted:
 
 
 def fit(
-    settings: FitSettings,
+    settings: RetrainSettings,
     folder: Path,
     device: str = "auto",
-    watch: Watch | None = None,
+    watch: TrainingWatcher | None = None,
     origin: Mapping[str, Any] | None = None,
 ) -> Fitted:
     """Trains to the end; goes on where an earlier call stopped, with the same result to the bit.
@@ -108,7 +108,7 @@ def fit(
         InputError: the folder is another training's (with the settings that differ), in use, or
             cannot be written; or the training does not fit into memory.
     """
-    watch, record = watch or Watch(), settings.record()
+    watch, record = watch or TrainingWatcher(), settings.record()
     with _held(folder):
         ended = read_fitted(folder)
         checkpoint = None if ended else read_checkpoint(folder)
@@ -129,11 +129,11 @@ def fit(
 
 
 def _fit(
-    settings: FitSettings,
+    settings: RetrainSettings,
     folder: Path,
     device: str,
     checkpoint: Checkpoint | None,
-    watch: Watch,
+    watch: TrainingWatcher,
     origin: Mapping[str, Any],
 ) -> Fitted:
     where, data, proxy = find_device(device), settings.data, settings.proxy
@@ -151,7 +151,7 @@ def _fit(
         images = len(prepare(data, proxy, "train", where).labels)
         watch.started(settings, folder, curves, images // min(proxy.batch, images))
 
-        def keep(progress: Progress) -> None:
+        def keep(progress: TrainingProgress) -> None:
             nonlocal best, curves
             curves = progress.curves
             if chosen(curves) == len(curves.losses):
@@ -183,7 +183,7 @@ def _fit(
 def _write(
     fitted: Fitted,
     network: Network,
-    settings: FitSettings,
+    settings: RetrainSettings,
     where: torch.device,
     origin: Mapping[str, Any],
 ) -> None:

@@ -20,7 +20,7 @@ MOST_THREADS = 4096
 
 
 @dataclass(frozen=True)
-class FitSettings:
+class RetrainSettings:
     """All that decides the weights of a long training."""
 
     genome: Genome

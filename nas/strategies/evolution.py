@@ -8,33 +8,33 @@ from random import Random
 from nas.architecture.genome import Genome
 from nas.strategies.mutations import crossover, mutate
 from nas.strategies.population import Individual, Population
-from nas.strategies.problem import Proposal, Setting
+from nas.strategies.problem import Problem, Proposal
 
-Breed = Callable[[Population, Setting, Random], Proposal]
+Breed = Callable[[Population, Problem, Random], Proposal]
 
 
-def regularized(population: Population, setting: Setting, rng: Random) -> Proposal:
+def regularized(population: Population, problem: Problem, rng: Random) -> Proposal:
     """Aging evolution: the youngest live, the best of a random few is mutated (Real et al. 2019)."""
-    parent = _tournament(population.youngest(setting.population), setting.tournament, rng)
-    return Proposal(_mutated(parent.genome, setting, rng), (parent.number,))
+    parent = _tournament(population.youngest(problem.population), problem.tournament, rng)
+    return Proposal(_mutated(parent.genome, problem, rng), (parent.number,))
 
 
-def mu_plus_lambda(population: Population, setting: Setting, rng: Random) -> Proposal:
+def mu_plus_lambda(population: Population, problem: Problem, rng: Random) -> Proposal:
     """(μ+1): the best μ of all live; two tournament winners are crossed or one is mutated."""
-    best = population.best(setting.population)
-    return _offspring(best, setting, rng, lambda: _tournament(best, 2, rng))
+    best = population.best(problem.population)
+    return _offspring(best, problem, rng, lambda: _tournament(best, 2, rng))
 
 
-def nsga2(population: Population, setting: Setting, rng: Random) -> Proposal:
+def nsga2(population: Population, problem: Problem, rng: Random) -> Proposal:
     """Steady-state NSGA-II: non-dominated sorting and crowding distance (Deb et al. 2002)."""
-    ranks = population.survivors(setting.population)
+    ranks = population.survivors(problem.population)
     survivors = list(ranks)
 
     def winner() -> Individual:
         pair = rng.sample(survivors, min(2, len(survivors)))
         return min(pair, key=lambda p: (ranks[p], -p.fitness.crowding_dist, p.number))
 
-    return _offspring(survivors, setting, rng, winner)
+    return _offspring(survivors, problem, rng, winner)
 
 
 def _tournament(population: list[Individual], size: int, rng: Random) -> Individual:
@@ -43,23 +43,23 @@ def _tournament(population: list[Individual], size: int, rng: Random) -> Individ
     return max(drawn, key=lambda p: (p.fitness.wvalues, -p.number))
 
 
-def _mutated(genome: Genome, setting: Setting, rng: Random) -> Genome:
+def _mutated(genome: Genome, problem: Problem, rng: Random) -> Genome:
     """One mutation, sometimes two or three, so that a crowded neighbourhood can be left."""
     times = rng.choices((1, 2, 3), (6, 3, 1))[0]
-    return setting.limits.repair(mutate(genome, setting.space, rng, times), setting.space, rng)
+    return problem.limits.repair(mutate(genome, problem.space, rng, times), problem.space, rng)
 
 
 def _offspring(
     population: list[Individual],
-    setting: Setting,
+    problem: Problem,
     rng: Random,
     select: Callable[[], Individual],
 ) -> Proposal:
     first, second = select(), select()
     if len(population) < 2 or first is second or rng.random() < 0.5:
-        return Proposal(_mutated(first.genome, setting, rng), (first.number,))
+        return Proposal(_mutated(first.genome, problem, rng), (first.number,))
     child = crossover(first.genome, second.genome, rng)
     if rng.random() < 0.5:
-        child = mutate(child, setting.space, rng)
-    child = setting.limits.repair(child, setting.space, rng)
+        child = mutate(child, problem.space, rng)
+    child = problem.limits.repair(child, problem.space, rng)
     return Proposal(child, (first.number, second.number))

@@ -10,18 +10,18 @@ from collections.abc import Iterable, Sequence
 from typing import overload
 
 from nas.strategies.population import Population
-from nas.strategies.problem import Record
+from nas.strategies.problem import PastTrial
 
 
-class History(Sequence[Record]):
+class History(Sequence[PastTrial]):
     """Trials from 0 on, without gaps.
 
     Args:
         weights: of every objective, 1 if it is maximised, -1 if it is minimised.
     """
 
-    def __init__(self, weights: Sequence[float], records: Iterable[Record] = ()) -> None:
-        self._records: list[Record] = []
+    def __init__(self, weights: Sequence[float], records: Iterable[PastTrial] = ()) -> None:
+        self._records: list[PastTrial] = []
         self.keys: set[str] = set()
         """Keys of all genomes."""
         self.inside = 0
@@ -32,14 +32,14 @@ class History(Sequence[Record]):
         self.propose(records)
         self.reveal(self._records)
 
-    def propose(self, records: Iterable[Record]) -> None:
+    def propose(self, records: Iterable[PastTrial]) -> None:
         """Adds the next records."""
         for record in records:
             self._records.append(record)
             self.keys.add(record.genome.key)
             self.inside += record.inside
 
-    def reveal(self, records: Iterable[Record]) -> None:
+    def reveal(self, records: Iterable[PastTrial]) -> None:
         """Puts the next records, from `revealed` on, in the place of those without results."""
         for record in records:
             self._records[self.revealed] = record
@@ -51,10 +51,10 @@ class History(Sequence[Record]):
         return len(self._records)
 
     @overload
-    def __getitem__(self, index: int) -> Record: ...
+    def __getitem__(self, index: int) -> PastTrial: ...
 
     @overload
-    def __getitem__(self, index: slice) -> list[Record]: ...
+    def __getitem__(self, index: slice) -> list[PastTrial]: ...
 
-    def __getitem__(self, index: int | slice) -> Record | list[Record]:
+    def __getitem__(self, index: int | slice) -> PastTrial | list[PastTrial]:
         return self._records[index]

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from deap import base, tools
 
-from nas.strategies.problem import Record
+from nas.strategies.problem import PastTrial
 
 
 class Individual:
     """A record with the fitness that DEAP's operators read."""
 
-    def __init__(self, record: Record, fitness: base.Fitness) -> None:
+    def __init__(self, record: PastTrial, fitness: base.Fitness) -> None:
         self.number, self.genome, self.fitness = record.number, record.genome, fitness
 
 
@@ -27,7 +27,7 @@ class Population(list[Individual]):
         self._bands: dict[int, _Band] = {}
         self._ranks: dict[int, tuple[int, dict[Individual, int]]] = {}
 
-    def add(self, record: Record) -> None:
+    def add(self, record: PastTrial) -> None:
         self.append(Individual(record, self._kind(record.values)))
 
     def youngest(self, count: int) -> list[Individual]:

@@ -71,7 +71,7 @@ class Proposal:
 
 
 @dataclass(frozen=True)
-class Setting:
+class Problem:
     """What a strategy needs to know besides the history."""
 
     space: SearchSpace
@@ -86,7 +86,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Record:
+class PastTrial:
     """One trial as a proposal sees it."""
 
     number: int
@@ -106,6 +106,6 @@ class Record:
     """What the pruner kept with it."""
 
     @property
-    def hidden(self) -> Record:
+    def hidden(self) -> PastTrial:
         """The record without its results."""
-        return Record(self.number, self.genome, None, self.inside, False, memory=self.memory)
+        return PastTrial(self.number, self.genome, None, self.inside, False, memory=self.memory)

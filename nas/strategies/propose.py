@@ -16,7 +16,7 @@ from nas.architecture.space import SearchSpace
 from nas.strategies.evolution import Breed, mu_plus_lambda, nsga2, regularized
 from nas.strategies.history import History
 from nas.strategies.mutations import mutate
-from nas.strategies.problem import Exhausted, Proposal, Record, Setting
+from nas.strategies.problem import Exhausted, PastTrial, Problem, Proposal
 
 DRAWS = 300
 """Attempts of a strategy's own to find a candidate that is new and within the limits."""
@@ -35,8 +35,8 @@ STRATEGIES: dict[str, Breed | None] = {
 
 def propose(
     strategy: str,
-    setting: Setting,
-    history: Sequence[Record],
+    problem: Problem,
+    history: Sequence[PastTrial],
     k: int,
     seed: int,
     drawn: Set[str] = frozenset(),
@@ -53,21 +53,21 @@ def propose(
     """
     rng = generator(seed, k, len(drawn))
     if not isinstance(history, History):
-        history = History(setting.weights, history)
+        history = History(problem.weights, history)
     seen, parents, inside = history.keys, history.parents, history.inside
     breed = STRATEGIES[strategy]
     duplicates = 0
-    if breed and parents and inside >= setting.population:
+    if breed and parents and inside >= problem.population:
         for _ in range(DRAWS):
-            proposal = breed(parents, setting, rng)
+            proposal = breed(parents, problem, rng)
             known = proposal.genome.key in seen
             duplicates += known
             new = not known and proposal.genome.key not in drawn
-            if new and setting.limits.admit(proposal.genome, setting.space):
+            if new and problem.limits.admit(proposal.genome, problem.space):
                 return replace(proposal, duplicates=duplicates)
-    if breed and inside < setting.population:
-        return Proposal(newcomer(setting, seen | drawn, rng))
-    return Proposal(fresh(setting, seen | drawn, rng), duplicates=duplicates)
+    if breed and inside < problem.population:
+        return Proposal(newcomer(problem, seen | drawn, rng))
+    return Proposal(fresh(problem, seen | drawn, rng), duplicates=duplicates)
 
 
 def generator(seed: int, k: int, draw: int = 0) -> Random:
@@ -75,31 +75,31 @@ def generator(seed: int, k: int, draw: int = 0) -> Random:
     return Random(f"{seed}/{k}/{draw}" if draw else f"{seed}/{k}")
 
 
-def newcomer(setting: Setting, seen: set[str], rng: Random) -> Genome:
+def newcomer(problem: Problem, seen: set[str], rng: Random) -> Genome:
     """One of the first population: a mutant of the starting genome, or a random genome.
 
     Raises:
         Exhausted: nothing new is left.
     """
-    if setting.start:
+    if problem.start:
         for _ in range(DRAWS):
-            mutant = mutate(setting.start, setting.space, rng, rng.randint(1, 4))
-            mutant = setting.limits.repair(mutant, setting.space, rng)
-            if mutant.key not in seen and setting.limits.admit(mutant, setting.space):
+            mutant = mutate(problem.start, problem.space, rng, rng.randint(1, 4))
+            mutant = problem.limits.repair(mutant, problem.space, rng)
+            if mutant.key not in seen and problem.limits.admit(mutant, problem.space):
                 return mutant
-    return fresh(setting, seen, rng)
+    return fresh(problem, seen, rng)
 
 
-def fresh(setting: Setting, seen: set[str], rng: Random) -> Genome:
+def fresh(problem: Problem, seen: set[str], rng: Random) -> Genome:
     """A random genome that is new and within the limits (a uniform vector, repaired if need be).
 
     Raises:
         Exhausted: nothing new is left.
     """
-    space = setting.space
+    space = problem.space
     for _ in range(DRAWS):
-        genome = setting.limits.repair(space.sample(rng), space, rng)
-        if genome.key not in seen and setting.limits.admit(genome, space):
+        genome = problem.limits.repair(space.sample(rng), space, rng)
+        if genome.key not in seen and problem.limits.admit(genome, space):
             return genome
     if space.size > ENUMERABLE:
         raise Exhausted(f"no new genome within the limits in {DRAWS} draws")
@@ -107,7 +107,7 @@ def fresh(setting: Setting, seen: set[str], rng: Random) -> Genome:
         {
             genome.key
             for genome in map(space.decode, _vectors(space))
-            if genome.key not in seen and setting.limits.admit(genome, space)
+            if genome.key not in seen and problem.limits.admit(genome, space)
         }
     )
     if not left:

@@ -16,7 +16,7 @@ from nas.proxy import Proxy
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class Subset:
     """Images of one part of the data on the device: uint8 (n, C, H, W), labels int64 (n,)."""
 
     images: Tensor
@@ -34,7 +34,7 @@ class Part:
 
 
 @lru_cache(maxsize=4)
-def prepare(data: Data, proxy: Proxy, part: str, device: torch.device) -> Part:
+def prepare(data: Data, proxy: Proxy, part: str, device: torch.device) -> Subset:
     """A part of the data at the proxy's resolution, on the device where it fits there.
 
     Raises:
@@ -55,7 +55,7 @@ def prepare(data: Data, proxy: Proxy, part: str, device: torch.device) -> Part:
     if device.type == "cpu" or images.numel() < torch.cuda.mem_get_info(device)[0] // 2:
         images = images.to(device)
     labels = torch.from_numpy(data.labels[indices]).to(images.device)
-    return Part(images, labels, mean.to(device), std.to(device))
+    return Subset(images, labels, mean.to(device), std.to(device))
 
 
 class Feed:
@@ -65,7 +65,7 @@ class Feed:
     into `images` and `labels`, by tensor operations alone, so that it can be part of a CUDA graph.
     """
 
-    def __init__(self, part: Part, proxy: Proxy, seed: int, device: torch.device) -> None:
+    def __init__(self, part: Subset, proxy: Proxy, seed: int, device: torch.device) -> None:
         self.part, self.augment, self.seed = part, proxy.augment, seed
         self.batch = min(proxy.batch, len(part.labels))
         self.steps = len(part.labels) // self.batch

@@ -23,7 +23,7 @@ class Curves:
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """Where a training stands after its last epoch, beside the network's own tensors."""
 
     curves: Curves

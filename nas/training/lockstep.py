@@ -17,12 +17,12 @@ from torch.nn import functional as F
 
 from nas.data.dataset import Data
 from nas.kernels.program import Program, compiled
-from nas.network.network import Layer, Network
+from nas.network.network import CompiledLayer, Network
 from nas.network.parameters import DTYPES, Flat, flatten
 from nas.proxy import Proxy
-from nas.training.batches import Feed, Part, prepare
+from nas.training.batches import Feed, Subset, prepare
 from nas.training.cuda_graphs import Branches, Repeated
-from nas.training.curves import Curves, Progress
+from nas.training.curves import Curves, TrainingProgress
 from nas.training.optimizer import learning_rate, update
 from nas.training.scoring import count_right, recalibrate
 
@@ -38,9 +38,9 @@ class Trainee:
     on_epoch: OnEpoch | None = None
     on_step: Callable[[int, Tensor], None] | None = None
     """Called with (step from 0, loss) when its gradients are there (`.grad`), before the update."""
-    start: Progress | None = None
+    start: TrainingProgress | None = None
     """Where an earlier training stood; the network has the tensors that it had then."""
-    on_progress: Callable[[Progress], None] | None = None
+    on_progress: Callable[[TrainingProgress], None] | None = None
     """Called with what `start` takes whenever a score is there, before `on_epoch`."""
     curves: Curves = field(default_factory=Curves)
 
@@ -55,8 +55,8 @@ def train(
     every_epoch: bool = True,
     on_epoch: OnEpoch | None = None,
     on_step: Callable[[int, Tensor], None] | None = None,
-    start: Progress | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    start: TrainingProgress | None = None,
+    on_progress: Callable[[TrainingProgress], None] | None = None,
     tick: Callable[[int], None] | None = None,
 ) -> Curves:
     """Trains one network in place and scores it on a part of the data: `train_together` of one."""
@@ -90,11 +90,11 @@ def train_together(
     """
     feed = Feed(prepare(data, proxy, "train", device), proxy, seed, device)
     scoring = prepare(data, proxy, part, device)
-    active = [_Course(trainee, feed, scoring, proxy, device) for trainee in trainees]
+    active = [_Trained(trainee, feed, scoring, proxy, device) for trainee in trainees]
     everyone = list(active)
     try:
         first = len(trainees[0].curves.losses)
-        pack = _Pack(active, feed, proxy, device)
+        pack = _Lockstep(active, feed, proxy, device)
         for epoch in range(first, proxy.epochs):
             pack.train_epoch(epoch, tick)
             scored = every_epoch or epoch == proxy.epochs - 1
@@ -107,17 +107,17 @@ def train_together(
             if not active:
                 return
             if len(active) < len(pack.courses):
-                pack = _Pack(active, feed, proxy, device)
+                pack = _Lockstep(active, feed, proxy, device)
     finally:
         for course in everyone:
             course.release()
 
 
-class _Course:
+class _Trained:
     """One network's training: its buffers, and what is read from them at the end of an epoch."""
 
     def __init__(
-        self, trainee: Trainee, feed: Feed, scoring: Part, proxy: Proxy, device: torch.device
+        self, trainee: Trainee, feed: Feed, scoring: Subset, proxy: Proxy, device: torch.device
     ) -> None:
         self.trainee, self.network, self.feed = trainee, trainee.network, feed
         self.scoring, self.proxy = scoring, proxy
@@ -198,7 +198,7 @@ class _Course:
         curves.accuracies.append(self.right.item() / len(self.scoring.labels))
         if trainee.on_progress:
             self.release()
-            trainee.on_progress(Progress(deepcopy(curves), self._momentum()))
+            trainee.on_progress(TrainingProgress(deepcopy(curves), self._momentum()))
             for flat in self.flats:
                 flat.bind()
         if trainee.on_epoch and trainee.on_epoch(len(curves.losses), curves.accuracies[-1]):
@@ -220,11 +220,11 @@ class _Course:
             flat.release()
 
 
-class _Pack:
+class _Lockstep:
     """The networks that are still trained; a step of all of them is repeated as one piece of work."""
 
     def __init__(
-        self, courses: Sequence[_Course], feed: Feed, proxy: Proxy, device: torch.device
+        self, courses: Sequence[_Trained], feed: Feed, proxy: Proxy, device: torch.device
     ) -> None:
         self.courses, self.feed, self.proxy = list(courses), feed, proxy
         self._branches = Branches(len(courses), device)
@@ -266,7 +266,7 @@ class _Pack:
         flats: list[Flat] = [flat for course in self.courses for flat in course.flats]
         update(flats, self.proxy, self._rate)
 
-    def score(self, courses: Sequence[_Course]) -> None:
+    def score(self, courses: Sequence[_Trained]) -> None:
         if len(courses) == len(self.courses):
             self._score()
         else:
@@ -277,7 +277,7 @@ class _Pack:
 
 
 def _watched(network: Network) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    layers = [cast(Layer, network.layers[name]) for name in ("1", str(len(network.layers)))]
+    layers = [cast(CompiledLayer, network.layers[name]) for name in ("1", str(len(network.layers)))]
     first, last = ([p for p in x.branch.parameters() if p.ndim > 1] for x in layers)
     return first, last
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from nas.kernels.program import PROGRAM_IMAGES, Program
 from nas.network.parameters import in_precision
 from nas.proxy import Proxy
-from nas.training.batches import Part
+from nas.training.batches import Subset
 from nas.training.folding import folded
 
 SCORED_PIXELS = {"cpu": 1 << 16, "cuda": 1 << 22}
@@ -17,7 +17,7 @@ SCORED_PIXELS = {"cpu": 1 << 16, "cuda": 1 << 22}
 
 @torch.no_grad()
 def recalibrate(
-    network: nn.Module, training: Part, proxy: Proxy, program: Program | None = None
+    network: nn.Module, training: Subset, proxy: Proxy, program: Program | None = None
 ) -> None:
     """Sets batch norm's statistics to those of some training images (Wu & Johnson 2021, PreciseBN).
 
@@ -54,7 +54,7 @@ def recalibrate(
 
 @torch.no_grad()
 def count_right(
-    network: nn.Module, part: Part, proxy: Proxy, program: Program | None = None
+    network: nn.Module, part: Subset, proxy: Proxy, program: Program | None = None
 ) -> Tensor:
     """Number of images whose largest logit is the label's, in evaluation mode: int64, ()."""
     network.eval()
@@ -74,6 +74,6 @@ def count_right(
     return right
 
 
-def accuracy(network: nn.Module, part: Part, proxy: Proxy) -> float:
+def accuracy(network: nn.Module, part: Subset, proxy: Proxy) -> float:
     """Share of images whose largest logit is the label's, in evaluation mode."""
     return count_right(network, part, proxy).item() / len(part.labels)

@@ -24,10 +24,10 @@ from nas.plugins import load_plugin
 from nas.workers.protocol import (
     ENVIRONMENT,
     Allowance,
-    Bench,
     Died,
     Finished,
     Job,
+    JobContext,
     Pack,
     Ready,
     Task,
@@ -39,8 +39,8 @@ from nas.workers.protocol import (
 class Worker:
     """One process, the pipe to it, and the job that it has."""
 
-    def __init__(self, task: Task, bench: Bench, index: int, allowance: Allowance) -> None:
-        self.task, self.bench, self.index, self.allowance = task, bench, index, allowance
+    def __init__(self, task: Task, context: JobContext, index: int, allowance: Allowance) -> None:
+        self.task, self.context, self.index, self.allowance = task, context, index, allowance
         self.job: Job | Pack | None = None
         self.process: SpawnProcess | None = None
         self.deadline = inf
@@ -104,10 +104,10 @@ class Worker:
             self.deadline = time.monotonic() + self.allowance.seconds * len(self.jobs)
 
     def _spawn(self) -> None:
-        context = mp.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        device = self.bench.devices[self.index % len(self.bench.devices)]
-        self.process = context.Process(
+        spawning = mp.get_context("spawn")
+        self.pipe, theirs = spawning.Pipe()
+        device = self.context.devices[self.index % len(self.context.devices)]
+        self.process = spawning.Process(
             target=_serve,
             args=(theirs, self.task, device, self.allowance),
             daemon=True,
@@ -117,7 +117,9 @@ class Worker:
         with _environment(ENVIRONMENT), _interrupts_ignored():
             self.process.start()
         theirs.close()
-        self.answer(self.bench)  # not as an argument: starting would wait for ever for a dead child
+        self.answer(
+            self.context
+        )  # not as an argument: starting would wait for ever for a dead child
 
     def _died(self) -> Died:
         assert self.process is not None
@@ -144,8 +146,8 @@ def _serve(pipe: Connection, task: Task, device: str, allowance: Allowance) -> N
     for number in (signal.SIGINT, signal.SIGTERM):  # both go to whole groups; the parent decides
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    bench: Bench = pipe.recv()
-    for plugin in bench.plugins:
+    context: JobContext = pipe.recv()
+    for plugin in context.plugins:
         load_plugin(plugin)
     limit_process(allowance)
     pipe.send(Ready())
@@ -157,7 +159,7 @@ def _serve(pipe: Connection, task: Task, device: str, allowance: Allowance) -> N
     with contextlib.suppress(EOFError, OSError):
         while True:
             job: Job = pipe.recv()
-            finished = attempt(task, job, bench, device, send)
+            finished = attempt(task, job, context, device, send)
             pipe.send(finished)
             if finished.result is None and device.startswith("cuda"):
                 os._exit(1)  # an error may have spoilt the CUDA context for all jobs to come

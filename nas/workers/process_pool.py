@@ -14,7 +14,17 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, cast
 
 from nas.workers.process import Worker
-from nas.workers.protocol import UNLIMITED, Allowance, Bench, Died, Finished, Job, Pack, Pool, Task
+from nas.workers.protocol import (
+    UNLIMITED,
+    Allowance,
+    Died,
+    Finished,
+    Job,
+    JobContext,
+    Pack,
+    Pool,
+    Task,
+)
 from nas.workers.retries import TRIES
 
 
@@ -36,13 +46,13 @@ class Workers(Pool):
     def __init__(
         self,
         task: Task,
-        bench: Bench,
+        context: JobContext,
         count: int,
         pack: int = 1,
         allowance: Allowance = UNLIMITED,
         crowded: Callable[[Any], bool] = lambda result: False,
     ) -> None:
-        self._workers = [Worker(task, bench, index, allowance) for index in range(count)]
+        self._workers = [Worker(task, context, index, allowance) for index in range(count)]
         self._pack, self._crowded = pack, crowded
         self._queue: list[Job] = []
         self._again: list[Job] = []

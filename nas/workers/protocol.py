@@ -33,7 +33,7 @@ class Job(Protocol):
     def number(self) -> int: ...
 
 
-class Bench(Protocol):
+class JobContext(Protocol):
     """What all jobs of a pool share; it is sent to each worker once."""
 
     @property
@@ -51,7 +51,7 @@ class Send(Protocol):
 
 
 Task = Callable[[Any, Any, str, Send], Any]
-"""(job, bench, device, send) -> result."""
+"""(job, context, device, send) -> result."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,10 @@ class Pack:
         return self.jobs[0].number
 
 
-def attempt(task: Task, job: Job, bench: Bench, device: str, send: Send) -> Finished:
+def attempt(task: Task, job: Job, context: JobContext, device: str, send: Send) -> Finished:
     """A job's result; what its task raises ends no other job."""
     try:
-        return Finished(job.number, task(job, bench, device, send))
+        return Finished(job.number, task(job, context, device, send))
     except MemoryError as error:
         return Finished(job.number, None, f"MemoryError: {error}", full=True)
     except Exception as error:

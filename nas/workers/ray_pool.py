@@ -20,10 +20,10 @@ from nas.errors import InputError
 from nas.workers.protocol import (
     UNLIMITED,
     Allowance,
-    Bench,
     Died,
     Finished,
     Job,
+    JobContext,
     Pool,
     Task,
 )
@@ -53,7 +53,7 @@ class RayWorkers(Pool):
         crowded: whether a result says that memory ended, so that the job is to run again alone.
         address: of a cluster, as for `connected`.
         cpus: processors that Ray sets aside for a task.
-        gpus: GPUs that Ray sets aside for a task, also a fraction; by default one where the bench
+        gpus: GPUs that Ray sets aside for a task, also a fraction; by default one where the context
             has GPUs.
         kind: what `nas.device.device_kind` must find on every node.
 
@@ -64,7 +64,7 @@ class RayWorkers(Pool):
     def __init__(
         self,
         task: Task,
-        bench: Bench,
+        context: JobContext,
         count: int,
         pack: int = 1,
         allowance: Allowance = UNLIMITED,
@@ -75,10 +75,10 @@ class RayWorkers(Pool):
         gpus: float | None = None,
         kind: Mapping[str, str] | None = None,
     ) -> None:
-        on_gpu = bench.devices[0].startswith("cuda")
+        on_gpu = context.devices[0].startswith("cuda")
         self._gpus = float(on_gpu) if gpus is None else gpus
         self._cpus, self._address = cpus, address
-        self._shared = Shared(task, bench, _texts(bench.plugins), kind, allowance)
+        self._shared = Shared(task, context, _texts(context.plugins), kind, allowance)
         self._count, self._pack, self._seconds = count, pack, allowance.seconds
         self._backlog = Backlog(pack, crowded)
         self._tries: dict[int, _Try] = {}

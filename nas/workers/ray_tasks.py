@@ -14,7 +14,7 @@ from typing import Any
 
 from nas.errors import InputError
 from nas.plugins import load_plugin
-from nas.workers.protocol import Allowance, Bench, Job, Task, attempt, limit_process
+from nas.workers.protocol import Allowance, Job, JobContext, Task, attempt, limit_process
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Shared:
     """What all tasks need; a worker process fetches it once."""
 
     task: Task
-    bench: Bench
+    context: JobContext
     plugins: tuple[tuple[str, bytes], ...]
     """File names and contents, as other machines do not have the files."""
     kind: Mapping[str, str] | None
@@ -91,7 +91,7 @@ def serve(place: Any, mailbox: Any, tag: int, job: Job, device: str) -> None:
     shared = _shared(place)
     _check_kind(place, device)
     send(Started(platform.node()))
-    finished = attempt(shared.task, job, shared.bench, device, send)
+    finished = attempt(shared.task, job, shared.context, device, send)
     send(finished)
     if device != "cpu":
         _leave_gpu(spoilt=finished.result is None)

@@ -29,7 +29,7 @@ SAME = ("data", "proxy", "trainer")
 
 
 @dataclass(frozen=True)
-class Contender:
+class StrategyRuns:
     """A strategy with its repetitions."""
 
     label: str
@@ -82,7 +82,7 @@ class Comparison:
     """Accuracy that the contenders were to reach."""
     patterns: Mapping[str, float]
     """Accuracy of the hand-made patterns by the proxy, mean over all studies."""
-    contenders: tuple[Contender, ...]
+    contenders: tuple[StrategyRuns, ...]
 
     def as_json(self) -> dict[str, Any]:
         entries = [
@@ -133,7 +133,7 @@ def compare_studies(
                 )
         curves = tuple(_best_so_far(trials[i], settings[i]) for i in ordered)
         contenders.append(
-            Contender(
+            StrategyRuns(
                 label, tuple(found[i] for i in ordered),
                 tuple(settings[i]["seed"] for i in ordered), curves,
                 tuple(_epochs(trials[i]) for i in ordered),
@@ -222,7 +222,7 @@ def _patterns(trials: Sequence[Sequence[Trial]]) -> dict[str, float]:
     return {role: float(np.mean(values)) for role, values in scores.items()}
 
 
-def _tested(contenders: Sequence[Contender]) -> tuple[Contender, ...]:
+def _tested(contenders: Sequence[StrategyRuns]) -> tuple[StrategyRuns, ...]:
     """Adds to each but the first its paired difference from that, with p."""
     first, *others = contenders
     reference = dict(zip(first.seeds, first.finals, strict=True))
@@ -242,5 +242,5 @@ def _tested(contenders: Sequence[Contender]) -> tuple[Contender, ...]:
             fields["difference"] = float(delta.mean())
         if len(delta) > 1:
             fields["bounds"] = interval(delta.tolist())
-        made.append(Contender(**fields))
+        made.append(StrategyRuns(**fields))
     return tuple(made)

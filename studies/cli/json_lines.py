@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.retraining.retrain import Fitted, Watch
-from nas.retraining.settings import FitSettings
+from nas.retraining.retrain import Fitted, TrainingWatcher
+from nas.retraining.settings import RetrainSettings
 from nas.training.curves import Curves
 from studies.search.loop import Event
-from studies.search.request import Request
-from studies.search.run import Result, View
+from studies.search.request import SearchRequest
+from studies.search.run import Result, Watcher
 from studies.search.settings import SearchSettings
 from studies.store.store import Store
 from studies.store.url import shown
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     pass
 
 
-class JsonView(View):
+class JsonWatcher(Watcher):
     """One JSON object a line on standard output: started, evaluated, finalist, ended."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: SearchRequest) -> None:
         self.request = request
 
     def _line(self, event: str, **values: object) -> None:
@@ -61,10 +61,10 @@ class JsonView(View):
         )  # fmt: skip
 
 
-class JsonWatch(Watch):
+class TrainingJsonWatcher(TrainingWatcher):
     """One JSON object a line: started, epoch, ended."""
 
-    def started(self, settings: FitSettings, folder: Path, curves: Curves, steps: int) -> None:
+    def started(self, settings: RetrainSettings, folder: Path, curves: Curves, steps: int) -> None:
         line("started", folder=str(folder), epochs_done=len(curves.losses), **settings.record())
 
     def epoch(self, curves: Curves) -> None:

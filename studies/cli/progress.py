@@ -17,18 +17,18 @@ from nas.drawing.figure import draw, save
 from studies.cli.tables import drawing, finalists_table, front_table
 from studies.formatting import count, percent, scored
 from studies.search.loop import Event
-from studies.search.request import Request
-from studies.search.run import Result, View
+from studies.search.request import SearchRequest
+from studies.search.run import Result, Watcher
 from studies.search.settings import SearchSettings
 from studies.store.store import Store
 from studies.store.trial import Trial, best_trials
 from studies.store.url import STORAGE, shown
 
 
-class ConsoleView(View):
+class ConsoleWatcher(Watcher):
     """Progress on a terminal, a line now and then elsewhere, and the tables at the end."""
 
-    def __init__(self, console: Console, request: Request, quiet: bool, picture: str | None):
+    def __init__(self, console: Console, request: SearchRequest, quiet: bool, picture: str | None):
         self.console, self.request, self.quiet, self.picture = console, request, quiet, picture
         self.progress: Progress | None = None
         self.best = "-"
@@ -210,7 +210,7 @@ class ConsoleView(View):
             self.console.print(line, soft_wrap=True)
 
 
-class WorkerView(ConsoleView):
+class WorkerWatcher(ConsoleWatcher):
     """A search's progress as one sees it who helps with it."""
 
     def _next(self, result: Result) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.errors import InputError
-from nas.retraining.retrain import Watch
-from nas.retraining.settings import FitSettings
+from nas.retraining.retrain import TrainingWatcher
+from nas.retraining.settings import RetrainSettings
 from nas.training.curves import Curves
 from nas.training.optimizer import learning_rate
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 
-class BoardWatch(Watch):
+class TensorBoardWatcher(TrainingWatcher):
     """Writes TensorBoard logs beside another watch; what was trained before is written anew."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: TrainingWatcher) -> None:
         check_board()
         self.watch = watch
 
-    def started(self, settings: FitSettings, folder: Path, curves: Curves, steps: int) -> None:
+    def started(self, settings: RetrainSettings, folder: Path, curves: Curves, steps: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self.settings, self.steps = settings, steps

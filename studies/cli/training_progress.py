@@ -14,8 +14,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.text import Text
 
 from nas.architecture.plan import plan
-from nas.retraining.retrain import Fitted, Watch
-from nas.retraining.settings import FitSettings, chosen
+from nas.retraining.retrain import Fitted, TrainingWatcher
+from nas.retraining.settings import RetrainSettings, chosen
 from nas.training.curves import Curves
 from studies.formatting import count, percent, plural
 from studies.retraining.pattern import Pattern
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     pass
 
 
-class ConsoleWatch(Watch):
+class TrainingConsoleWatcher(TrainingWatcher):
     """A bar on a terminal, a line for every tenth of the epochs elsewhere."""
 
     def __init__(self, console: Console, pattern: Pattern, quiet: bool) -> None:
         self.console, self.pattern, self.quiet = console, pattern, quiet
         self.progress: Progress | None = None
 
-    def started(self, settings: FitSettings, folder: Path, curves: Curves, steps: int) -> None:
+    def started(self, settings: RetrainSettings, folder: Path, curves: Curves, steps: int) -> None:
         self.settings, self.steps = settings, steps
         self.done, self.clock = len(curves.losses), time.monotonic()
         self.before = self.done
@@ -85,7 +85,7 @@ class ConsoleWatch(Watch):
             self.progress = None
 
 
-def described(pattern: Pattern, settings: FitSettings) -> list[str]:
+def described(pattern: Pattern, settings: RetrainSettings) -> list[str]:
     """What is trained, on what, and how: everything that was decided."""
     proxy, data, base = settings.proxy, settings.data, pattern.proxy
     planned = plan(settings.genome, settings.skeleton)

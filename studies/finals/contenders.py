@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from nas.workers.protocol import Pool
-from studies.finals.trainings import Batch, beside_settings, fresh_seeds, train_all
+from studies.finals.trainings import Trainings, beside_settings, fresh_seeds, train_all
 from studies.search.settings import SearchSettings
 from studies.store.store import CONTENDERS, Store
 from studies.store.trial import Trial
@@ -47,7 +47,7 @@ def run_contenders(
         beside_settings(settings, proxy, "contenders", store.name), [True], ["validation accuracy"],
     )  # fmt: skip
     fresh = fresh_seeds(settings.seed, seeds, FIRST_SEED)
-    batch = Batch([trial.genome for trial in trials], fresh, proxy, "validation", "contender")
+    batch = Trainings([trial.genome for trial in trials], fresh, proxy, "validation", "contender")
     with beside.joined(url):
         results = train_all(batch, settings.space.skeleton, beside, workers, on_result, stop)
     if results is None:

@@ -17,7 +17,7 @@ from nas.architecture.skeletons.convolutional import Skeleton
 from nas.proxy import Proxy
 from nas.statistics import holm, paired_p
 from nas.workers.protocol import Pool
-from studies.finals.trainings import Batch, results_of, train_all
+from studies.finals.trainings import Trainings, results_of, train_all
 from studies.search.settings import SearchSettings
 from studies.store.store import Store, study_names
 
@@ -78,7 +78,7 @@ def run_finalists(
         Nothing if it was stopped before all were trained.
     """
     skeleton = settings.space.skeleton
-    batch = Batch([genome for _, genome in entries], seeds, proxy, "test", "final")
+    batch = Trainings([genome for _, genome in entries], seeds, proxy, "test", "final")
     results = train_all(batch, skeleton, store, workers, on_result, stop)
     return _rows(entries, seeds, results, skeleton) if results else []
 

@@ -34,7 +34,7 @@ def fresh_seeds(seed: int, count: int, first: int = 0) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Batch:
+class Trainings:
     """Trainings of all genomes over all seeds."""
 
     genomes: Sequence[Genome]
@@ -47,7 +47,7 @@ class Batch:
 
 
 def train_all(
-    batch: Batch,
+    batch: Trainings,
     skeleton: Skeleton,
     store: Store,
     workers: Pool,

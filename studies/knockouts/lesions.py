@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from nas.architecture.genome import Genome, Layer
 from nas.errors import InputError
-from nas.evaluation.jobs import EvaluationBench, EvaluationJob, evaluate_job
+from nas.evaluation.jobs import EvaluationContext, EvaluationJob, evaluate_job
 from nas.proxy import Proxy
 from nas.workers.protocol import Send
 
@@ -54,17 +54,17 @@ class Lesions:
 
 
 def knockout_job(
-    job: LesionJob | EvaluationJob, bench: EvaluationBench, device: str, send: Send
+    job: LesionJob | EvaluationJob, context: EvaluationContext, device: str, send: Send
 ) -> Lesions | Evaluation:
     """The task of a knock-out's workers."""
     if isinstance(job, LesionJob):
-        return lesions(job, bench, device)
-    found = evaluate_job(job, bench, device, send)
+        return lesions(job, context, device)
+    found = evaluate_job(job, context, device, send)
     assert not isinstance(found, list)  # these workers take one job at a time
     return found
 
 
-def lesions(job: LesionJob, bench: EvaluationBench, device: str) -> Lesions:
+def lesions(job: LesionJob, context: EvaluationContext, device: str) -> Lesions:
     """Trains and scores, on one thread or deterministically as every evaluation.
 
     Raises:
@@ -80,17 +80,17 @@ def lesions(job: LesionJob, bench: EvaluationBench, device: str) -> Lesions:
     from nas.training.scoring import accuracy, recalibrate
 
     where = find_device(device)
-    proxy = resolved(job.proxy, bench.skeleton, where)
+    proxy = resolved(job.proxy, context.skeleton, where)
     started = time.perf_counter()
-    with one_thread(where), reproducible(where, not bench.fast):
-        network = compile_network(job.genome, bench.skeleton, job.seed)
+    with one_thread(where), reproducible(where, not context.fast):
+        network = compile_network(job.genome, context.skeleton, job.seed)
         network = network.to(where).to(memory_format=torch.channels_last)
-        curves = train(network, bench.data, proxy, job.seed, where)
+        curves = train(network, context.data, proxy, job.seed, where)
         if curves.diverged:
             raise InputError(curves.diverged)
         trained = time.perf_counter()
-        training = prepare(bench.data, proxy, "train", where)
-        scoring = prepare(bench.data, proxy, "validation", where)
+        training = prepare(context.data, proxy, "train", where)
+        scoring = prepare(context.data, proxy, "validation", where)
         scores: list[float | None] = []
         why, seconds = [], []
         for layer, distance in job.skips:

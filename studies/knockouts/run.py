@@ -12,7 +12,7 @@ from nas.architecture.space import SearchSpace
 from nas.devices.device import device_kind, find_device
 from nas.devices.machine import MAX_WORKERS, default_count, default_devices
 from nas.errors import InputError
-from nas.evaluation.jobs import EvaluationBench, EvaluationJob
+from nas.evaluation.jobs import EvaluationContext, EvaluationJob
 from nas.evaluation.result import Evaluation, failed
 from nas.files.settings import differences
 from nas.plugins import installed_plugins, load_plugin
@@ -34,7 +34,7 @@ from studies.store.trial import Trial, best_first, candidates
 
 
 @dataclass(frozen=True)
-class Means:
+class KnockoutRequest:
     """What knock-outs need beside the study."""
 
     data: str | None = None
@@ -49,7 +49,7 @@ class Means:
 def run_knockout(
     store: Store,
     url: str,
-    means: Means,
+    means: KnockoutRequest,
     on_result: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Trains what is missing of the winner's knock-outs, and records it beside the study.
@@ -71,7 +71,7 @@ def run_knockout(
     _check(store.name, settings, means, paths)
     data = recorded_data(settings, means.data, means.data_dir)
     devices = default_devices(means.device)
-    bench = EvaluationBench(space.skeleton, data, devices, settings["fast"], paths)
+    context = EvaluationContext(space.skeleton, data, devices, settings["fast"], paths)
     kept = ("data", "fast", "plugins", "trainer", "device", "seed", "proxy")
     record = {key: settings[key] for key in kept} | {
         "knock-outs_of": store.name,
@@ -85,14 +85,16 @@ def run_knockout(
         on_result(parts.total - parts.missing, parts.total)
         jobs = parts.jobs()
         count = means.workers or min(default_count(devices), max(1, len(jobs)))
-        with Workers(knockout_job, bench, count) as workers:
+        with Workers(knockout_job, context, count) as workers:
             for report in workers.run(jobs, idle=beside.renew):
                 if isinstance(report, Finished):
                     parts.finish(report)
                     on_result(parts.total - parts.missing, parts.total)
 
 
-def _check(study: str, settings: Mapping[str, Any], means: Means, paths: tuple[Path, ...]) -> None:
+def _check(
+    study: str, settings: Mapping[str, Any], means: KnockoutRequest, paths: tuple[Path, ...]
+) -> None:
     """Raises InputError if a training here would not be like the study's."""
     if means.workers is not None and not 1 <= means.workers <= MAX_WORKERS:
         bound = "at least 1" if means.workers < 1 else f"at most {MAX_WORKERS}"

@@ -17,7 +17,7 @@ from studies.store.store import Store, search_names
 from studies.store.url import shown
 
 if TYPE_CHECKING:
-    from studies.knockouts.run import Means
+    from studies.knockouts.run import KnockoutRequest
 
 FORMATS = ("html", "csv", "json")
 LONGEST = 200
@@ -34,7 +34,7 @@ def write_report(
     *,
     form: str = "html",
     force: bool = False,
-    knock_out: Means | None = None,
+    knock_out: KnockoutRequest | None = None,
     on_result: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path | None:
     """Writes the report of a study.

@@ -15,7 +15,7 @@ from search_spaces import load_plugins
 from studies.retraining.pattern import Pattern, find_pattern
 
 if TYPE_CHECKING:
-    from nas.retraining.settings import FitSettings
+    from nas.retraining.settings import RetrainSettings
 
 EPOCHS = 30
 CALIBRATION_IMAGES = 1024
@@ -24,7 +24,7 @@ FOLDER = Path("trained")
 
 
 @dataclass(frozen=True)
-class Request:
+class TrainRequest:
     """What `nas train` can be asked; every field is an option of it. None is the pattern's own."""
 
     pattern: str | None = None
@@ -58,18 +58,18 @@ class Order:
     """A long training, ready to begin."""
 
     pattern: Pattern
-    settings: FitSettings
+    settings: RetrainSettings
     folder: Path
 
 
-def prepare(request: Request) -> Order:
+def prepare(request: TrainRequest) -> Order:
     """Finds the pattern and its data, and decides all that the training depends on.
 
     Raises:
         InputError: something in the request is wrong; nothing is written then.
     """
     from nas.devices.device import device_kind, find_device
-    from nas.retraining.settings import FitSettings
+    from nas.retraining.settings import RetrainSettings
     from nas.training.batches import prepare as prepare_part
     from nas.training.precision import resolved
 
@@ -85,14 +85,14 @@ def prepare(request: Request) -> Order:
     data = find_data(pattern, request)
     shape = tuple(prepare_part(data, proxy, "validation", device).images.shape[1:])
     skeleton = pattern.skeleton.for_data(shape, len(data.classes))  # type: ignore[arg-type]
-    settings = FitSettings(
+    settings = RetrainSettings(
         pattern.genome, skeleton, resolved(proxy, skeleton, device), data, device_kind(device), request.seed,
         request.patience, request.threads, plugins,
     )  # fmt: skip
     return Order(pattern, settings, request.out or folder_of(pattern, data, settings.digest))
 
 
-def find_data(pattern: Pattern, request: Request) -> Data:
+def find_data(pattern: Pattern, request: TrainRequest) -> Data:
     """The data of a request: what it names, else the study's or the space's usual.
 
     Raises:
@@ -117,7 +117,7 @@ def find_data(pattern: Pattern, request: Request) -> Data:
     return data
 
 
-def long_proxy(pattern: Pattern, request: Request) -> Proxy:
+def long_proxy(pattern: Pattern, request: TrainRequest) -> Proxy:
     """The training that a request asks for."""
     base = pattern.proxy
     asked = {

@@ -11,8 +11,8 @@ from typing import Any
 
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, SuccessiveHalvingPruner
 
-from nas.strategies.problem import Record
-from studies.samplers.visible import View
+from nas.strategies.problem import PastTrial
+from studies.samplers.visible import VisibleStudy
 
 REDUCTION = 2
 """Of two candidates about one goes on at every rung: proxies have few epochs, so few rungs."""
@@ -33,7 +33,7 @@ PRUNERS: dict[str, Callable[[int], BasePruner] | None] = {
 def judge(
     pruner: str,
     epochs: int,
-    visible: Sequence[Record],
+    visible: Sequence[PastTrial],
     k: int,
     curve: Mapping[int, float],
     memory: Mapping[str, Any],
@@ -48,7 +48,7 @@ def judge(
     """
     make = PRUNERS[pruner]
     assert make is not None
-    view = View([1.0])
+    view = VisibleStudy([1.0])
     for record in visible:
         view.add(record)
     for _ in range(len(visible), k):

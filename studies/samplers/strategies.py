@@ -26,9 +26,9 @@ from nas.architecture.genome import Genome
 from nas.architecture.space import SearchSpace
 from nas.errors import InputError
 from nas.strategies.mutations import mutate
-from nas.strategies.problem import Proposal, Record, Setting
+from nas.strategies.problem import PastTrial, Problem, Proposal
 from nas.strategies.propose import STRATEGIES, fresh, generator, newcomer
-from studies.samplers.visible import View, seed_of
+from studies.samplers.visible import VisibleStudy, seed_of
 from studies.store.trial import distributions
 
 DRAWS = 16
@@ -37,14 +37,14 @@ MUTATIONS = 100
 GENERATION = ":generation"
 """How the names end under which Optuna's genetic samplers keep a trial's generation."""
 
-SAMPLERS: dict[str, Callable[[int, Setting], BaseSampler]] = {
-    "tpe": lambda seed, setting: TPESampler(seed=seed),
-    "gp": lambda seed, setting: GPSampler(seed=seed),
-    "nsga2-optuna": lambda seed, setting: NSGAIISampler(
-        seed=seed, population_size=setting.population
+SAMPLERS: dict[str, Callable[[int, Problem], BaseSampler]] = {
+    "tpe": lambda seed, problem: TPESampler(seed=seed),
+    "gp": lambda seed, problem: GPSampler(seed=seed),
+    "nsga2-optuna": lambda seed, problem: NSGAIISampler(
+        seed=seed, population_size=problem.population
     ),
-    "nsga3": lambda seed, setting: NSGAIIISampler(seed=seed, population_size=setting.population),
-    "random-optuna": lambda seed, setting: RandomSampler(seed=seed),
+    "nsga3": lambda seed, problem: NSGAIIISampler(seed=seed, population_size=problem.population),
+    "random-optuna": lambda seed, problem: RandomSampler(seed=seed),
 }
 """A sampler by its strategy's name, made from a seed. All of them can have several objectives."""
 
@@ -69,8 +69,8 @@ def check_parents(strategy: str) -> None:
 
 def sample(
     strategy: str,
-    setting: Setting,
-    history: Sequence[Record],
+    problem: Problem,
+    history: Sequence[PastTrial],
     k: int,
     seed: int,
     given: Genome | None = None,
@@ -93,14 +93,14 @@ def sample(
 
     from nas.devices.device import one_thread
 
-    view = View(setting.weights)
+    view = VisibleStudy(problem.weights)
     for record in history:
         if record.inside:
-            view.add(record, setting.space)
+            view.add(record, problem.space)
     trial_id = view.begin()
     with warnings.catch_warnings(), one_thread(torch.device("cpu")):  # the Gaussian process's sums
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = SAMPLERS[strategy](seed_of(seed, k, len(drawn)), setting)
+        sampler = SAMPLERS[strategy](seed_of(seed, k, len(drawn)), problem)
         sampler.before_trial(view.study, view.trial(trial_id))
         if isinstance(sampler, BaseGASampler):
             _parents(sampler, view, history)
@@ -108,19 +108,19 @@ def sample(
             Proposal(given)
             if given
             else _new(
-                strategy, sampler, view, trial_id, setting, history,
+                strategy, sampler, view, trial_id, problem, history,
                 generator(seed, k, len(drawn)), drawn,
             )
         )  # fmt: skip
         memory = {}
-        if isinstance(sampler, BaseGASampler) and proposal.genome in setting.space:
+        if isinstance(sampler, BaseGASampler) and proposal.genome in problem.space:
             sampler.get_trial_generation(view.study, view.trial(trial_id))
             attrs = view.trial(trial_id).system_attrs
             memory = {key: value for key, value in attrs.items() if key.endswith(GENERATION)}
     return replace(proposal, memory=memory)
 
 
-def _parents(sampler: BaseGASampler, view: View, history: Sequence[Record]) -> None:
+def _parents(sampler: BaseGASampler, view: VisibleStudy, history: Sequence[PastTrial]) -> None:
     """Lets the sampler find the parents of every generation, the oldest first.
 
     It keeps them in the study, of which a view has nothing; asked for the newest alone it would
@@ -140,18 +140,18 @@ def _parents(sampler: BaseGASampler, view: View, history: Sequence[Record]) -> N
 def _new(
     strategy: str,
     sampler: BaseSampler,
-    view: View,
+    view: VisibleStudy,
     trial_id: int,
-    setting: Setting,
-    history: Sequence[Record],
+    problem: Problem,
+    history: Sequence[PastTrial],
     rng: Random,
     drawn: Set[str],
 ) -> Proposal:
-    space, limits = setting.space, setting.limits
+    space, limits = problem.space, problem.limits
     seen = {record.genome.key for record in history}
     inside = sum(record.inside for record in history)
-    if (inside < setting.population and strategy != "random-optuna") or not space.genes:
-        return Proposal(newcomer(setting, seen | drawn, rng))
+    if (inside < problem.population and strategy != "random-optuna") or not space.genes:
+        return Proposal(newcomer(problem, seen | drawn, rng))
     duplicates = 0
     for draw in range(DRAWS + MUTATIONS):
         if draw < DRAWS:
@@ -163,10 +163,10 @@ def _new(
         duplicates += known
         if not known and genome.key not in drawn and limits.admit(genome, space):
             return Proposal(genome, duplicates=duplicates)
-    return Proposal(fresh(setting, seen | drawn, rng), duplicates=duplicates)
+    return Proposal(fresh(problem, seen | drawn, rng), duplicates=duplicates)
 
 
-def _draw(sampler: BaseSampler, view: View, trial_id: int, space: SearchSpace) -> Genome:
+def _draw(sampler: BaseSampler, view: VisibleStudy, trial_id: int, space: SearchSpace) -> Genome:
     """One sample, taken as `Study.ask` takes it."""
     study, trial = view.study, view.trial(trial_id)
     relative = sampler.sample_relative(

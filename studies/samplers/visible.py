@@ -17,13 +17,13 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.architecture.space import SearchSpace
-from nas.strategies.problem import Record
+from nas.strategies.problem import PastTrial
 from studies.store.trial import distributions
 
 START = datetime(2000, 1, 1)
 
 
-class View:
+class VisibleStudy:
     """A study in memory.
 
     Args:
@@ -41,7 +41,7 @@ class View:
         optuna.logging.set_verbosity(verbosity)
         self.study = optuna.load_study(study_name="view", storage=self.storage)
 
-    def add(self, record: Record, space: SearchSpace | None = None) -> None:
+    def add(self, record: PastTrial, space: SearchSpace | None = None) -> None:
         """Adds a record as a trial; one without values is running (a failed one tells nothing).
 
         Args:

@@ -16,8 +16,8 @@ from nas.proxy import Proxy
 from nas.strategies.problem import Limits
 from search_spaces import load_plugins
 from studies.search.machines import Means, connection, find_machine
-from studies.search.request import GOALS, Request, check_request
-from studies.search.run import Result, View, work
+from studies.search.request import GOALS, SearchRequest, check_request
+from studies.search.run import Result, Watcher, work
 from studies.search.screen import Screen
 from studies.search.settings import SearchSettings, recorded_data, recorded_space
 from studies.store.storages import existing_storage, storage_errors
@@ -40,7 +40,7 @@ class Joining(Means):
 
 
 def join_study(
-    joining: Joining, view: View | None = None, stop: Callable[[], bool] = lambda: False
+    joining: Joining, view: Watcher | None = None, stop: Callable[[], bool] = lambda: False
 ) -> Result:
     """Works on a study that a search has made, until its goal is reached.
 
@@ -56,7 +56,7 @@ def join_study(
                 goal = store.notes()[GOAL]
                 request = _request(joining, goal)
                 check_request(replace(request, lag=settings.lag))
-                result = work(request, settings, devices, store, view or View(), stop, False)
+                result = work(request, settings, devices, store, view or Watcher(), stop, False)
                 if result.outcome.reason != "budget" or store.notes()[GOAL] == goal:
                     return result
 
@@ -108,8 +108,8 @@ def _settings(joining: Joining, store: Store) -> tuple[SearchSettings, tuple[str
     return settings, found.devices
 
 
-def _request(joining: Joining, goal: Mapping[str, Any]) -> Request:
-    return Request(
+def _request(joining: Joining, goal: Mapping[str, Any]) -> SearchRequest:
+    return SearchRequest(
         study=joining.study,
         storage=joining.storage,
         max_seconds=joining.max_seconds,

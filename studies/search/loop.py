@@ -19,7 +19,7 @@ from nas.evaluation.jobs import Epoch, EvaluationJob
 from nas.evaluation.result import Evaluation, failed
 from nas.predictors.zero_cost import score
 from nas.strategies.history import History
-from nas.strategies.problem import Exhausted, Proposal, Record
+from nas.strategies.problem import Exhausted, PastTrial, Proposal
 from nas.strategies.propose import propose
 from nas.workers.protocol import Finished, Pool
 from studies.samplers.pruners import judge
@@ -73,8 +73,8 @@ class Search:
         self.settings, self.store, self.workers = settings, store, workers
         self.on_event, self.on_other = on_event, on_other
         self.patterns = given_patterns(settings)
-        self.records: list[Record] = []
-        self.history = History(settings.setting().weights)
+        self.records: list[PastTrial] = []
+        self.history = History(settings.problem().weights)
         self.running: dict[int, Genome] = {}
         self.elsewhere: set[int] = set()
         """Numbers of the trials that other processes evaluate."""
@@ -199,7 +199,7 @@ class Search:
             if finished and self._polled:
                 self.on_other(trial, best)
 
-    def _replayed(self, trial: Trial) -> Record:
+    def _replayed(self, trial: Trial) -> PastTrial:
         status = trial.attrs.get("status", "") if trial.state.is_finished() else ""
         return self._record(
             trial.number, trial.genome, trial.values, status, trial.curve, trial.memory,
@@ -255,7 +255,7 @@ class Search:
         seen = self._history(k)
 
         def draw(drawn: Set[str] = frozenset()) -> Proposal:
-            asked = settings.strategy, settings.setting(), seen, k, settings.seed
+            asked = settings.strategy, settings.problem(), seen, k, settings.seed
             if settings.strategy in SAMPLERS:
                 return sample(*asked, given, drawn)
             return Proposal(given) if given else propose(*asked, drawn)
@@ -281,7 +281,7 @@ class Search:
         history.reveal(self.records[history.revealed : max(0, k - self.settings.lag)])
         return history
 
-    def _seen(self, k: int) -> list[Record]:
+    def _seen(self, k: int) -> list[PastTrial]:
         """The records whose results proposal k and its pruning may see."""
         return self.records[: max(0, k - self.settings.lag)]
 
@@ -386,11 +386,11 @@ class Search:
         curve: Mapping[int, float] | None = None,
         memory: Mapping[str, Any] | None = None,
         judged: Mapping[str, Any] | None = None,
-    ) -> Record:
+    ) -> PastTrial:
         inside = self._inside(genome)
         if status in ("out of memory", "failed"):  # how far it came is chance
             curve = judged = None
         parent, pruned = inside and status == "ok", status == "pruned"
-        return Record(
+        return PastTrial(
             number, genome, values, inside, parent, curve or {}, pruned, memory or {}, judged or {}
         )

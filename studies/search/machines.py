@@ -11,7 +11,7 @@ from nas.architecture.skeletons.convolutional import Skeleton
 from nas.devices.device import device_kind, find_device
 from nas.devices.machine import default_count, default_devices
 from nas.errors import InputError
-from nas.evaluation.jobs import EvaluationBench, evaluate_job, lockstep, memory_ended
+from nas.evaluation.jobs import EvaluationContext, evaluate_job, lockstep, memory_ended
 from nas.proxy import Proxy
 from nas.training.precision import resolved
 from nas.workers.process_pool import Workers
@@ -122,14 +122,14 @@ def find_machine(means: Means) -> Callable[[Skeleton, Sequence[Proxy]], Machine]
 
 @contextmanager
 def open_pool(
-    means: Means, bench: EvaluationBench, kind: Mapping[str, str], lag: int
+    means: Means, context: EvaluationContext, kind: Mapping[str, str], lag: int
 ) -> Iterator[tuple[Pool, int]]:
     """The workers of a search, and how many evaluations they do at once."""
     allowance = Allowance(means.time_limit, means.memory_limit)
     if not means.on_ray:
-        count = means.count or min(default_count(bench.devices), lag)
-        pack = lockstep(bench.devices, count, lag)
-        with Workers(evaluate_job, bench, count, pack, allowance, memory_ended) as workers:
+        count = means.count or min(default_count(context.devices), lag)
+        pack = lockstep(context.devices, count, lag)
+        with Workers(evaluate_job, context, count, pack, allowance, memory_ended) as workers:
             yield workers, count
         return
     from nas.workers.ray_cluster import room
@@ -139,7 +139,7 @@ def open_pool(
     share = float(kind["type"] == "cuda") if gpus is None else gpus
     count = means.count or max(1, min(room(cpus, share), lag))
     with RayWorkers(
-        evaluate_job, bench, count, lockstep(bench.devices, count, lag), allowance, memory_ended,
+        evaluate_job, context, count, lockstep(context.devices, count, lag), allowance, memory_ended,
         address=means.ray_address, cpus=cpus, gpus=share, kind=kind,
     ) as tasks:  # fmt: skip
         yield tasks, count

@@ -43,7 +43,7 @@ GOALS = ("evaluations", "contenders", "contender_seeds", "finalists", "finalist_
 
 
 @dataclass(frozen=True)
-class Request(Means):
+class SearchRequest(Means):
     """What `nas search` can be asked; every field is an option of it."""
 
     space: str = "digits9"
@@ -96,13 +96,13 @@ class Request(Means):
         return shlex.join(words)
 
 
-def goal_of(request: Request, settings: SearchSettings) -> dict[str, Any]:
+def goal_of(request: SearchRequest, settings: SearchSettings) -> dict[str, Any]:
     """What a study is to come to; it is no part of what decides its results."""
     goal = {name: getattr(request, name) for name in GOALS}
     return goal | {"final": asdict(settings.space.final) if settings.space.final else None}
 
 
-def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]:
+def prepare_settings(request: SearchRequest) -> tuple[SearchSettings, tuple[str, ...]]:
     """The settings of a request and the devices that its workers use."""
     plugins = load_plugins(request.plugins)
     space, start = starting_point(find_space(request.space), request.start)
@@ -145,7 +145,7 @@ def prepare_settings(request: Request) -> tuple[SearchSettings, tuple[str, ...]]
     return settings, found.devices
 
 
-def check_request(request: Request) -> None:
+def check_request(request: SearchRequest) -> None:
     """Raises InputError for numbers that are out of their range."""
     for name, (least, most) in RANGES.items():
         value = getattr(request, name)

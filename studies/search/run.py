@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from nas.evaluation.inheritance import WeightFolder
-from nas.evaluation.jobs import EvaluationBench
+from nas.evaluation.jobs import EvaluationContext
 from nas.workers.protocol import Pool
 from studies.finals.contenders import run_contenders
 from studies.finals.finalists import FINALISTS, Finalist, finalists_name, run_finalists
@@ -17,7 +17,7 @@ from studies.finals.trainings import beside_settings, fresh_seeds
 from studies.search.given import given_patterns
 from studies.search.loop import Event, Outcome, Search
 from studies.search.machines import connection, open_pool
-from studies.search.request import Request, check_request, goal_of, prepare_settings
+from studies.search.request import SearchRequest, check_request, goal_of, prepare_settings
 from studies.search.settings import SearchSettings
 from studies.store.storages import open_storage, storage_errors, weights_folder
 from studies.store.store import COMMAND, GOAL, VERSIONS, Store
@@ -27,7 +27,7 @@ POPULATIONS = 4
 """Populations of trained weights that are kept, and as many more as the lag."""
 
 
-class View:
+class Watcher:
     """Who watches a search; every method may be overridden."""
 
     def started(
@@ -66,7 +66,7 @@ class Result:
 
 
 def run_search(
-    request: Request, view: View | None = None, stop: Callable[[], bool] = lambda: False
+    request: SearchRequest, view: Watcher | None = None, stop: Callable[[], bool] = lambda: False
 ) -> Result:
     """Runs or continues a search, beside other processes that work on the same study.
 
@@ -88,15 +88,15 @@ def run_search(
             wanted = max(request.evaluations, len(store.trials()))
             store.note(COMMAND, replace(request, evaluations=wanted, max_seconds=None).command)
             store.note(GOAL, goal_of(replace(request, evaluations=wanted), settings))
-            return work(request, settings, devices, store, view or View(), stop)
+            return work(request, settings, devices, store, view or Watcher(), stop)
 
 
 def work(
-    request: Request,
+    request: SearchRequest,
     settings: SearchSettings,
     devices: tuple[str, ...],
     store: Store,
-    view: View,
+    view: Watcher,
     stop: Callable[[], bool],
     leads: bool = True,
 ) -> Result:
@@ -109,7 +109,7 @@ def work(
     if weights:
         weights.tidy()
     store.note(VERSIONS, _versions())
-    bench = EvaluationBench(
+    context = EvaluationContext(
         settings.space.skeleton, settings.data, devices, settings.fast, tuple(settings.plugins),
         weights,
     )  # fmt: skip
@@ -117,7 +117,7 @@ def work(
     with ExitStack() as stack:
         stack.callback(view.stop)
         workers, count = stack.enter_context(
-            open_pool(request, bench, settings.device, settings.lag)
+            open_pool(request, context, settings.device, settings.lag)
         )
         view.started(settings, store, done, max(request.evaluations, done), count)
         search = Search(settings, store, workers, view.evaluated, view.elsewhere)
@@ -156,11 +156,11 @@ def _weights(url: str, study: str, settings: SearchSettings) -> WeightFolder:
 
 
 def _finals(
-    request: Request,
+    request: SearchRequest,
     settings: SearchSettings,
     store: Store,
     workers: Pool,
-    view: View,
+    view: Watcher,
     stop: Callable[[], bool],
 ) -> list[Finalist]:
     if request.finalists and request.contenders:

@@ -15,7 +15,7 @@ from nas.data.dataset import Data
 from nas.data.load import SOURCES, load_data
 from nas.errors import InputError
 from nas.files.settings import from_mapping
-from nas.strategies.problem import Limits, Setting
+from nas.strategies.problem import Limits, Problem
 from studies.search.objectives import OBJECTIVES
 from studies.search.screen import SCREENED_ON, Screen
 
@@ -103,10 +103,10 @@ class SearchSettings:
         """Whether an objective is a latency."""
         return any(OBJECTIVES[name].measured for name in self.objectives)
 
-    def setting(self) -> Setting:
+    def problem(self) -> Problem:
         """What the strategy needs to know."""
         weights = tuple(1.0 if up else -1.0 for up in self.maximise)
-        return Setting(self.space, weights, self.limits, self.population, start=self.start)
+        return Problem(self.space, weights, self.limits, self.population, start=self.start)
 
 
 def recorded_space(record: Mapping[str, Any]) -> SearchSpace:

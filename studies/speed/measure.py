@@ -11,10 +11,10 @@ from typing import Any
 
 from nas.architecture.genome import Genome
 from nas.devices.machine import default_count
-from nas.evaluation.jobs import EvaluationBench, EvaluationJob, evaluate_job, lockstep
+from nas.evaluation.jobs import EvaluationContext, EvaluationJob, evaluate_job, lockstep
 from nas.workers.process_pool import Workers
 from nas.workers.protocol import Finished
-from studies.search.request import Request, prepare_settings
+from studies.search.request import SearchRequest, prepare_settings
 from studies.search.settings import SearchSettings
 from studies.speed.profile import arithmetic, matrix_gflops, where_time_goes, without_padding
 from studies.speed.usual import as_pictures, as_tensors, usual_seconds
@@ -86,7 +86,7 @@ def bench(
             a third of them.
         repetitions: of every way, in turn.
     """
-    settings, devices = prepare_settings(Request(space=space, data=data, device=device))
+    settings, devices = prepare_settings(SearchRequest(space=space, data=data, device=device))
     count = workers or min(default_count(devices), lag)
     pack = lockstep(devices, count, lag)
     rng = random.Random(0)
@@ -95,11 +95,11 @@ def bench(
     threads = default_count(("cpu",))
     parts = {way: make(settings) for way, make in WAYS.items()}
     rates: dict[str, list[float]] = {OURS: [], **{way: [] for way in WAYS}}
-    setting = EvaluationBench(settings.space.skeleton, settings.data, devices)
+    context = EvaluationContext(settings.space.skeleton, settings.data, devices)
     inside: list[float] = []
     on_progress("the machine's limit")
     matrix = {p: matrix_gflops(devices[0], p) for p in ("fp32", "bf16")}
-    with Workers(evaluate_job, setting, count, pack) as pool:
+    with Workers(evaluate_job, context, count, pack) as pool:
         _run(pool, settings, genomes[: 2 * count * pack])  # starts the processes
         for way in WAYS:
             usual_seconds(settings, parts[way], some[:1], devices[0], threads)

@@ -14,8 +14,7 @@ from nas.architecture.parts import Chain, Conv, Part
 from nas.architecture.plan import plan
 from nas.devices.device import find_device, one_thread
 from nas.evaluation.evaluate import evaluate
-from nas.kernels.library import Conv as Sizes
-from nas.kernels.library import Kind, Step, library
+from nas.kernels.library import ConvSizes, Kind, Step, library
 from nas.network.parameters import DTYPES
 from nas.training.batches import prepare
 from studies.search.settings import SearchSettings
@@ -107,7 +106,7 @@ def _kernel_gflops(rows: int, dtype: torch.dtype, where: torch.device) -> float:
     inputs = (ctypes.c_void_p * 1)(map_.data_ptr())
     step = Step(
         kind=Kind.CONV, bf=dtype == torch.bfloat16, pixels=1, channels=channels,
-        conv=Sizes(0, 1, 1, 1, channels, channels, 1, 1), inputs=ctypes.addressof(inputs),
+        conv=ConvSizes(0, 1, 1, 1, channels, channels, 1, 1), inputs=ctypes.addressof(inputs),
         weight=weight.data_ptr(), output=result.data_ptr(),
     )  # fmt: skip
     seconds = _best(lambda: kernels.forward(ctypes.addressof(step), 1, rows), where)

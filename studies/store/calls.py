@@ -15,7 +15,7 @@ from studies.store.journal import JournalFileStorage
 from studies.store.trial import Trial, made_trial
 
 
-class Calls:
+class OptunaTrials:
     """The trials of one study; the same methods as `studies.rows.Rows`, for one process at a time."""
 
     shared = False

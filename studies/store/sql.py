@@ -46,7 +46,7 @@ DIALECTS = ("sqlite", "postgresql")
 """Databases with which this is tested; others are used through Optuna's calls."""
 
 
-class Rows:
+class SqlTrials:
     """The rows of one study's trials, which several processes may write.
 
     Args:
@@ -118,7 +118,7 @@ class Rows:
         self._insert = {table: insert(table) for table in tables}
 
     @classmethod
-    def of(cls, storage: BaseStorage, study_id: int) -> Rows | None:
+    def of(cls, storage: BaseStorage, study_id: int) -> SqlTrials | None:
         """None where the storage is no SQL database of a kind that is known here."""
         backend = getattr(storage, "_backend", storage)
         if not isinstance(backend, RDBStorage) or backend.engine.name not in DIALECTS:

@@ -27,10 +27,10 @@ from nas.errors import InputError, unknown
 from nas.evaluation.result import Evaluation
 from nas.files.settings import differences
 from nas.plugins import is_loaded
-from studies.store.calls import Calls
+from studies.store.calls import OptunaTrials
 from studies.store.claims import BEAT_SECONDS, Claim, Presence
 from studies.store.lease import Exclusive
-from studies.store.sql import Rows
+from studies.store.sql import SqlTrials
 from studies.store.trial import Trial, distributions, measured
 
 SETTINGS = "nas:settings"
@@ -54,7 +54,9 @@ class Store:
 
     def __init__(self, storage: BaseStorage, name: str, study_id: int) -> None:
         self.storage, self.name, self.study_id = storage, name, study_id
-        self._records: Rows | Calls = Rows.of(storage, study_id) or Calls(storage, study_id)
+        self._records: SqlTrials | OptunaTrials = SqlTrials.of(storage, study_id) or OptunaTrials(
+            storage, study_id
+        )
         self._ids: dict[int, int] = {}
         self._finished: list[Trial] = []
         self._unwritten: dict[int, tuple[dict[int, float], dict[str, Any]]] = {}
@@ -87,9 +89,9 @@ class Store:
             )
         study = optuna.load_study(storage=storage, study_name=name)
         if not study.user_attrs and not study.get_trials(deepcopy=False):
-            (Rows.of(storage, study._study_id) or Calls(storage, study._study_id)).note_first(
-                SETTINGS, settings
-            )
+            (
+                SqlTrials.of(storage, study._study_id) or OptunaTrials(storage, study._study_id)
+            ).note_first(SETTINGS, settings)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 study.set_metric_names(list(metrics))

@@ -17,12 +17,12 @@ import optuna
 from scipy import stats
 
 from nas import Genome
-from nas.evaluation.jobs import EvaluationBench, EvaluationJob, evaluate_job
+from nas.evaluation.jobs import EvaluationContext, EvaluationJob, evaluate_job
 from nas.workers.process_pool import Workers
 from nas.workers.protocol import Finished
 from studies.finals.contenders import FIRST_SEED
 from studies.finals.trainings import fresh_seeds
-from studies.search.request import Request, prepare_settings
+from studies.search.request import SearchRequest, prepare_settings
 from studies.search.run import run_search
 from studies.store.trial import best_trials
 
@@ -47,10 +47,10 @@ def measure(request, contenders, seeds):
     space = prepare_settings(request)[0].space
     best = best_trials(result.trials, space, contenders)
     genomes = [trial.genome for trial in best]
-    bench = EvaluationBench(space.skeleton, result.settings.data, ("cpu",))
+    context = EvaluationContext(space.skeleton, result.settings.data, ("cpu",))
     again = fresh_seeds(request.seed, seeds, FIRST_SEED)
     final = fresh_seeds(request.seed, 16)
-    with Workers(evaluate_job, bench, os.cpu_count() or 1) as workers:
+    with Workers(evaluate_job, context, os.cpu_count() or 1) as workers:
         started = time.perf_counter()
         means = scores(genomes, space.proxy, again, "validation", workers).mean(axis=1)
         seconds = time.perf_counter() - started
@@ -67,14 +67,14 @@ def main():
     parser.add_argument("--data")
     parser.add_argument("--evaluations", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--contenders", type=int, default=Request.contenders)
-    parser.add_argument("--contender-seeds", type=int, default=Request.contender_seeds)
+    parser.add_argument("--contenders", type=int, default=SearchRequest.contenders)
+    parser.add_argument("--contender-seeds", type=int, default=SearchRequest.contender_seeds)
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     own, chosen, rhos = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(arguments.seeds):
-            request = Request(
+            request = SearchRequest(
                 space=arguments.space, data=arguments.data, evaluations=arguments.evaluations,
                 seed=seed, finalists=0, device="cpu", storage=f"sqlite:///{folder}/a.db",
             )  # fmt: skip

@@ -24,12 +24,12 @@ import torch
 
 from nas import evaluate, plan
 from nas.evaluation.evaluate import evaluate_together
-from nas.evaluation.jobs import EvaluationBench, EvaluationJob, evaluate_job
+from nas.evaluation.jobs import EvaluationContext, EvaluationJob, evaluate_job
 from nas.training.memory import training_bytes
 from nas.training.precision import resolved
 from nas.workers.process_pool import Workers
 from nas.workers.protocol import Finished
-from studies.search.request import Request, prepare_settings
+from studies.search.request import SearchRequest, prepare_settings
 
 HERE = Path(__file__).parent
 
@@ -39,7 +39,7 @@ def repeats(settings, genomes, precision):
     proxy = replace(settings.space.proxy, precision=precision)
     skeleton, data = settings.space.skeleton, settings.data
     jobs = [EvaluationJob(i, genome, proxy, 0) for i, genome in enumerate(genomes)]
-    with Workers(evaluate_job, EvaluationBench(skeleton, data, ("cuda:0",)), 1, 4) as workers:
+    with Workers(evaluate_job, EvaluationContext(skeleton, data, ("cuda:0",)), 1, 4) as workers:
         found = {r.number: r.result for r in workers.run(jobs) if isinstance(r, Finished)}
     equal = 0
     for number, genome in enumerate(genomes):
@@ -94,14 +94,14 @@ def main():
     tests = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-m", "gpu", HERE.parent], check=False
     )
-    settings, _ = prepare_settings(Request(space="digits9", device="cuda"))
+    settings, _ = prepare_settings(SearchRequest(space="digits9", device="cuda"))
     genomes = [settings.space.sample(random.Random(i)) for i in range(4)]
     fine = [tests.returncode == 0]
     fine += [repeats(settings, genomes, precision) for precision in ("fp32", "bf16")]
     memory(settings)
     with tempfile.TemporaryDirectory() as folder:
         cifar = noise(folder)
-        memory(prepare_settings(Request(space="cifar9", data=str(cifar), device="cuda"))[0])
+        memory(prepare_settings(SearchRequest(space="cifar9", data=str(cifar), device="cuda"))[0])
         fine.append(script("gpu_designs.py", "--device", "cuda"))
         work = [("digits9",), ("cifar9", "--data", cifar)]
         work += [("fashion9",)] if arguments.fashion_mnist else []

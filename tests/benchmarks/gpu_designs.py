@@ -35,7 +35,7 @@ from nas.network.parameters import DTYPES, flatten
 from nas.training.batches import Feed, prepare
 from nas.training.cuda_graphs import Branches, Repeated
 from nas.training.optimizer import update
-from studies.search.request import Request, prepare_settings
+from studies.search.request import SearchRequest, prepare_settings
 
 
 class Step:
@@ -203,7 +203,7 @@ def main():
     arguments = parser.parse_args()
     device = find_device(arguments.device)
     settings, _ = prepare_settings(
-        Request(space=arguments.space, data=arguments.data, device=arguments.device)
+        SearchRequest(space=arguments.space, data=arguments.data, device=arguments.device)
     )
     print(f"{arguments.space}, {settings.space.proxy.precision}: ms a step and network")
     print(f"{'networks':>10}" + "".join(f"{name:>12}" for name in DESIGNS))

@@ -34,7 +34,7 @@ from nas.evaluation.jobs import Epoch, EvaluationJob
 from nas.strategies.propose import STRATEGIES
 from nas.workers.protocol import Finished, Pool
 from studies.search.loop import Search
-from studies.search.request import Request, prepare_settings
+from studies.search.request import SearchRequest, prepare_settings
 from studies.store.storages import open_storage
 from studies.store.store import Store
 from studies.store.trial import distributions, measured
@@ -54,7 +54,7 @@ def milliseconds(call, items):
 
 
 def settings_of(strategy="regularized", objectives=None):
-    request = Request(space="digits9", strategy=strategy, objectives=objectives, device="cpu")
+    request = SearchRequest(space="digits9", strategy=strategy, objectives=objectives, device="cpu")
     return prepare_settings(request)[0]
 
 

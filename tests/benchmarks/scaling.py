@@ -28,7 +28,7 @@ from sklearn.model_selection import KFold, cross_val_predict
 
 from nas.statistics import interval
 from nas.strategies.history import History
-from nas.strategies.problem import Record, Setting
+from nas.strategies.problem import PastTrial, Problem
 from nas.strategies.propose import propose
 from studies.search.given import HAND_MADE
 from studies.search.settings import recorded_space
@@ -135,12 +135,12 @@ class Surrogate:
 class Replica:
     """A search's proposals: the strategy's own code, and results that it sees lag trials late."""
 
-    def __init__(self, strategy, setting, lag, seed, noise):
-        self.strategy, self.setting, self.lag = strategy, setting, lag
+    def __init__(self, strategy, problem, lag, seed, noise):
+        self.strategy, self.problem, self.lag = strategy, problem, lag
         self.seed, self.noise = seed, noise
-        layers = setting.space.skeleton.layers
+        layers = problem.space.skeleton.layers
         self.given = [make(layers) for make in HAND_MADE.values()]
-        self.records, self.history = [], History(setting.weights)
+        self.records, self.history = [], History(problem.weights)
         self.true = []
         """Accuracies without noise, by trial."""
 
@@ -150,12 +150,12 @@ class Replica:
         history.reveal(self.records[history.revealed : max(0, k - self.lag)])
         if k < len(self.given):
             return self.given[k]
-        return propose(self.strategy, self.setting, history, k, self.seed).genome
+        return propose(self.strategy, self.problem, history, k, self.seed).genome
 
     def tell(self, genome, true):
         """The result of the last proposal; a candidate's noise repeats, as an evaluation does."""
         noise = Random(f"{self.seed} {genome.key}").gauss(0, self.noise)
-        self.records.append(Record(len(self.records), genome, (true + noise,), True, True))
+        self.records.append(PastTrial(len(self.records), genome, (true + noise,), True, True))
         self.true.append(true)
 
 
@@ -308,11 +308,11 @@ def main():
         f"spread of 1,000 random genomes without noise "
         f"{100 * np.std(surrogate.true([space.sample(Random(i)) for i in range(1000)])):.2f}"
     )
-    setting, seeds = Setting(space, (1.0,)), range(given.seeds)
+    problem, seeds = Problem(space, (1.0,)), range(given.seeds)
     cases = [(workers, seed) for workers in SEARCHED for seed in seeds]
-    chance = {seed: Replica("random", setting, 1, seed, 0) for seed in seeds}  # sees no result
+    chance = {seed: Replica("random", problem, 1, seed, 0) for seed in seeds}  # sees no result
     searches = {
-        label: {case: Replica("regularized", setting, *case, noise) for case in cases}
+        label: {case: Replica("regularized", problem, *case, noise) for case in cases}
         for label, noise in (("evolution", surrogate.noise), ("evolution without noise", 0))
     }
     run([*chance.values(), *(r for ones in searches.values() for r in ones.values())],

@@ -18,23 +18,23 @@ from rich.table import Table
 
 from nas import score
 from nas.devices.machine import default_count
-from nas.evaluation.jobs import EvaluationBench, EvaluationJob, evaluate_job
+from nas.evaluation.jobs import EvaluationContext, EvaluationJob, evaluate_job
 from nas.predictors.zero_cost import SCORES
 from nas.statistics import RESAMPLES, correlate, spearman
 from nas.workers.process_pool import Workers
 from nas.workers.protocol import Finished
-from studies.search.request import Request, prepare_settings
+from studies.search.request import SearchRequest, prepare_settings
 
 DRAWN = 4
 
 
 def trained(settings, devices, genomes, seeds, count):
     """Validation accuracy (genomes, seeds), 0 where a training diverged."""
-    bench = EvaluationBench(settings.space.skeleton, settings.data, devices)
+    context = EvaluationContext(settings.space.skeleton, settings.data, devices)
     cells = [(g, seed) for g in range(len(genomes)) for seed in range(seeds)]
     jobs = [EvaluationJob(i, genomes[g], settings.space.proxy, s) for i, (g, s) in enumerate(cells)]
     accuracies = np.zeros((len(genomes), seeds))
-    with Workers(evaluate_job, bench, count) as workers:
+    with Workers(evaluate_job, context, count) as workers:
         for report in workers.run(jobs):
             if isinstance(report, Finished):
                 accuracies[cells[report.number]] = report.result.accuracy
@@ -67,7 +67,7 @@ def main():
     parser.add_argument("--workers", type=int)
     arguments = parser.parse_args()
     settings, devices = prepare_settings(
-        Request(space=arguments.space, data=arguments.data, device="cpu")
+        SearchRequest(space=arguments.space, data=arguments.data, device="cpu")
     )
     space, rng = settings.space, random.Random(0)
     genomes = [space.sample(rng) for _ in range(arguments.genomes)]

@@ -22,12 +22,12 @@ from scipy.stats import spearmanr
 
 from nas.architecture.genome import Genome
 from nas.devices.machine import default_count
-from nas.evaluation.jobs import EvaluationBench, EvaluationJob, evaluate_job
+from nas.evaluation.jobs import EvaluationContext, EvaluationJob, evaluate_job
 from nas.statistics import interval
 from nas.workers.process_pool import Workers
 from nas.workers.protocol import Finished
 from studies.finals.trainings import fresh_seeds
-from studies.search.request import Request, prepare_settings
+from studies.search.request import SearchRequest, prepare_settings
 from studies.search.run import run_search
 from studies.store.trial import best_trials
 
@@ -83,8 +83,8 @@ def scratch(wanted, settings, devices, count):
         EvaluationJob(number, Genome.parse(notation), settings.space.proxy, seed)
         for number, (notation, seed) in enumerate(wanted)
     ]
-    bench = EvaluationBench(settings.space.skeleton, settings.data, devices)
-    with Workers(evaluate_job, bench, count) as workers:
+    context = EvaluationContext(settings.space.skeleton, settings.data, devices)
+    with Workers(evaluate_job, context, count) as workers:
         results = {r.number: r.result for r in workers.run(jobs) if isinstance(r, Finished)}
     return {key: results[number].accuracy for number, key in enumerate(wanted)}
 
@@ -175,7 +175,7 @@ def main():
     parser.add_argument("--workers", type=int)
     given = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    basis = Request(
+    basis = SearchRequest(
         space=given.space, evaluations=given.evaluations, finalists=0,
         device=given.device, workers=given.workers,
     )  # fmt: skip
@@ -192,7 +192,7 @@ def main():
                 fields["space"] = str(short) if fields["space"] == SHORT else fields["space"]
                 fields["storage"] = f"sqlite:///{folder}/nas.db"
                 fields["study"] = f"{label} {seed}"
-                runs[label].append(search(Request(**fields), given.ranked // given.seeds))
+                runs[label].append(search(SearchRequest(**fields), given.ranked // given.seeds))
                 spent = time.perf_counter() - started
                 print(f"{spent:6.0f} s  {label}, seed {seed}: {runs[label][-1].curve[-1]:.4f}")
     print(f"\n{given.space}, {given.evaluations} evaluations, {given.seeds} seeds, {count} workers")

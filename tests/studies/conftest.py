@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from studies.search.request import Request
+from studies.search.request import SearchRequest
 from studies.search.run import run_search
 from tests.conftest import write_small_space
 from tests.studies.searches import request, trials_of
@@ -20,7 +20,7 @@ def searched(tmp_path_factory):
     """A small search of twelve trials with finalists: the database's path."""
     folder = tmp_path_factory.mktemp("dashboard")
     run_search(
-        Request(
+        SearchRequest(
             space=str(write_small_space(folder)), storage=f"sqlite:///{folder}/nas.db",
             evaluations=12, contenders=0, finalists=1, finalist_seeds=2, population=6, device="cpu",
             workers=1,

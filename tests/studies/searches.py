@@ -2,7 +2,7 @@
 
 import sys
 
-from studies.search.request import Request
+from studies.search.request import SearchRequest
 from studies.store.storages import open_storage
 from studies.store.store import Store
 
@@ -25,7 +25,9 @@ def trials_of(storage, name=None):
 
 def request(small_toml, storage, **more):
     values = {"evaluations": 24, "contenders": 0, "finalists": 0, "population": 6, "workers": 1}
-    return Request(space=str(small_toml), storage=storage, **{"device": "cpu", **values, **more})
+    return SearchRequest(
+        space=str(small_toml), storage=storage, **{"device": "cpu", **values, **more}
+    )
 
 
 def command(small_toml, storage, *more):

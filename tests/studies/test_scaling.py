@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nas.strategies.problem import Setting
+from nas.strategies.problem import Problem
 from studies.search.settings import recorded_space
 from studies.store.storages import existing_storage
 from studies.store.store import Store
@@ -73,8 +73,8 @@ def test_a_replica_proposes_what_the_search_proposed(searched):
         if "strategy" in store.settings
     )
     settings = store.settings
-    setting = Setting(recorded_space(settings), (1.0,), population=settings["population"])
-    replica = Replica("regularized", setting, settings["lag"], settings["seed"], noise=0)
+    problem = Problem(recorded_space(settings), (1.0,), population=settings["population"])
+    replica = Replica("regularized", problem, settings["lag"], settings["seed"], noise=0)
     for trial in store.trials():
         assert replica.propose() == trial.genome, trial.number
         replica.tell(trial.genome, trial.attrs["accuracy"])

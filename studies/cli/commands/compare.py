@@ -17,7 +17,7 @@ from nas.errors import InputError
 from studies.cli.options import plugin_option, storage_option
 
 if TYPE_CHECKING:
-    from studies.analysis.compare import Comparison, Contender
+    from studies.analysis.compare import Comparison, StrategyRuns
 
 CERTAIN = 0.05
 
@@ -118,7 +118,7 @@ def _until(reached: Sequence[int | None], most: int) -> str:
     return f"{middle if middle <= most else f'>{most}'} ({count}/{len(reached)})"
 
 
-def _verdict(one: Contender, first: str) -> str:
+def _verdict(one: StrategyRuns, first: str) -> str:
     """The answer in words."""
     if one.difference is None:
         return f"{one.label}: no seed in common with {first}."

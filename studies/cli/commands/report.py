@@ -69,9 +69,9 @@ def report(
         path = write_report(study, storage, out, form=form, force=force)
     else:
         from studies.cli.progress import JobProgress
-        from studies.knockouts.run import Means
+        from studies.knockouts.run import KnockoutRequest
 
-        means = Means(data, data_dir, device, workers, plugins)
+        means = KnockoutRequest(data, data_dir, device, workers, plugins)
         with JobProgress(console, quiet) as progress:
             path = write_report(
                 study, storage, out, form=form, force=force, knock_out=means,

@@ -97,9 +97,9 @@ def _space(
     name: str, data: str | None, data_dir: Path | None, plugins: tuple[Path, ...]
 ) -> tuple[SearchSpace, Data]:
     """A space fitted to its data, as a search on a CPU has it."""
-    from studies.search.request import Request, prepare_settings
+    from studies.search.request import SearchRequest, prepare_settings
 
-    request = Request(space=name, data=data, data_dir=data_dir, plugins=plugins, device="cpu")
+    request = SearchRequest(space=name, data=data, data_dir=data_dir, plugins=plugins, device="cpu")
     settings, _ = prepare_settings(request)
     return settings.space, settings.data
 

@@ -161,20 +161,24 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
     from rich.console import Console
 
     from nas.drawing.figure import check_picture
-    from studies.cli.json_lines import JsonView
-    from studies.cli.progress import ConsoleView
+    from studies.cli.json_lines import JsonWatcher
+    from studies.cli.progress import ConsoleWatcher
     from studies.report.write import file_name
-    from studies.search.request import Request
+    from studies.search.request import SearchRequest
     from studies.search.run import run_search
     from studies.store.url import shown
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    request = Request(**options)
+    request = SearchRequest(**options)
     if request.study:  # no name of a study leads out of the picture's folder
         picture = picture.replace("{study}", file_name(request.study))
     check_picture(picture)
     console = Console()
-    view = JsonView(request) if as_json else ConsoleView(console, request, quiet, picture or None)
+    view = (
+        JsonWatcher(request)
+        if as_json
+        else ConsoleWatcher(console, request, quiet, picture or None)
+    )
     try:
         with Interrupt("Finishing what runs; Ctrl-C again stops it now.") as stop:
             result = run_search(request, view, stop)
@@ -182,7 +186,7 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
     except KeyboardInterrupt:
         interrupted = True
     if interrupted:
-        if isinstance(view, ConsoleView):
+        if isinstance(view, ConsoleWatcher):
             view.stop()
         command = shlex.join(["nas", *map(shown, sys.argv[1:])])
         print(

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from studies.cli.options import data_dir_option, plugin_option, storage_option
-from studies.retraining.request import EPOCHS, Request
+from studies.retraining.request import EPOCHS, TrainRequest
 
 if TYPE_CHECKING:
     pass
@@ -66,23 +66,23 @@ def train(quiet: bool, as_json: bool, tensorboard: bool, **options: Any) -> None
     nas train "add(1)*9" --space fashion9 --data fashion-mnist --threads 4
     nas train --baseline cifar/resnet-56 --data cifar10 --augment crop-flip
     """
-    from nas.retraining.retrain import Watch, fit
-    from studies.cli.json_lines import JsonWatch, end_line
-    from studies.cli.tensorboard import BoardWatch, check_board
-    from studies.cli.training_progress import ConsoleWatch, show_end
+    from nas.retraining.retrain import TrainingWatcher, fit
+    from studies.cli.json_lines import TrainingJsonWatcher, end_line
+    from studies.cli.tensorboard import TensorBoardWatcher, check_board
+    from studies.cli.training_progress import TrainingConsoleWatcher, show_end
     from studies.retraining.request import prepare
 
     if tensorboard:
         check_board()
-    request = Request(**options)
+    request = TrainRequest(**options)
     order = prepare(request)
     console = Console()
-    shown = ConsoleWatch(console, order.pattern, quiet)
-    watch: Watch = JsonWatch() if as_json else shown
+    shown = TrainingConsoleWatcher(console, order.pattern, quiet)
+    watch: TrainingWatcher = TrainingJsonWatcher() if as_json else shown
     try:
         fitted = fit(
             order.settings, order.folder, request.device,
-            BoardWatch(watch) if tensorboard else watch, order.pattern.origin,
+            TensorBoardWatcher(watch) if tensorboard else watch, order.pattern.origin,
         )  # fmt: skip
     except KeyboardInterrupt:
         shown.stop()

@@ -47,16 +47,16 @@ def worker(quiet: bool, as_json: bool, **options: Any) -> None:
     import optuna
     from rich.console import Console
 
-    from studies.cli.json_lines import JsonView
-    from studies.cli.progress import WorkerView
+    from studies.cli.json_lines import JsonWatcher
+    from studies.cli.progress import WorkerWatcher
     from studies.search.join import Joining, join_study
-    from studies.search.request import Request
+    from studies.search.request import SearchRequest
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     joining = Joining(**options)
-    request = Request(study=joining.study, storage=joining.storage)
+    request = SearchRequest(study=joining.study, storage=joining.storage)
     console = Console()
-    view = JsonView(request) if as_json else WorkerView(console, request, quiet, None)
+    view = JsonWatcher(request) if as_json else WorkerWatcher(console, request, quiet, None)
     with Interrupt("Finishing what runs; Ctrl-C again stops it now.") as stop:
         result = join_study(joining, view, stop)
     if result.outcome.reason == "interrupted":

@@ -13,8 +13,8 @@ import nas.retraining.retrain as module
 from nas import Genome, InputError, evaluate, load_network
 from nas.devices.device import device_kind
 from nas.retraining.checkpoint import read_checkpoint
-from nas.retraining.retrain import Watch, fit
-from nas.retraining.settings import FitSettings, chosen
+from nas.retraining.retrain import TrainingWatcher, fit
+from nas.retraining.settings import RetrainSettings, chosen
 from nas.training.curves import Curves
 
 GENOME = Genome.parse("- concat(1,2@0.5) add(1) add(2)")
@@ -24,7 +24,7 @@ class CrashError(Exception):
     pass
 
 
-class Stopping(Watch):
+class Stopping(TrainingWatcher):
     """Ends a training as a crash would: after so many epochs, or steps."""
 
     def __init__(self, epochs=None, steps=None):
@@ -46,7 +46,7 @@ class Stopping(Watch):
 def settings(small_space, digits):
     proxy = replace(small_space.proxy, epochs=5, augment="crop", precision="fp32", images=200)
     kind = device_kind(torch.device("cpu"))
-    return FitSettings(GENOME, small_space.skeleton, proxy, digits, kind, seed=3)
+    return RetrainSettings(GENOME, small_space.skeleton, proxy, digits, kind, seed=3)
 
 
 @pytest.fixture(scope="module")

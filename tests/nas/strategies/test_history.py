@@ -8,7 +8,7 @@ from deap import base, tools
 from nas import SearchSpace, Skeleton, Stage
 from nas.strategies.history import History
 from nas.strategies.population import Individual, Population
-from nas.strategies.problem import Record, Setting
+from nas.strategies.problem import PastTrial, Problem
 from nas.strategies.propose import STRATEGIES, propose
 
 SPACE = SearchSpace(
@@ -23,7 +23,7 @@ def records(seed, count, objectives, levels):
     for number in range(count):
         values = tuple(rng.randrange(levels) / levels for _ in range(objectives))
         genome, parent = SPACE.sample(rng), rng.random() < 0.9
-        yield Record(number, genome, values if parent else None, rng.random() < 0.9, parent)
+        yield PastTrial(number, genome, values if parent else None, rng.random() < 0.9, parent)
 
 
 class Whole(Population):
@@ -68,18 +68,18 @@ def numbers(individuals):
 
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 def test_proposals_from_a_growing_history_are_those_from_all_trials(strategy, monkeypatch):
-    setting, lag = Setting(SPACE, WEIGHTS[:2], population=6), 3
+    problem, lag = Problem(SPACE, WEIGHTS[:2], population=6), 3
     all_records = list(records("proposals", 80, 2, 9))
-    growing, grown = History(setting.weights), []
+    growing, grown = History(problem.weights), []
     for k in range(len(all_records)):
         growing.propose(record.hidden for record in all_records[len(growing) : k])
         growing.reveal(all_records[growing.revealed : max(0, k - lag)])
-        grown.append(propose(strategy, setting, growing, k, 0))
+        grown.append(propose(strategy, problem, growing, k, 0))
     monkeypatch.setattr("nas.strategies.population.Population", Whole)
     for k, proposal in enumerate(grown):
         visible = max(0, k - lag)
         seen = all_records[:visible] + [record.hidden for record in all_records[visible:k]]
-        assert propose(strategy, setting, seen, k, 0) == proposal
+        assert propose(strategy, problem, seen, k, 0) == proposal
 
 
 def test_only_those_few_dominate_are_kept():
@@ -87,7 +87,7 @@ def test_only_those_few_dominate_are_kept():
     population = Population((1.0, 1.0))
     rng = random.Random(0)
     for number in range(500):
-        population.add(Record(number, SPACE.sample(rng), (number, number), True, True))
+        population.add(PastTrial(number, SPACE.sample(rng), (number, number), True, True))
         population.survivors(4)
     assert numbers(population.survivors(4)) == [499, 498, 497, 496]
     assert len(population._bands[4].members) == 4

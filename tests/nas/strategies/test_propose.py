@@ -7,7 +7,7 @@ import pytest
 from deap import base
 
 from nas import Genome, InputError, SearchSpace, Skeleton, Stage, plan
-from nas.strategies.problem import Exhausted, Limits, Proposal, Record, Setting
+from nas.strategies.problem import Exhausted, Limits, PastTrial, Problem, Proposal
 from nas.strategies.propose import STRATEGIES, propose
 
 SPACE = SearchSpace(
@@ -27,15 +27,17 @@ def values(genome, objectives):
 
 
 def run(strategy, seed, evaluations=150, objectives=1, lag=8, limits=Limits(), space=SPACE):
-    setting = Setting(space, (1.0, -1.0)[:objectives], limits, population=16)
+    problem = Problem(space, (1.0, -1.0)[:objectives], limits, population=16)
     records = []
     for k in range(evaluations):
         horizon = max(0, k - lag)
         seen = records[:horizon] + [
-            Record(r.number, r.genome, None, True, False) for r in records[horizon:]
+            PastTrial(r.number, r.genome, None, True, False) for r in records[horizon:]
         ]
-        proposal = propose(strategy, setting, seen, k, seed)
-        records.append(Record(k, proposal.genome, values(proposal.genome, objectives), True, True))
+        proposal = propose(strategy, problem, seen, k, seed)
+        records.append(
+            PastTrial(k, proposal.genome, values(proposal.genome, objectives), True, True)
+        )
     return records
 
 
@@ -86,13 +88,13 @@ def test_global_generators_are_not_touched(strategy):
 
 
 def test_outsiders_are_never_parents():
-    history = [Record(0, Genome.parse("gate(1)*8"), (1.0,), False, False)]
+    history = [PastTrial(0, Genome.parse("gate(1)*8"), (1.0,), False, False)]
     rng = random.Random(0)
     while len(history) < 40:
         genome = SPACE.sample(rng)
-        history.append(Record(len(history), genome, (0.1,), True, True))
+        history.append(PastTrial(len(history), genome, (0.1,), True, True))
     for k in range(40, 80):
-        proposal = propose("mu-plus-lambda", Setting(SPACE, (1.0,)), history, k, 0)
+        proposal = propose("mu-plus-lambda", Problem(SPACE, (1.0,)), history, k, 0)
         assert proposal.parents
         assert 0 not in proposal.parents
 
@@ -116,18 +118,18 @@ def test_a_small_space_is_searched_to_its_last_genome():
     history = []
     with pytest.raises(Exhausted):
         for k in range(1000):
-            genome = propose("regularized", Setting(space, (1.0,)), history, k, 0).genome
-            history.append(Record(k, genome, (float(k % 7),), True, True))
+            genome = propose("regularized", Problem(space, (1.0,)), history, k, 0).genome
+            history.append(PastTrial(k, genome, (float(k % 7),), True, True))
     assert len(history) == space.distinct == 32
     assert len({r.genome.key for r in history}) == 32
 
 
 def test_a_first_population_of_mutants():
-    setting = Setting(SPACE, (1.0,), start=TARGET)
+    problem = Problem(SPACE, (1.0,), start=TARGET)
     history = []
     for k in range(16):
-        genome = propose("regularized", setting, history, k, 0).genome
-        history.append(Record(k, genome, None, True, False))
+        genome = propose("regularized", problem, history, k, 0).genome
+        history.append(PastTrial(k, genome, None, True, False))
     kept = [
         mean(a == b for a, b in zip(r.genome.layers, TARGET.layers, strict=True)) for r in history
     ]
@@ -138,15 +140,15 @@ def test_a_first_population_of_mutants():
 def test_aging_forgets_an_old_champion():
     """Regularized evolution's parents are among the youngest, however good an old one was."""
     rng = random.Random(1)
-    history = [Record(0, TARGET, (1.0,), True, True)]
+    history = [PastTrial(0, TARGET, (1.0,), True, True)]
     while len(history) < 60:
-        history.append(Record(len(history), SPACE.sample(rng), (0.1,), True, True))
+        history.append(PastTrial(len(history), SPACE.sample(rng), (0.1,), True, True))
     parents = {
-        p for k in range(60, 90) for p in propose("regularized", Setting(SPACE, (1.0,)), history, k, 0).parents
+        p for k in range(60, 90) for p in propose("regularized", Problem(SPACE, (1.0,)), history, k, 0).parents
     }  # fmt: skip
     assert min(parents) >= 60 - 16
     elitist = {
-        p for k in range(60, 90) for p in propose("mu-plus-lambda", Setting(SPACE, (1.0,)), history, k, 0).parents
+        p for k in range(60, 90) for p in propose("mu-plus-lambda", Problem(SPACE, (1.0,)), history, k, 0).parents
     }  # fmt: skip
     assert 0 in elitist
 

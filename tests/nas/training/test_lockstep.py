@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from nas import Genome, Proxy, compile_network, plan
 from nas.evaluation.evaluate import evaluate, evaluate_together
-from nas.evaluation.jobs import EvaluationBench, EvaluationJob, evaluate_job, lockstep
+from nas.evaluation.jobs import EvaluationContext, EvaluationJob, evaluate_job, lockstep
 from nas.network.parameters import flatten, in_precision
 from nas.training.cuda_graphs import Branches, Repeated
 from nas.training.folding import folded
@@ -89,8 +89,8 @@ def test_packs_give_the_results_of_single_jobs(small_space, digits, proxy):
     jobs = [
         EvaluationJob(n, small_space.sample(rng), proxy, n % 2, latencies=n == 4) for n in range(7)
     ]
-    bench = EvaluationBench(small_space.skeleton, digits, ("cpu",))
-    with Workers(evaluate_job, bench, 2, pack=3) as workers:
+    context = EvaluationContext(small_space.skeleton, digits, ("cpu",))
+    with Workers(evaluate_job, context, 2, pack=3) as workers:
         assert workers.idle == 6
         found = {r.number: r.result for r in workers.run(jobs) if isinstance(r, Finished)}
     for job in jobs:
@@ -117,12 +117,12 @@ def test_a_pack_whose_process_dies_is_run_one_by_one(
 
     monkeypatch.setitem(MERGES, "die", Add())
     (tmp_path / "merges.py").write_text(PLUGIN)
-    bench = EvaluationBench(
+    context = EvaluationContext(
         small_space.skeleton, digits, ("cpu",), plugins=(tmp_path / "merges.py",)
     )
     patterns = ["add(1)*4", "die(1)*4", "-*4"]
     jobs = [EvaluationJob(n, Genome.parse(p), proxy, 0) for n, p in enumerate(patterns)]
-    with Workers(evaluate_job, bench, 1, pack=3) as workers:
+    with Workers(evaluate_job, context, 1, pack=3) as workers:
         found = {r.number: r for r in workers.run(jobs) if isinstance(r, Finished)}
     assert [found[n].result and found[n].result.status for n in range(3)] == ["ok", None, "ok"]
     assert "ended 3 times" in found[1].why

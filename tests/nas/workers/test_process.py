@@ -9,7 +9,7 @@ import pytest
 
 from nas import Genome, InputError
 from nas.architecture.merges import MERGES, Add
-from nas.evaluation.jobs import EvaluationBench, EvaluationJob, evaluate_job, memory_ended
+from nas.evaluation.jobs import EvaluationContext, EvaluationJob, evaluate_job, memory_ended
 from nas.workers.process_pool import Workers
 from nas.workers.protocol import Allowance, Died, Finished, check_allowance
 
@@ -84,11 +84,11 @@ def plugin(tmp_path, monkeypatch):
 @pytest.fixture
 def run(digits, small_space, plugin):
     def run(patterns, count=1, allowance=Allowance()):
-        bench = EvaluationBench(small_space.skeleton, digits, ("cpu",), plugins=(plugin,))
+        context = EvaluationContext(small_space.skeleton, digits, ("cpu",), plugins=(plugin,))
         jobs = [
             EvaluationJob(i, Genome.parse(p), small_space.proxy, 0) for i, p in enumerate(patterns)
         ]
-        with Workers(evaluate_job, bench, count, 1, allowance, memory_ended) as workers:
+        with Workers(evaluate_job, context, count, 1, allowance, memory_ended) as workers:
             reports = [r for r in workers.run(jobs) if isinstance(r, Finished)]
         assert sorted(r.number for r in reports) == list(range(len(patterns)))  # none lost or twice
         return {report.number: report for report in reports}

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from nas import Genome, evaluate
-from nas.evaluation.jobs import Epoch, EvaluationBench, EvaluationJob, evaluate_job
+from nas.evaluation.jobs import Epoch, EvaluationContext, EvaluationJob, evaluate_job
 from nas.workers.process_pool import Workers
 from nas.workers.protocol import Finished
 
 
-def run_jobs(bench, count, jobs):
+def run_jobs(context, count, jobs):
     found, epochs = {}, {}
-    with Workers(evaluate_job, bench, count) as workers:
+    with Workers(evaluate_job, context, count) as workers:
         for report in workers.run(jobs):
             if isinstance(report, Finished):
                 found[report.number] = report
@@ -31,7 +31,7 @@ def test_results_are_those_of_a_single_process(digits, small_space):
     proxy = replace(small_space.proxy, epochs=2)
     patterns = ["-*4", "add(1)*4", "add(1) concat(1,2@0.5) - add(3)"]
     jobs = [EvaluationJob(i, Genome.parse(p), proxy, 5) for i, p in enumerate(patterns)]
-    found, epochs = run_jobs(EvaluationBench(small_space.skeleton, digits, ("cpu",)), 2, jobs)
+    found, epochs = run_jobs(EvaluationContext(small_space.skeleton, digits, ("cpu",)), 2, jobs)
     for job in jobs:
         alone = evaluate(job.genome, small_space.skeleton, proxy, 5, digits, "cpu")
         same = {"seconds": 0.0, "peak_bytes": None}
@@ -63,8 +63,8 @@ def test_a_dying_or_failing_candidate_costs_only_itself(digits, small_space, tmp
     plugin.write_text(PLUGIN)
     patterns = ["die(1)*4", "raise(1)*4", "add(1)*4"]
     jobs = [EvaluationJob(i, Genome.parse(p), small_space.proxy, 0) for i, p in enumerate(patterns)]
-    bench = EvaluationBench(small_space.skeleton, digits, ("cpu",), plugins=(plugin,))
-    found, _ = run_jobs(bench, 1, jobs)
+    context = EvaluationContext(small_space.skeleton, digits, ("cpu",), plugins=(plugin,))
+    found, _ = run_jobs(context, 1, jobs)
     assert [found[i].result is None for i in range(3)] == [True, True, False]
     assert "ended 3 times, the last time by signal SIGKILL" in found[0].why
     assert found[1].why == "RuntimeError: not today"
@@ -78,8 +78,8 @@ from nas.evaluation.jobs import *
 from nas.workers.process_pool import *
 from nas import Genome, Proxy, Skeleton, Stage
 if __name__ == "__main__":
-    bench = EvaluationBench(Skeleton((1, 8, 8), 10, (Stage(4, 16),)), load_data("digits"), ("cpu",))
-    with Workers(evaluate_job, bench, 2) as workers:
+    context = EvaluationContext(Skeleton((1, 8, 8), 10, (Stage(4, 16),)), load_data("digits"), ("cpu",))
+    with Workers(evaluate_job, context, 2) as workers:
         for i in range(2):
             workers.submit(EvaluationJob(i, Genome.residual(4), Proxy(epochs=1000), 0))
         for report in workers.reports(60):
@@ -117,8 +117,8 @@ from nas.data.load import load_data
 from nas.evaluation.jobs import *
 from nas.workers.process_pool import *
 from nas import Genome, Proxy, Skeleton, Stage
-bench = EvaluationBench(Skeleton((1, 8, 8), 10, (Stage(4, 16),)), load_data("digits"), ("cpu",))
-with Workers(evaluate_job, bench, 1) as workers:
+context = EvaluationContext(Skeleton((1, 8, 8), 10, (Stage(4, 16),)), load_data("digits"), ("cpu",))
+with Workers(evaluate_job, context, 1) as workers:
     list(workers.run([EvaluationJob(0, Genome.residual(4), Proxy(), 0)]))
 """
 

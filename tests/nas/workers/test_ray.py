@@ -15,7 +15,7 @@ ray = pytest.importorskip("ray")
 
 from nas import Genome, InputError, evaluate  # noqa: E402
 from nas.devices.device import device_kind, find_device  # noqa: E402
-from nas.evaluation.jobs import Epoch, EvaluationBench, EvaluationJob, evaluate_job  # noqa: E402
+from nas.evaluation.jobs import Epoch, EvaluationContext, EvaluationJob, evaluate_job  # noqa: E402
 from nas.workers.process_pool import Workers  # noqa: E402
 from nas.workers.protocol import Allowance, Finished  # noqa: E402
 from nas.workers.ray_cluster import connected, room  # noqa: E402
@@ -24,12 +24,12 @@ from nas.workers.ray_tasks import device_of  # noqa: E402
 
 PATTERNS = ["-*4", "add(1)*4", "add(1) concat(1,2@0.5) - add(3)"]
 EMPTY = SimpleNamespace(devices=("cpu",), plugins=())
-"""A bench for tasks that need none."""
+"""A context for tasks that need none."""
 
 
 @pytest.fixture
 def small_bench(small_space, digits):
-    return EvaluationBench(small_space.skeleton, digits, ("cpu",))
+    return EvaluationContext(small_space.skeleton, digits, ("cpu",))
 
 
 @pytest.fixture(scope="module")
@@ -128,14 +128,14 @@ def test_data_is_put_once_and_fetched_once_a_process(small_space, small_bench, m
     puts, put = [], ray.put
     monkeypatch.setattr(ray, "put", lambda value: puts.append(value) or put(value))
 
-    def task(job, bench, device, send):
+    def task(job, context, device, send):
         from nas.workers.ray_tasks import _shared
 
-        assert not bench.data.images.flags.writeable  # it is the object store's memory
+        assert not context.data.images.flags.writeable  # it is the object store's memory
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            accuracy = evaluate_job(job, bench, device, send).accuracy
-        return os.getpid(), (id(bench), _shared.cache_info().misses), accuracy
+            accuracy = evaluate_job(job, context, device, send).accuracy
+        return os.getpid(), (id(context), _shared.cache_info().misses), accuracy
 
     jobs = [EvaluationJob(i, Genome.residual(4), small_space.proxy, 0) for i in range(6)]
     found, _ = run_jobs(RayWorkers(task, small_bench, 1), jobs)
@@ -150,7 +150,7 @@ def test_data_is_put_once_and_fetched_once_a_process(small_space, small_bench, m
 
 @pytest.mark.usefixtures("started")
 def test_environment_and_limits_of_a_task():
-    def task(job, bench, device, send):
+    def task(job, context, device, send):
         if job.number == 0:
             return device, os.environ["OMP_NUM_THREADS"]
         if job.number == 1:
@@ -170,7 +170,7 @@ def test_environment_and_limits_of_a_task():
 
 @pytest.mark.usefixtures("started")
 def test_what_memory_did_not_suffice_for_runs_again_alone(tmp_path):
-    def task(job, bench, device, send):
+    def task(job, context, device, send):
         mark = tmp_path / f"{job.number}-{time.monotonic_ns()}"
         mark.write_text("")
         others = {path.name[0] for path in tmp_path.iterdir()} - {str(job.number)}
@@ -187,7 +187,7 @@ def test_what_memory_did_not_suffice_for_runs_again_alone(tmp_path):
 
 @pytest.mark.usefixtures("started")
 def test_reports_come_at_once_and_waiting_for_them_costs_nothing():
-    def task(job, bench, device, send):
+    def task(job, context, device, send):
         if job.number == 0:
             return None  # a process has started
         delays = []
@@ -222,9 +222,9 @@ def test_a_node_of_another_kind_ends_the_run(small_space, small_bench):
 def test_processes_that_never_come_to_a_job_end_the_run(tmp_path):
     plugin = tmp_path / "deadly.py"
     plugin.write_text("import os; os._exit(3)")
-    bench = SimpleNamespace(devices=("cpu",), plugins=(plugin,))
+    context = SimpleNamespace(devices=("cpu",), plugins=(plugin,))
     with pytest.raises(InputError, match="end before their first job"):
-        run_jobs(RayWorkers(evaluate_job, bench, 1), numbers(3))
+        run_jobs(RayWorkers(evaluate_job, context, 1), numbers(3))
 
 
 @pytest.mark.usefixtures("started")
@@ -241,9 +241,9 @@ def test_the_death_of_a_node_changes_no_result(small_space, small_bench, request
     proxy = replace(small_space.proxy, epochs=3)
     jobs = [EvaluationJob(i, Genome.parse(p), proxy, 5, ask=True) for i, p in enumerate(PATTERNS)]
 
-    def task(job, bench, device, send):
+    def task(job, context, device, send):
         send(SimpleNamespace(number=job.number, node=ray.get_runtime_context().get_node_id()))
-        return evaluate_job(job, bench, device, send)
+        return evaluate_job(job, context, device, send)
 
     found, epochs, where, asking = {}, {}, {}, set()
     with RayWorkers(task, small_bench, 2, address=cluster.address) as workers:
@@ -302,6 +302,6 @@ def test_pytorch_counts_visible_gpus(gpus, visible, device):
 
 
 def test_plugins_that_cannot_be_read():
-    bench = SimpleNamespace(devices=("cpu",), plugins=(Path("/nowhere/mine.py"),))
+    context = SimpleNamespace(devices=("cpu",), plugins=(Path("/nowhere/mine.py"),))
     with pytest.raises(InputError, match=r"--plugin /nowhere/mine\.py: No such file"):
-        RayWorkers(evaluate_job, bench, 1)
+        RayWorkers(evaluate_job, context, 1)

@@ -7,7 +7,7 @@ from studies.finals.contenders import contenders_name
 from studies.finals.finalists import finalists_name
 from studies.notebook.study import Study
 from studies.retraining.pattern import from_study
-from studies.search.run import View, run_search
+from studies.search.run import Watcher, run_search
 from studies.store.storages import open_storage
 from studies.store.store import CONTENDERS, Store
 from tests.studies.searches import request, trials_of
@@ -64,7 +64,7 @@ def test_their_choice_does_not_depend_on_interruptions(small_toml, tmp_path):
     whole, cut = (f"sqlite:///{tmp_path}/{name}.db" for name in ("whole", "cut"))
     expected = run_search(asked(small_toml, whole))
 
-    class Watch(View):
+    class Watch(Watcher):
         done = 0
 
         def contenders(self, done, total):

@@ -14,7 +14,7 @@ import studies
 from nas import Genome, InputError
 from studies.dashboard.notes import search_note
 from studies.notebook.course import course_svg
-from studies.search.request import Request
+from studies.search.request import SearchRequest
 from studies.search.run import run_search
 from tests.conftest import write_small_space
 
@@ -59,7 +59,7 @@ def storage(searched, tmp_path_factory):
     shutil.copy(searched, folder / "nas.db")
     storage = f"sqlite:///{folder}/nas.db"
     run_search(
-        Request(
+        SearchRequest(
             space=str(write_small_space(folder)), storage=storage, strategy="nsga2",
             study="<two>", evaluations=10, finalists=0, population=4, device="cpu", workers=1,
         )

@@ -29,13 +29,13 @@ from studies.analysis.facts import collect
 from studies.analysis.lineage import describe
 from studies.knockouts.lesions import skips_of, without_skip
 from studies.knockouts.recorded import knockout_name
-from studies.knockouts.run import Means
+from studies.knockouts.run import KnockoutRequest
 from studies.report import write_report
 from studies.report.canvas import spread
 from studies.report.figures import window
 from studies.report.page import render
 from studies.report.words import answer
-from studies.search.request import Request
+from studies.search.request import SearchRequest
 from studies.search.run import run_search
 from studies.search.settings import SearchSettings, recorded_space
 from studies.store.storages import open_storage
@@ -108,7 +108,7 @@ def request(small, storage, **more):
     values = {"evaluations": 12, "contenders": 0, "finalists": 1, "finalist_seeds": 2} | {
         "population": 6, "workers": 1,
     }  # fmt: skip
-    return Request(space=str(small), storage=storage, **{"device": "cpu", **values, **more})
+    return SearchRequest(space=str(small), storage=storage, **{"device": "cpu", **values, **more})
 
 
 @pytest.fixture(scope="session")
@@ -406,7 +406,7 @@ def knocked(searched, tmp_path_factory):
     folder = tmp_path_factory.mktemp("knocked")
     shutil.copy(searched[0], folder / "nas.log")
     url = f"{folder}/nas.log"
-    write_report(None, url, folder / "a.html", knock_out=Means(device="cpu", workers=1))
+    write_report(None, url, folder / "a.html", knock_out=KnockoutRequest(device="cpu", workers=1))
     return url
 
 
@@ -436,7 +436,9 @@ def test_knock_outs_are_evaluations_and_are_not_trained_twice(knocked, digits):
         assert (loss.trial is None) is (str(genome) not in known)
         assert 0 <= loss.cut <= 1
     trials = beside(knocked)
-    write_report(None, knocked, "-", form="json", knock_out=Means(device="cpu", workers=1))
+    write_report(
+        None, knocked, "-", form="json", knock_out=KnockoutRequest(device="cpu", workers=1)
+    )
     assert beside(knocked) == trials
 
 
@@ -450,7 +452,7 @@ def test_interrupted_knock_outs_go_on(knocked, url, monkeypatch):
             raise KeyboardInterrupt
         finish(*arguments)
 
-    means = Means(device="cpu", workers=1)
+    means = KnockoutRequest(device="cpu", workers=1)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(Store, "finish", dies)
         write_report(None, url, "-", form="json", knock_out=means)
@@ -470,7 +472,10 @@ def test_knock_outs_only_where_the_study_was_searched(url, tmp_path, monkeypatch
     def message(**means):
         with pytest.raises(InputError) as caught:
             write_report(
-                None, url, tmp_path / "a.html", knock_out=Means(**{"device": "cpu", **means})
+                None,
+                url,
+                tmp_path / "a.html",
+                knock_out=KnockoutRequest(**{"device": "cpu", **means}),
             )
         return str(caught.value)
 
@@ -714,7 +719,7 @@ def test_another_study_of_the_same_name_is_another(made, tmp_path, small_space, 
 def test_passwords_stay_out(made, monkeypatch):
     made.add("add(1)*4", 0.5)
     secret = "postgresql://me:hunter2@host/nas"
-    made.store.note("nas:command", Request(storage=secret).command)
+    made.store.note("nas:command", SearchRequest(storage=secret).command)
     monkeypatch.setattr("studies.report.write.find_study", lambda name, storage: made.store)
     for form in ("html", "json"):
         path = write_report(

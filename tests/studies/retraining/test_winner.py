@@ -17,12 +17,12 @@ import torch
 
 from nas import Genome, InputError, load_network
 from nas.files.safe import replacing
-from nas.retraining.retrain import Watch, fit
+from nas.retraining.retrain import TrainingWatcher, fit
 from search_spaces import SPACES
-from studies.cli.tensorboard import BoardWatch
+from studies.cli.tensorboard import TensorBoardWatcher
 from studies.retraining.pattern import find_pattern
-from studies.retraining.request import Request, find_data, long_proxy, prepare
-from studies.search.request import Request as Search
+from studies.retraining.request import TrainRequest, find_data, long_proxy, prepare
+from studies.search.request import SearchRequest as Search
 from studies.search.run import run_search
 from studies.search.settings import recorded_space
 from studies.store.storages import existing_storage
@@ -197,14 +197,16 @@ def test_the_best_of_a_study(place):
 
 def test_a_long_training_is_the_finalists_on_all_images(place):
     found = pattern("best:small")
-    proxy = long_proxy(found, Request())
+    proxy = long_proxy(found, TrainRequest())
     assert (proxy.epochs, proxy.images, proxy.resolution) == (30, None, None)
     assert (proxy.batch, proxy.learning_rate, proxy.precision) == (32, 0.1, "auto")
-    asked = Request(epochs=7, batch=16, learning_rate=0.3, images=90, resolution=6, augment="crop")
+    asked = TrainRequest(
+        epochs=7, batch=16, learning_rate=0.3, images=90, resolution=6, augment="crop"
+    )
     proxy = long_proxy(found, asked)
     assert (proxy.epochs, proxy.batch, proxy.learning_rate) == (7, 16, 0.3)
     assert (proxy.images, proxy.resolution, proxy.augment) == (90, 6, "crop")
-    asked = Request("-*9", space="fashion9", precision="bf16", data="digits", device="cpu")
+    asked = TrainRequest("-*9", space="fashion9", precision="bf16", data="digits", device="cpu")
     assert prepare(asked).settings.proxy.precision == "bf16"
     assert prepare(replace(asked, precision=None)).settings.proxy.precision == "fp32"  # 8×8 pixels
     space = find_pattern("-*9", "fashion9", None, "", {})
@@ -227,11 +229,12 @@ def test_studies_that_need_what_is_not_there(place, monkeypatch):
     assert pattern("best:small", {"mine.py": "abc"}).genome
     change({"plugins": {}, "data": {"name": "photos", "fingerprint": "f", "split_seed": 0}})
     with pytest.raises(InputError, match=r"name the data \('photos' in the study\) with --data"):
-        find_data(pattern("best:small"), Request())
+        find_data(pattern("best:small"), TrainRequest())
     with pytest.raises(InputError, match=r"'digits', split 0 \(fingerprint .*--other-data"):
-        find_data(pattern("best:small"), Request(data="digits"))
+        find_data(pattern("best:small"), TrainRequest(data="digits"))
     assert (
-        find_data(pattern("best:small"), Request(data="digits", other_data=True)).name == "digits"
+        find_data(pattern("best:small"), TrainRequest(data="digits", other_data=True)).name
+        == "digits"
     )
 
 
@@ -318,10 +321,10 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
 
 def test_tensorboard_logs_hold_every_epoch_once(place):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    order = prepare(Request(pattern="best:small", epochs=4, images=256, device="cpu"))
+    order = prepare(TrainRequest(pattern="best:small", epochs=4, images=256, device="cpu"))
     with pytest.raises(CrashError):
-        fit(order.settings, place / "logged", "cpu", BoardWatch(Stopping(epochs=2)))
-    fitted = fit(order.settings, place / "logged", "cpu", BoardWatch(Watch()))
+        fit(order.settings, place / "logged", "cpu", TensorBoardWatcher(Stopping(epochs=2)))
+    fitted = fit(order.settings, place / "logged", "cpu", TensorBoardWatcher(TrainingWatcher()))
     events = accumulator.EventAccumulator("logged/tensorboard")
     events.Reload()
     for name, values in (

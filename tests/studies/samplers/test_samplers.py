@@ -13,7 +13,7 @@ import optuna
 import pytest
 
 from nas import Genome, InputError, plan
-from nas.strategies.problem import Exhausted, Limits, Record, Setting
+from nas.strategies.problem import Exhausted, Limits, PastTrial, Problem
 from studies.samplers.pruners import PRUNERS, judge
 from studies.samplers.strategies import SAMPLERS, sample
 from studies.search.run import run_search
@@ -27,61 +27,63 @@ def similarity(genome):
     return np.mean([[s.distance for s in layer.skips] == [1] for layer in genome.layers])
 
 
-def run(strategy, setting, count, seed=0, lag=4, value=similarity):
+def run(strategy, problem, count, seed=0, lag=4, value=similarity):
     history = []
     for k in range(count):
         seen = history[: max(0, k - lag)]
-        masked = [Record(r.number, r.genome, None, True, False, memory=r.memory) for r in history]
-        proposal = sample(strategy, setting, [*seen, *masked[len(seen) :]], k, seed)
+        masked = [
+            PastTrial(r.number, r.genome, None, True, False, memory=r.memory) for r in history
+        ]
+        proposal = sample(strategy, problem, [*seen, *masked[len(seen) :]], k, seed)
         values = (float(value(proposal.genome)),)
-        history.append(Record(k, proposal.genome, values, True, True, memory=proposal.memory))
+        history.append(PastTrial(k, proposal.genome, values, True, True, memory=proposal.memory))
     return history
 
 
 @pytest.mark.parametrize("strategy", SAMPLERS)
 def test_candidates_are_new_and_repeat_themselves_from_any_point(strategy, small_space):
-    setting = Setting(small_space, (1.0,), population=6)
-    history = run(strategy, setting, 26)
+    problem = Problem(small_space, (1.0,), population=6)
+    history = run(strategy, problem, 26)
     assert len({r.genome.key for r in history}) == 26
     assert all(r.genome in small_space for r in history)
     seen = history[:16]
-    masked = [Record(r.number, r.genome, None, True, False, memory=r.memory) for r in history]
-    again = sample(strategy, setting, [*seen, *masked[16:20]], 20, 0)
+    masked = [PastTrial(r.number, r.genome, None, True, False, memory=r.memory) for r in history]
+    again = sample(strategy, problem, [*seen, *masked[16:20]], 20, 0)
     assert again.genome == history[20].genome
     assert dict(again.memory) == dict(history[20].memory)
-    other = sample(strategy, setting, [*seen, *masked[16:20]], 20, 1)
+    other = sample(strategy, problem, [*seen, *masked[16:20]], 20, 1)
     assert other.genome != history[20].genome
 
 
 @pytest.mark.parametrize("strategy", ["tpe", "gp", "nsga2-optuna", "nsga3"])
 def test_samplers_learn(strategy, small_space):
-    setting = Setting(small_space, (1.0,), population=8)
+    problem = Problem(small_space, (1.0,), population=8)
     count = 24 if strategy == "gp" else 60
-    learnt = [r.values[0] for r in run(strategy, setting, count)[-8:]]
-    drawn = [r.values[0] for r in run("random-optuna", setting, 60)]
+    learnt = [r.values[0] for r in run(strategy, problem, count)[-8:]]
+    drawn = [r.values[0] for r in run("random-optuna", problem, 60)]
     assert np.mean(learnt) > np.mean(drawn) + 2 * np.std(drawn) / math.sqrt(8)
 
 
 def test_a_sampler_stays_within_limits_and_ends_with_the_space(small_space):
     plain = plan(Genome.plain(4), small_space.skeleton)
     least = Limits(max_params=plain.params + 150)
-    history = run("tpe", Setting(small_space, (1.0,), least, population=4), 20)
+    history = run("tpe", Problem(small_space, (1.0,), least, population=4), 20)
     assert all(least.admit(r.genome, small_space) for r in history)
     tiny = replace(small_space, distances=(1,), merges=("add",), strengths=(1.0,))
-    setting = Setting(tiny, (1.0,), population=4)
-    assert len({r.genome.key for r in run("tpe", setting, 16)}) == 16 == tiny.distinct
+    problem = Problem(tiny, (1.0,), population=4)
+    assert len({r.genome.key for r in run("tpe", problem, 16)}) == 16 == tiny.distinct
     with pytest.raises(Exhausted):
-        run("tpe", setting, 17)
+        run("tpe", problem, 17)
 
 
 @pytest.mark.parametrize("strategy", ["tpe", "gp", "nsga2-optuna", "nsga3", "random-optuna"])
 def test_several_objectives(strategy, small_space):
-    setting = Setting(small_space, (1.0, -1.0), population=6)
+    problem = Problem(small_space, (1.0, -1.0), population=6)
     history = []
     for k in range(14):
-        proposal = sample(strategy, setting, history, k, 0)
+        proposal = sample(strategy, problem, history, k, 0)
         values = (similarity(proposal.genome), float(len(str(proposal.genome))))
-        history.append(Record(k, proposal.genome, values, True, True, memory=proposal.memory))
+        history.append(PastTrial(k, proposal.genome, values, True, True, memory=proposal.memory))
     assert len({r.genome.key for r in history}) == 14
 
 
@@ -168,7 +170,7 @@ def records(accuracies):
     """Finished trials with a curve of one epoch, then two more."""
     genome = Genome.residual(4)
     return [
-        Record(n, genome, (a,), True, True, {1: a, 2: a, 3: a}) for n, a in enumerate(accuracies)
+        PastTrial(n, genome, (a,), True, True, {1: a, 2: a, 3: a}) for n, a in enumerate(accuracies)
     ]
 
 
@@ -188,7 +190,7 @@ def test_halving_lets_the_better_half_go_on():
         assert stop == (accuracy < competing[max(0, len(competing) // 2 - 1)])
         curve = {1: accuracy}
         kept.append(
-            Record(
+            PastTrial(
                 number,
                 Genome.residual(4),
                 (accuracy,),
@@ -204,7 +206,7 @@ def test_halving_lets_the_better_half_go_on():
 def test_hyperband_depends_on_the_number_and_not_on_the_studys_name():
     # four epochs, halved: brackets that judge from epoch 1, 2 and 4 on, with budgets 4, 3 and 3
     visible = [
-        Record(
+        PastTrial(
             n, Genome.residual(4), (0.9,), True, True, {1: 0.9}, judged={"completed_rung_0": 0.9}
         )
         for n in range(8)
@@ -233,23 +235,23 @@ def test_a_study_of_before_pruners_goes_on(small_toml, tmp_path):
 
 
 def test_genetic_samplers_go_on_after_a_thousand_generations(small_space):
-    setting = Setting(small_space, (1.0,), population=2)
+    problem = Problem(small_space, (1.0,), population=2)
     rng = random.Random(0)
     for strategy, name in [("nsga2-optuna", "NSGAIISampler"), ("nsga3", "NSGAIIISampler")]:
         history = [
-            Record(
+            PastTrial(
                 k, small_space.sample(rng), (rng.random(),), True, True,
                 memory={f"{name}:generation": k // 2},
             )
             for k in range(2400)
         ]  # fmt: skip
-        found = sample(strategy, setting, history, 2400, 0)
+        found = sample(strategy, problem, history, 2400, 0)
         assert found.memory == {f"{name}:generation": 1200}
 
 
 def test_a_trial_without_a_result_says_nothing_to_a_pruner():
     best = {"completed_rung_0": 0.9}
-    seen = Record(0, Genome.residual(4), (0.9,), True, True, {1: 0.9}, judged=best)
-    lost = Record(0, Genome.residual(4), None, True, False, {1: 0.9}, judged=best)
+    seen = PastTrial(0, Genome.residual(4), (0.9,), True, True, {1: 0.9}, judged=best)
+    lost = PastTrial(0, Genome.residual(4), None, True, False, {1: 0.9}, judged=best)
     assert judge("halving", 4, [seen], 9, {1: 0.1}, {})[0]
     assert not judge("halving", 4, [lost], 9, {1: 0.1}, {})[0]

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from nas.architecture.merges import MERGES, Add
-from studies.search.request import Request
+from studies.search.request import SearchRequest
 from studies.search.run import run_search
 
 PLUGIN = """
@@ -62,7 +62,7 @@ def test_a_search_among_faulty_candidates(tmp_path, monkeypatch, strategy):
     (tmp_path / "faulty.py").write_text(PLUGIN)
     crashes = strategy == "regularized"
     (tmp_path / "faulty.toml").write_text(SPACE.replace("MORE", '"crash"' if crashes else ""))
-    asked = Request(
+    asked = SearchRequest(
         space=str(tmp_path / "faulty.toml"), storage=f"sqlite:///{tmp_path}/nas.db", finalists=1,
         strategy=strategy, evaluations=14, population=4, lag=2, workers=2, device="cpu",
         start="crash(1) -*3" if crashes else None, memory_limit=500_000_000, finalist_seeds=1,

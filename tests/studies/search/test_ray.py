@@ -13,7 +13,7 @@ ray = pytest.importorskip("ray")
 from nas import InputError  # noqa: E402
 from nas.workers.ray_cluster import connected  # noqa: E402
 from studies.cli.interrupt import Interrupt  # noqa: E402
-from studies.search.run import View, run_search  # noqa: E402
+from studies.search.run import Watcher, run_search  # noqa: E402
 from tests.studies.searches import command, request, trials_of  # noqa: E402
 
 
@@ -36,7 +36,7 @@ def test_a_node_that_dies_in_mid_search_takes_no_trial_with_it(
 ):
     storage = f"sqlite:///{tmp_path}/nodes.db"
 
-    class Killer(View):
+    class Killer(Watcher):
         count = None
 
         def started(self, settings, store, done, total, workers):

@@ -11,10 +11,10 @@ from math import inf, isfinite, nan
 import pytest
 
 from nas import Genome, InputError, SearchSpace, Skeleton, Stage, plan, score
-from nas.strategies.problem import Exhausted, Proposal, Record, Setting
+from nas.strategies.problem import Exhausted, PastTrial, Problem, Proposal
 from nas.strategies.propose import STRATEGIES, propose
 from studies.samplers.strategies import SAMPLERS, sample
-from studies.search.request import Request, prepare_settings
+from studies.search.request import SearchRequest, prepare_settings
 from studies.search.run import run_search
 from studies.search.screen import Screen, screened
 from tests.conftest import write_small_space
@@ -87,23 +87,23 @@ def test_other_screens_are_refused(text, message):
 
 @pytest.mark.parametrize("strategy", [*STRATEGIES, *SAMPLERS])
 def test_alternatives_are_new_distinct_and_repeatable(strategy, small_space):
-    setting = Setting(small_space, (1.0,), population=6)
+    problem = Problem(small_space, (1.0,), population=6)
     rng = random.Random(0)
     genomes = list(dict.fromkeys(small_space.sample(rng) for _ in range(12)))
-    history = [Record(k, g, (rng.random(),), True, True) for k, g in enumerate(genomes)]
+    history = [PastTrial(k, g, (rng.random(),), True, True) for k, g in enumerate(genomes)]
     make = sample if strategy in SAMPLERS else propose
 
     def draws():
         drawn = {}
         while len(drawn) < 4:
-            proposal = make(strategy, setting, history, len(history), 0, drawn=drawn.keys())
+            proposal = make(strategy, problem, history, len(history), 0, drawn=drawn.keys())
             drawn[proposal.genome.key] = proposal.parents
         return drawn
 
     first = draws()
     assert not first.keys() & {g.key for g in genomes}
     assert first == draws()
-    unscreened = make(strategy, setting, history, len(history), 0)
+    unscreened = make(strategy, problem, history, len(history), 0)
     assert next(iter(first)) == unscreened.genome.key
 
 
@@ -113,15 +113,15 @@ def test_only_candidates_of_the_history_are_duplicates():
     rng = random.Random(1)
     every = sorted({space.sample(rng) for _ in range(200)}, key=str)
     assert len(every) == space.distinct == 8
-    history = [Record(k, g, (0.5,), True, True) for k, g in enumerate(every[:2])]
-    setting = Setting(space, (1.0,), population=2)
+    history = [PastTrial(k, g, (0.5,), True, True) for k, g in enumerate(every[:2])]
+    problem = Problem(space, (1.0,), population=2)
     drawn = {g.key for g in every[2:7]}
     counts = [
-        propose("regularized", setting, history, 2, seed, drawn=drawn).duplicates
+        propose("regularized", problem, history, 2, seed, drawn=drawn).duplicates
         for seed in range(30)
     ]
-    full = [Record(k, g, (0.5,), True, k < 2) for k, g in enumerate(every[:7])]
-    without = [propose("regularized", setting, full, 2, seed).duplicates for seed in range(30)]
+    full = [PastTrial(k, g, (0.5,), True, k < 2) for k, g in enumerate(every[:7])]
+    without = [propose("regularized", problem, full, 2, seed).duplicates for seed in range(30)]
     assert sum(counts) < 0.6 * sum(without)
 
 
@@ -167,7 +167,7 @@ def test_the_same_trials_after_kill_nine(undisturbed, small_toml, tmp_path):
 
 
 def test_every_trial_is_the_best_scored_of_three_new_candidates(undisturbed, small_toml):
-    settings, _ = prepare_settings(Request(space=str(small_toml), device="cpu"))
+    settings, _ = prepare_settings(SearchRequest(space=str(small_toml), device="cpu"))
     space = settings.space
     earlier = set()
     for number, notation, *_, attrs in undisturbed:
@@ -226,7 +226,7 @@ def test_another_screen_is_another_study(small_toml, tmp_path):
 
 
 def test_where_a_gpu_trains_the_cpu_that_scores_is_recorded(small_toml):
-    asked = Request(space=str(small_toml), device="cpu", screen="snip:4")
+    asked = SearchRequest(space=str(small_toml), device="cpu", screen="snip:4")
     on_cpu = prepare_settings(asked)[0]
     on_gpu = replace(on_cpu, device={"type": "cuda", "torch": "2.99"})
     assert on_cpu.record()["screen"] == on_gpu.record()["screen"] == "snip:4"

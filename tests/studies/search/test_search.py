@@ -16,7 +16,7 @@ from nas import Genome, InputError
 from nas.workers.process_pool import Workers
 from studies.search.given import HAND_MADE
 from studies.search.loop import Search
-from studies.search.request import Request
+from studies.search.request import SearchRequest
 from studies.search.run import run_search
 from studies.store.storages import open_storage
 from studies.store.store import Store
@@ -225,7 +225,7 @@ def test_finalists_are_tested_over_fresh_seeds_and_resume(small_toml, tmp_path):
     again = run_search(wanted)
     assert again.finalists == first.finalists
     assert len(finals.get_trials()) == 10
-    more = run_search(Request(**{**vars(wanted), "finalist_seeds": 3}))
+    more = run_search(SearchRequest(**{**vars(wanted), "finalist_seeds": 3}))
     assert len(finals.get_trials()) == 15
     assert [r.accuracies[:2] for r in more.finalists] == [r.accuracies for r in first.finalists]
 
@@ -271,7 +271,7 @@ def test_the_command_that_is_kept_repeats_the_study_and_keeps_no_password(small_
     assert given["--evaluations"] == "5"
     assert given["--from"] == "-*4"
     assert "--max-seconds" not in given
-    secret = Request(storage="postgresql://me:secret@host/studies")
+    secret = SearchRequest(storage="postgresql://me:secret@host/studies")
     assert secret.command == "nas search --storage 'postgresql://me:***@host/studies'"
 
 

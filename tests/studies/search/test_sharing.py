@@ -20,7 +20,7 @@ from studies.cli.interrupt import Interrupt
 from studies.search.join import Joining, join_study
 from studies.search.loop import CLAIMS, Search
 from studies.search.request import prepare_settings
-from studies.search.run import View, run_search
+from studies.search.run import Watcher, run_search
 from studies.store.claims import GRACE_SECONDS, Claim, Presence, is_alive
 from studies.store.storages import open_storage
 from studies.store.store import GOAL, Store
@@ -93,7 +93,7 @@ def test_a_worker_goes_on_with_the_finalists(small_toml, tmp_path):
     )  # fmt: skip
     alone = run_search(replace_storage(asked, f"sqlite:///{tmp_path}/alone.db"))
 
-    class Helper(View):
+    class Helper(Watcher):
         """Somebody who joins while the finalists are trained, and trains some of them."""
 
         helped = None

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nas import Genome, compile_network
 from studies.cli import app
-from studies.search.request import Request, prepare_settings
+from studies.search.request import SearchRequest, prepare_settings
 from studies.speed.measure import OURS, WAYS, Bench
 from studies.speed.profile import arithmetic, matrix_gflops, without_padding
 from studies.speed.table import bench_table
@@ -19,7 +19,7 @@ from studies.speed.usual import as_pictures, as_tensors
 
 @pytest.fixture(scope="module")
 def settings():
-    return prepare_settings(Request(space="digits9", device="cpu"))[0]
+    return prepare_settings(SearchRequest(space="digits9", device="cpu"))[0]
 
 
 def test_both_ways_of_the_reference_see_the_images_of_the_search(settings):

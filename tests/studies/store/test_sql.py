@@ -13,9 +13,9 @@ from optuna.trial import TrialState
 
 from nas import Genome
 from nas.evaluation.result import Evaluation
-from studies.store.calls import Calls
+from studies.store.calls import OptunaTrials
 from studies.store.claims import CLAIM
-from studies.store.sql import Rows
+from studies.store.sql import SqlTrials
 from studies.store.storages import open_storage
 from studies.store.store import REPORT_SECONDS, Store
 from studies.store.trial import distributions
@@ -77,7 +77,7 @@ def test_reading_directly_is_reading_through_optuna(url, small_space):
     store = opened(url)
     inside, outside = fill(store, small_space)
     trials = Store.load(open_storage(url), "study").trials()
-    calls = [trial for _, trial in Calls(open_storage(url), store.study_id).read(0)]
+    calls = [trial for _, trial in OptunaTrials(open_storage(url), store.study_id).read(0)]
     assert [same(vars(trial)) for trial in trials] == [same(vars(trial)) for trial in calls]
     states = [trial.state.name for trial in trials]
     assert states == ["COMPLETE"] * 3 + ["PRUNED", "FAIL", "RUNNING"]
@@ -100,7 +100,7 @@ def test_optuna_reads_what_it_would_have_written(url, small_space, monkeypatch):
     time.tzset()
     try:
         fill(opened(url), small_space)
-        monkeypatch.setattr(Rows, "of", lambda *_: None)
+        monkeypatch.setattr(SqlTrials, "of", lambda *_: None)
         fill(opened(url, name="calls"), small_space)
         mine, theirs = (
             optuna.load_study(study_name=name, storage=open_storage(url)).get_trials()
@@ -124,12 +124,12 @@ def test_optuna_reads_what_it_would_have_written(url, small_space, monkeypatch):
 
 def test_databases_are_read_directly_and_other_storages_through_calls(url, tmp_path):
     records = opened(url)._records
-    assert type(records) is (Calls if url.endswith(".log") else Rows)
+    assert type(records) is (OptunaTrials if url.endswith(".log") else SqlTrials)
 
 
 def test_optuna_without_its_tables_is_read_through_calls(tmp_path, monkeypatch):
     monkeypatch.delattr(models, "TrialParamModel")
-    assert type(opened(f"sqlite:///{tmp_path}/a.db")._records) is Calls
+    assert type(opened(f"sqlite:///{tmp_path}/a.db")._records) is OptunaTrials
 
 
 def test_another_processs_trial_is_noticed(url, small_space):
