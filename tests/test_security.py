@@ -437,7 +437,8 @@ def test_the_report_shows_html_of_a_storage_as_text(tmp_path, small_space, digit
     from nas.evaluation.result import Evaluation
     from studies.report.write import write_report
     from studies.search.settings import SearchSettings
-    from studies.store.store import COMMAND, Store
+    from studies.store.names import COMMAND
+    from studies.store.store import Store
 
     url = f"sqlite:///{tmp_path}/a.db"
     from nas.strategies.problem import Limits

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
 from nas.architecture.genome import Genome, Layer
-from nas.architecture.plan import plan
+from nas.architecture.plan import Plan, plan
 from nas.architecture.space import SearchSpace
 from nas.errors import InputError
 
@@ -27,7 +27,10 @@ class Limits:
     def admit(self, genome: Genome, space: SearchSpace) -> bool:
         if self.max_params is None and self.max_macs is None:
             return True
-        planned = plan(genome, space.skeleton)
+        return self.allow(plan(genome, space.skeleton))
+
+    def allow(self, planned: Plan) -> bool:
+        """Whether a network of this plan costs no more."""
         return (self.max_params is None or planned.params <= self.max_params) and (
             self.max_macs is None or planned.macs <= self.max_macs
         )
@@ -68,6 +71,12 @@ class Proposal:
     """What the strategy wants to find in the history, as JSON values."""
     duplicates: int = 0
     """Candidates drawn before this one that the history has already; they are not trained again."""
+    planned: Plan | None = None
+    """On the skeleton of the space; added by `Problem.assess`."""
+    inside: bool = False
+    """Whether it lies in the space; added by `Problem.assess`."""
+    admitted: bool = False
+    """Whether it is also within the limits; added by `Problem.assess`."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,13 @@ class Problem:
     tournament: int = 4
     start: Genome | None = None
     """The genome whose mutants are the first population; None for random genomes."""
+
+    def assess(self, proposal: Proposal) -> Proposal:
+        """The proposal with its plan, and whether it lies in the space and within the limits."""
+        planned = plan(proposal.genome, self.space.skeleton)
+        inside = proposal.genome in self.space
+        admitted = inside and self.limits.allow(planned)
+        return replace(proposal, planned=planned, inside=inside, admitted=admitted)
 
 
 @dataclass(frozen=True)

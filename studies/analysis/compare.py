@@ -21,7 +21,8 @@ from nas.files.settings import differences
 from nas.statistics import holm, interval, paired_p
 from studies.search.screen import SCREENED_ON
 from studies.search.settings import recorded_space
-from studies.store.store import Store, search_names, study_names
+from studies.store.names import search_names, study_names
+from studies.store.store import Store
 from studies.store.trial import Trial
 
 SAME = ("data", "proxy", "trainer")

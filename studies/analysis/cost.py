@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nas.architecture.space import SearchSpace
-from studies.finals.contenders import contenders_name
-from studies.finals.finalists import finalists_name
 from studies.knockouts.recorded import Knockout
-from studies.store.store import Store, study_names
+from studies.store.names import CONTENDERS
+from studies.store.store import Store
 from studies.store.trial import Trial, role_of, status_of
 
 
@@ -44,7 +43,11 @@ class Cost:
 
 
 def cost_of(
-    store: Store, trials: Sequence[Trial], space: SearchSpace, knockout: Knockout | None
+    store: Store,
+    finals: Store | None,
+    trials: Sequence[Trial],
+    space: SearchSpace,
+    knockout: Knockout | None,
 ) -> Cost:
     frozen = store.storage.get_all_trials(store.study_id, deepcopy=False)
     starts = [t.datetime_start for t in frozen if t.datetime_start]
@@ -54,10 +57,8 @@ def cost_of(
         for t in frozen
         if t.user_attrs.get("seconds") and t.datetime_complete and t.datetime_start
     ]
-    names = study_names(store.storage)
     contenders, finalists = (
-        Store.load(store.storage, name).trials() if name in names else []
-        for name in (contenders_name(store.name), finalists_name(store.name))
+        beside.trials() if beside else [] for beside in (store.beside(CONTENDERS), finals)
     )
     drawn = [t.attrs["duplicates"] for t in trials if "duplicates" in t.attrs]
     proposed = [t for t in trials if t.state.is_finished() and not role_of(t)]

@@ -16,11 +16,12 @@ from studies.analysis.front import Front, front
 from studies.analysis.habits import Habits, habits
 from studies.analysis.importance import Importance, importance
 from studies.analysis.lineage import Lineage, lineage
-from studies.finals.finalists import FINALISTS, finalists_name, recorded_finalists
+from studies.finals.finalists import recorded_finalists
 from studies.knockouts.recorded import Knockout, recorded_knockout
 from studies.search.settings import recorded_space
-from studies.store.store import COMMAND, VERSIONS, Store, study_names
-from studies.store.trial import Trial, best_first, candidates, role_of, status_of
+from studies.store.names import COMMAND, FINALISTS, TABLE, VERSIONS
+from studies.store.store import Store
+from studies.store.trial import Trial, best_trials, candidates, role_of, status_of
 
 Interval = tuple[float, float] | None
 """95 % confidence interval (Student's t); None for fewer than two values."""
@@ -133,9 +134,9 @@ def collect(store: Store, url: str) -> Facts:
         raise InputError(f"study {store.name!r} has no trials yet; `nas search` makes them")
     space = recorded_space(settings)
     found = candidates(trials, space)
-    best = best_first(found)
+    best = best_trials(trials, space, 1)
     winner = best[0] if best else None
-    finals = _finals(store, space)
+    beside = store.beside(FINALISTS)
     knockout = recorded_knockout(store, winner, trials) if winner else None
     return Facts(
         study=store.name,
@@ -148,14 +149,14 @@ def collect(store: Store, url: str) -> Facts:
         genomes=space.distinct,
         winner=_row(winner) if winner else None,
         given=tuple(_row(t) for t in trials if role_of(t)),
-        finals=finals,
+        finals=_finals(store, beside, space),
         progress=_progress(trials, found),
         front=front(trials, space, settings["objectives"]),
         habits=habits(trials, space),
         importance=importance(trials, space),
         lineage=lineage(winner, trials, settings["strategy"]),
         knockout=knockout,
-        cost=cost_of(store, trials, space, knockout),
+        cost=cost_of(store, beside, trials, space, knockout),
         trials=tuple(map(_row, trials)),
     )
 
@@ -190,16 +191,15 @@ def _progress(trials: Sequence[Trial], found: Sequence[Trial]) -> Progress:
     return Progress(*map(tuple, columns))
 
 
-def _finals(store: Store, space: SearchSpace) -> Finals | None:
-    note = store.notes().get(FINALISTS)
-    if not note or finalists_name(store.name) not in study_names(store.storage):
+def _finals(store: Store, study: Store | None, space: SearchSpace) -> Finals | None:
+    note = store.notes().get(TABLE)
+    if not note or study is None:
         return None
-    study = Store.load(store.storage, finalists_name(store.name))
     ended = {
-        (t.attrs["key"], t.attrs["seed"]) for t in study.trials() if t.state.is_finished()
+        (t.key, t.attrs["seed"]) for t in study.trials() if t.state.is_finished()
     }  # fmt: skip
     wanted = {(notation, seed) for _, notation in note["entries"] for seed in note["seeds"]}
-    rows = recorded_finalists(store, space.skeleton)
+    rows = recorded_finalists(store, study, space.skeleton)
     reference = next((row for row in rows if row.name == "residual"), None)
     made = []
     for row in sorted(rows, key=lambda row: -row.mean):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from nas.architecture.genome import Genome
 from nas.architecture.space import SearchSpace
-from studies.store.trial import Trial, best_first, candidates, status_of
+from studies.store.trial import Trial, best_trials, candidates, status_of
 
 LEAST = 10
 """Candidates below which there is no best tenth."""
@@ -42,7 +42,7 @@ class Habits:
 def habits(trials: Sequence[Trial], space: SearchSpace) -> Habits | None:
     """Counts over candidates inside the space; None where too few were trained to the end."""
     every = [t for t in candidates(trials, space) if status_of(t) != "failed"]
-    ranked = best_first(every)
+    ranked = best_trials(trials, space)
     if len(ranked) < LEAST:
         return None
     best = [t.genome for t in ranked[: math.ceil(len(ranked) / 10)]]

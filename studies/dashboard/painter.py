@@ -29,9 +29,9 @@ from nas.errors import InputError
 from nas.files.safe import replacing
 from nas.files.settings import from_mapping
 from studies.dashboard.notes import BESIDE, note_beside, renew_note, search_note
-from studies.finals.finalists import finalists_name
 from studies.notebook.study import Study
-from studies.store.store import COMMAND, CONTENDERS, SETTINGS, Store
+from studies.store.names import COMMAND, FINALISTS, MEANS, SETTINGS, beside_name
+from studies.store.store import Store
 
 Warn = Callable[[str], None]
 
@@ -180,9 +180,9 @@ class Painter(threading.Thread):
     ) -> None:
         ids = {other.study_name: other._study_id for other in studies}
         record, done = study.user_attrs[SETTINGS], sum(t.state.is_finished() for t in trials)
-        known = [study.user_attrs.get(key) for key in (COMMAND, CONTENDERS)]
+        known = [study.user_attrs.get(key) for key in (COMMAND, MEANS)]
         stamp: object = len(trials), done, known
-        finals = ids.get(finalists_name(study.study_name))
+        finals = ids.get(beside_name(study.study_name, FINALISTS))
         if finals is not None:
             others = self.storage.get_all_trials(finals, deepcopy=False)
             stamp = stamp, len(others), sum(t.state.is_finished() for t in others)
@@ -216,5 +216,5 @@ def _skeleton(record: Mapping[str, Any]) -> Mapping[str, Any]:
 def picture_name(study: str, record: Mapping[str, Any], trial: FrozenTrial) -> str:
     """The artifact's name, the same whoever draws it: a function of study, trial and pattern."""
     skeleton = hashlib.blake2b(json.dumps(_skeleton(record)).encode(), digest_size=8).hexdigest()
-    words = "skipnas", study, str(trial.number), str(trial.user_attrs.get("key")), skeleton
+    words = "skipnas", study, str(trial.number), str(trial.user_attrs.get("notation")), skeleton
     return str(uuid.uuid5(uuid.NAMESPACE_URL, "/".join(words)))

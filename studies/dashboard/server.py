@@ -17,8 +17,8 @@ import optuna_dashboard
 
 from nas.errors import InputError
 from studies.dashboard.painter import Painter, Pictures, Warn
+from studies.store.names import search_names
 from studies.store.storages import existing_storage, picture_folder
-from studies.store.store import search_names
 from studies.store.url import shown
 
 

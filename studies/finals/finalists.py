@@ -18,11 +18,8 @@ from nas.proxy import Proxy
 from nas.statistics import holm, paired_p
 from nas.workers.protocol import Pool
 from studies.finals.trainings import Trainings, results_of, train_all
-from studies.search.settings import SearchSettings
-from studies.store.store import Store, study_names
-
-FINALISTS = "nas:finalists"
-"""Key of the note in the search's study: the names, patterns and seeds of the last table."""
+from studies.store.names import FINALISTS, TABLE
+from studies.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -58,10 +55,11 @@ class Finalist:
 
 def run_finalists(
     entries: Sequence[tuple[str, Genome]],
-    settings: SearchSettings,
+    skeleton: Skeleton,
     proxy: Proxy,
     seeds: Sequence[int],
     store: Store,
+    url: str,
     workers: Pool,
     on_result: Callable[[int, int], None] = lambda done, total: None,
     stop: Callable[[], bool] = lambda: False,
@@ -70,41 +68,40 @@ def run_finalists(
 
     Args:
         entries: (name, genome); the one named "residual" is what the others are compared with.
-        store: the finalists' study, which this process has joined.
+        store: the search's.
+        url: the storage's.
         on_result: called with (trainings done, trainings in all).
         stop: asked again and again; no training starts when it is true.
 
     Returns:
         Nothing if it was stopped before all were trained.
     """
-    skeleton = settings.space.skeleton
+    beside = store.open_beside(FINALISTS, skeleton, proxy, "test accuracy")
+    named = [[name, str(genome)] for name, genome in entries]
+    store.note(TABLE, {"entries": named, "seeds": list(seeds)})
     batch = Trainings([genome for _, genome in entries], seeds, proxy, "test", "final")
-    results = train_all(batch, skeleton, store, workers, on_result, stop)
+    with beside.joined(url):
+        results = train_all(batch, skeleton, beside, workers, on_result, stop)
     return _rows(entries, seeds, results, skeleton) if results else []
 
 
-def recorded_finalists(store: Store, skeleton: Skeleton) -> list[Finalist]:
+def recorded_finalists(store: Store, finals: Store | None, skeleton: Skeleton) -> list[Finalist]:
     """The table that a search ended with, from its study and the one of its finalists.
 
     Empty where there is none yet, or not all of it.
 
     Args:
         store: the search's.
+        finals: the one beside it, if there is one.
     """
-    note = store.notes().get(FINALISTS)
-    if not note or finalists_name(store.name) not in study_names(store.storage):
+    note = store.notes().get(TABLE)
+    if not note or finals is None:
         return []
-    finals = Store.load(store.storage, finalists_name(store.name))
     results = results_of(finals.trials())
     entries = [(name, Genome.parse(notation)) for name, notation in note["entries"]]
     if any((genome.key, seed) not in results for _, genome in entries for seed in note["seeds"]):
         return []
     return _rows(entries, note["seeds"], results, skeleton)
-
-
-def finalists_name(study: str) -> str:
-    """The name of the study of a study's finalists."""
-    return f"{study}-finalists"
 
 
 def _rows(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from nas.architecture.genome import Genome
 from nas.architecture.plan import plan
@@ -12,21 +12,12 @@ from nas.evaluation.jobs import EvaluationJob
 from nas.evaluation.result import failed
 from nas.proxy import Proxy
 from nas.workers.protocol import Finished, Pool
-from studies.search.settings import SearchSettings
 from studies.store.claims import POLL_SECONDS
 from studies.store.store import Store
 from studies.store.trial import Trial
 
 FRESH_SEEDS = 1_000_000
 """Finalists' seeds start here, times one more than the search's seed: never a search's own."""
-
-
-def beside_settings(settings: SearchSettings, proxy: Proxy, what: str, study: str) -> dict:
-    """What decides the scores of a study beside a search's, such as its finalists, recorded there."""
-    record = settings.record()
-    kept = {key: record[key] for key in ("data", "fast", "plugins", "trainer", "device")}
-    skeleton, own_proxy = asdict(settings.space.skeleton), asdict(proxy)
-    return {**kept, f"{what}_of": study, "skeleton": skeleton, "proxy": own_proxy}
 
 
 def fresh_seeds(seed: int, count: int, first: int = 0) -> list[int]:
@@ -70,7 +61,7 @@ def train_all(
         if not stop():
             waiting += [(t.number, t.genome, t.attrs["seed"]) for t, _ in store.take_lost()]
         trials = store.trials()
-        known = {(t.attrs["key"], t.attrs["seed"]): t.state.is_finished() for t in trials}
+        known = {(t.key, t.attrs["seed"]): t.state.is_finished() for t in trials}
         done = sum(known.get(key, False) for key in wanted)
         if done > counted:
             on_result(done, len(wanted))
@@ -110,7 +101,7 @@ def _begin(
     genome, seed = wanted[key], key[1]
     planned = plan(genome, skeleton)
     attrs = {"seed": seed, "params": planned.params, "macs": planned.macs, "role": role}
-    return (number, genome, seed) if store.add(number, genome, None, attrs) else None
+    return (number, genome, seed) if store.add(number, genome, attrs) else None
 
 
 def _finish(store: Store, job: EvaluationJob, report: Finished, skeleton: Skeleton) -> None:
@@ -122,7 +113,7 @@ def _finish(store: Store, job: EvaluationJob, report: Finished, skeleton: Skelet
 def results_of(trials: Sequence[Trial]) -> dict[tuple[str, int], float | None]:
     """Accuracies by key and seed."""
     return {
-        (t.attrs["key"], t.attrs["seed"]): _score(
+        (t.key, t.attrs["seed"]): _score(
             t.attrs.get("status", "failed"), t.attrs.get("accuracy", 0.0)
         )
         for t in trials

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from studies.knockouts.lesions import remove_skip, skips_of
-from studies.store.store import Store, study_names
+from studies.store.names import KNOCKOUTS
+from studies.store.store import Store
 from studies.store.trial import Trial, status_of
 
 WHOLE, CUT, RETRAINED = "whole", "cut", "retrained"
@@ -49,19 +50,15 @@ class Knockout:
     seconds: float
 
 
-def knockout_name(study: str) -> str:
-    """The name of the study of a study's knock-outs."""
-    return f"{study}-knock-outs"
-
-
 def recorded_knockout(store: Store, winner: Trial, trials: Sequence[Trial]) -> Knockout | None:
     """What is recorded of the winner's knock-outs; None where they were never asked for."""
-    if knockout_name(store.name) not in study_names(store.storage):
+    study = store.beside(KNOCKOUTS)
+    if study is None:
         return None
-    beside = Store.load(store.storage, knockout_name(store.name)).trials()
+    beside = study.trials()
     done = by_part(beside)
     known = trained_keys(trials)
-    key = winner.attrs["key"]
+    key = winner.key
     whole = done.get((WHOLE, key, key))
     if whole is None:
         return None
@@ -90,13 +87,13 @@ def recorded_knockout(store: Store, winner: Trial, trials: Sequence[Trial]) -> K
 
 def by_part(trials: Sequence[Trial]) -> Mapping[tuple[str, str, str], Trial]:
     """A knock-out study's trials by (role, key of the network that was cut or nothing, key)."""
-    return {(t.attrs["role"], t.attrs["of"], t.attrs["key"]): t for t in trials}
+    return {(t.attrs["role"], t.attrs["of"], t.key): t for t in trials}
 
 
 def trained_keys(trials: Sequence[Trial]) -> dict[str, Trial]:
     """The patterns that a search has trained from scratch to the end, or to their divergence."""
     scratch = (t for t in trials if "inherited_from" not in t.attrs)
-    return {t.attrs["key"]: t for t in scratch if status_of(t) in ("ok", "diverged")}
+    return {t.key: t for t in scratch if status_of(t) in ("ok", "diverged")}
 
 
 def _accuracy(trial: Trial | None) -> float | None:

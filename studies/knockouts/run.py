@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,12 @@ from studies.knockouts.recorded import (
     RETRAINED,
     WHOLE,
     by_part,
-    knockout_name,
     trained_keys,
 )
 from studies.search.settings import recorded_data, recorded_space
+from studies.store.names import KNOCKOUTS
 from studies.store.store import Store
-from studies.store.trial import Trial, best_first, candidates
+from studies.store.trial import Trial, best_trials
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def run_knockout(
     """
     settings = store.searched()
     space, trials = recorded_space(settings), store.ranked()
-    best = best_first(candidates(trials, space))
+    best = best_trials(trials, space, 1)
     if not best:
         raise InputError(f"study {store.name!r} has no candidate that was trained: nothing to cut")
     paths = (*installed_plugins(), *means.plugins)
@@ -72,13 +72,8 @@ def run_knockout(
     data = recorded_data(settings, means.data, means.data_dir)
     devices = default_devices(means.device)
     context = EvaluationContext(space.skeleton, data, devices, settings["fast"], paths)
-    kept = ("data", "fast", "plugins", "trainer", "device", "seed", "proxy")
-    record = {key: settings[key] for key in kept} | {
-        "knock-outs_of": store.name,
-        "skeleton": asdict(space.skeleton),
-    }
-    beside = Store.open(
-        store.storage, knockout_name(store.name), record, [True], ["validation accuracy"]
+    beside = store.open_beside(
+        KNOCKOUTS, space.skeleton, space.proxy, "validation accuracy", seed=settings["seed"]
     )
     with beside.owned(url):
         parts = Parts(beside, best[0], trained_keys(trials), space, settings["seed"])
@@ -122,7 +117,7 @@ class Parts:
         self.store, self.space, self.seed = store, space, seed
         self.winner = winner.genome
         self.without = [remove_skip(self.winner, *skip) for skip in skips_of(self.winner)]
-        key = winner.attrs["key"]
+        key = winner.key
         wanted = [(WHOLE, key, self.winner)]
         wanted += [(CUT, key, genome) for genome in self.without]
         wanted += [(RETRAINED, "", genome) for genome in self.without if genome.key not in known]
@@ -137,7 +132,7 @@ class Parts:
                 planned = plan(genome, space.skeleton)
                 sizes = {"params": planned.params, "macs": planned.macs}
                 attrs = {"role": role, "of": of, "seed": seed, **sizes}
-                store.add(number, genome, None, attrs)
+                store.add(number, genome, attrs)
                 self.numbers[role, genome.key] = number
                 number += 1
             elif not trial.state.is_finished():

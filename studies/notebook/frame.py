@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from studies.store.names import JUDGED
 from studies.store.storages import existing_storage
-from studies.store.store import JUDGED, Store
+from studies.store.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd

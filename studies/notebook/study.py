@@ -21,8 +21,9 @@ from studies.formatting import count, percent, scored, short
 from studies.notebook.course import course_svg
 from studies.search.objectives import OBJECTIVES
 from studies.search.settings import recorded_space
-from studies.store.store import COMMAND, Store, search_names
-from studies.store.trial import Trial, best_trials
+from studies.store.names import COMMAND, FINALISTS, search_names
+from studies.store.store import Store
+from studies.store.trial import Trial, best_trials, nondominated
 from studies.store.url import shown
 
 if TYPE_CHECKING:
@@ -61,11 +62,13 @@ class Study:
         notes = store.notes()
         record = store.searched()
         space = recorded_space(record)
-        front = store.front() if len(record["objectives"]) > 1 else []
-        finalists = recorded_finalists(store, space.skeleton)
+        front: list[Trial] = []
+        if len(record["objectives"]) > 1:
+            front = nondominated(store.trials(), store.maximise)
+        finalists = recorded_finalists(store, store.beside(FINALISTS), space.skeleton)
         return cls(
             store.name, storage, record, notes.get(COMMAND) or "", space,
-            tuple(store.ranked()), tuple(finalists), frozenset(front),
+            tuple(store.ranked()), tuple(finalists), frozenset(trial.number for trial in front),
         )  # fmt: skip
 
     @cached_property

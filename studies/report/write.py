@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from nas.errors import InputError, unknown
 from nas.files.safe import read_limited, write_text
+from studies.store.names import search_names
 from studies.store.storages import existing_storage, storage_errors
-from studies.store.store import Store, search_names
+from studies.store.store import Store
 from studies.store.url import shown
 
 if TYPE_CHECKING:

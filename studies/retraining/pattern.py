@@ -148,14 +148,13 @@ def _read(
 ) -> tuple[dict[str, Any], list[Trial], Proxy | None]:
     """A study's settings and trials, and the training of its finalists where it had some."""
     from nas.plugins import check_plugins
-    from studies.finals.finalists import finalists_name
+    from studies.store.names import FINALISTS, study_names
     from studies.store.storages import existing_storage, storage_errors
-    from studies.store.store import Store, study_names
+    from studies.store.store import Store
 
     with storage_errors(storage):
         opened = existing_storage(storage)
-        names = study_names(opened)
-        if not names:
+        if not study_names(opened):
             raise InputError(
                 f"--storage {shown(storage)}: it has no studies; nas search makes them"
             )
@@ -163,10 +162,11 @@ def _read(
         settings = store.settings
         check_plugins(settings["plugins"], plugins, f"study {name!r}")
         trials = store.ranked()
-        if finalists_name(name) not in names:
+        finals = store.beside(FINALISTS)
+        if finals is None:
             return settings, trials, None
-        finals = Store.load(opened, finalists_name(name)).settings
-        return settings, trials, from_mapping(Proxy, finals["proxy"], "the finalists")
+        proxy = from_mapping(Proxy, finals.settings["proxy"], "the finalists")
+        return settings, trials, proxy
 
 
 def _choice(objectives: Sequence[str], trial: Trial, trials: int) -> str:

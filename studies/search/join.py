@@ -9,19 +9,17 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from nas.architecture.genome import Genome
 from nas.errors import InputError
 from nas.files.settings import from_mapping
 from nas.proxy import Proxy
-from nas.strategies.problem import Limits
 from search_spaces import load_plugins
 from studies.search.machines import Means, connection, find_machine
 from studies.search.request import GOALS, SearchRequest, check_request
 from studies.search.run import Result, Watcher, work
-from studies.search.screen import Screen
 from studies.search.settings import SearchSettings, recorded_data, recorded_space
+from studies.store.names import GOAL
 from studies.store.storages import existing_storage, storage_errors
-from studies.store.store import GOAL, Store
+from studies.store.store import Store
 from studies.store.url import STORAGE
 
 
@@ -84,27 +82,11 @@ def _find(joining: Joining, stop: Callable[[], bool]) -> Store:
 def _settings(joining: Joining, store: Store) -> tuple[SearchSettings, tuple[str, ...]]:
     """The study's settings as they would be here, and the devices of the workers."""
     plugins = load_plugins(joining.plugins)
-    record = store.searched()
-    space, goal = recorded_space(record), store.notes()[GOAL]
-    found = find_machine(joining)(space.skeleton, ())
+    record, goal = store.searched(), store.notes()[GOAL]
+    found = find_machine(joining)(recorded_space(record).skeleton, ())
+    data = recorded_data(record, joining.data, joining.data_dir)
     final = from_mapping(Proxy, goal["final"], "the finalists' proxy") if goal["final"] else None
-    settings = SearchSettings(
-        space=replace(space, final=final),
-        data=recorded_data(record, joining.data, joining.data_dir),
-        strategy=record["strategy"],
-        objectives=tuple(record["objectives"]),
-        seed=record["seed"],
-        lag=record["lag"],
-        limits=from_mapping(Limits, record["limits"], "the study's limits"),
-        device=found.kind,
-        fast=record["fast"],
-        population=record["population"],
-        pruner=record.get("pruner", "none"),
-        start=Genome.parse(record["start"]) if record["start"] else None,
-        plugins=plugins,
-        screen=Screen.parse(record["screen"]) if "screen" in record else None,
-        inherit=record.get("inherit", False),
-    )
+    settings = SearchSettings.from_record(record, data, found.kind, plugins, final)
     return settings, found.devices
 
 

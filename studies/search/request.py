@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from math import inf
 from pathlib import Path
 from typing import Any
 
+from nas.architecture.genome import Genome
+from nas.architecture.space import SearchSpace
 from nas.data.load import SOURCES, load_data
 from nas.errors import InputError, unknown
 from nas.strategies.problem import Limits
@@ -21,25 +24,14 @@ from studies.search.settings import SearchSettings
 from studies.search.spaces import check_resolution, find_space, starting_point
 from studies.store.url import STORAGE, shown
 
-RANGES: dict[str, tuple[float, float]] = {
-    "evaluations": (1, 10**7),
-    "lag": (1, 10**5),
-    "population": (2, 10**5),
-    "contenders": (0, 10**4),
-    "contender_seeds": (1, 10**4),
-    "finalists": (0, 10**4),
-    "finalist_seeds": (1, 10**4),
-    "seed": (0, inf),
-    "split_seed": (0, 2**32 - 1),
-    "max_params": (1, inf),
-    "max_macs": (1, inf),
-    "max_seconds": (0, inf),
-}
-"""Least and largest value of the options that are numbers."""
 
+def number(default: Any, least: float, most: float = inf, goal: bool = False) -> Any:
+    """A field that is a number within a range.
 
-GOALS = ("evaluations", "contenders", "contender_seeds", "finalists", "finalist_seeds")
-"""Fields of a request that say how far a study is to come."""
+    Args:
+        goal: whether it says how far a study is to come, which whoever helps with it has to know.
+    """
+    return field(default=default, metadata={"range": (least, most), "goal": goal})
 
 
 @dataclass(frozen=True)
@@ -51,13 +43,13 @@ class SearchRequest(Means):
     data: str | None = None
     """A named set, a folder or an .npz file; None is the space's usual data."""
     data_dir: Path | None = None
-    split_seed: int = 0
+    split_seed: int = number(0, 0, 2**32 - 1)
     start: str | None = None
     """A baseline, on whose skeleton the search runs, or a notation of the space."""
     strategy: str = "regularized"
-    evaluations: int = 100
-    max_seconds: float | None = None
-    seed: int = 0
+    evaluations: int = number(100, 1, 10**7, goal=True)
+    max_seconds: float | None = number(None, 0)
+    seed: int = number(0, 0)
     pruner: str = "none"
     screen: str | None = None
     """SCORE:N, such as synflow:4: of N candidates drawn for a trial, the best by the score."""
@@ -65,18 +57,18 @@ class SearchRequest(Means):
     """Whether a child starts from its first parent's weights."""
     objectives: str | None = None
     """Comma-separated; None is accuracy, and accuracy,params for NSGA-II and NSGA-III."""
-    max_params: int | None = None
-    max_macs: int | None = None
-    population: int = 16
+    max_params: int | None = number(None, 1)
+    max_macs: int | None = number(None, 1)
+    population: int = number(16, 2, 10**5)
     fast: bool = False
     study: str | None = None
     storage: str = STORAGE
-    lag: int = 8
-    contenders: int = 12
+    lag: int = number(8, 1, 10**5)
+    contenders: int = number(12, 0, 10**4, goal=True)
     """Best candidates that are trained again to choose the finalists, of which there are no more."""
-    contender_seeds: int = 4
-    finalists: int = 3
-    finalist_seeds: int = 16
+    contender_seeds: int = number(4, 1, 10**4, goal=True)
+    finalists: int = number(3, 0, 10**4, goal=True)
+    finalist_seeds: int = number(16, 1, 10**4, goal=True)
     plugins: tuple[Path, ...] = ()
 
     @property
@@ -96,61 +88,89 @@ class SearchRequest(Means):
         return shlex.join(words)
 
 
+GOALS = tuple(option.name for option in fields(SearchRequest) if option.metadata.get("goal"))
+"""Fields of a request that say how far a study is to come."""
+
+
 def goal_of(request: SearchRequest, settings: SearchSettings) -> dict[str, Any]:
     """What a study is to come to; it is no part of what decides its results."""
     goal = {name: getattr(request, name) for name in GOALS}
     return goal | {"final": asdict(settings.space.final) if settings.space.final else None}
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What the words of a request mean, before any data or machine has been looked at."""
+
+    space: SearchSpace
+    start: Genome | None
+    objectives: tuple[str, ...]
+    limits: Limits
+    screen: Screen | None
+    plugins: Mapping[Path, str]
+
+    @classmethod
+    def of(cls, request: SearchRequest) -> Asked:
+        """Loads the plugins of a request and reads its words.
+
+        Raises:
+            InputError: an unknown name, or options that do not go together.
+        """
+        plugins = load_plugins(request.plugins)
+        space, start = starting_point(find_space(request.space), request.start)
+        if request.strategy not in strategy_names():
+            raise unknown("strategy", request.strategy, strategy_names(), place="--strategy")
+        default = "accuracy,params" if request.strategy in PARETO else "accuracy"
+        objectives = check_objectives(
+            (request.objectives or default).split(","), request.strategy,
+            several=request.strategy in MULTI_OBJECTIVE,
+        )  # fmt: skip
+        if request.pruner not in PRUNERS:
+            raise unknown("pruner", request.pruner, PRUNERS, place="--pruner")
+        if request.pruner != "none" and len(objectives) > 1:
+            raise InputError(
+                f"--pruner {request.pruner}: it judges by accuracy alone, "
+                f"but the objectives are {','.join(objectives)}"
+            )
+        screen = Screen.parse(request.screen) if request.screen is not None else None
+        if request.inherit:
+            check_parents(request.strategy)
+        if request.data is None and space.data not in SOURCES:
+            raise InputError(
+                f"space {space.name} is usually searched on {space.data}, which this program does "
+                "not have; name a folder of images by class with --data"
+            )
+        limits = Limits(request.max_params, request.max_macs)
+        return cls(space, start, objectives, limits, screen, plugins)
+
+
 def prepare_settings(request: SearchRequest) -> tuple[SearchSettings, tuple[str, ...]]:
-    """The settings of a request and the devices that its workers use."""
-    plugins = load_plugins(request.plugins)
-    space, start = starting_point(find_space(request.space), request.start)
-    if request.strategy not in strategy_names():
-        raise unknown("strategy", request.strategy, strategy_names(), place="--strategy")
-    default = "accuracy,params" if request.strategy in PARETO else "accuracy"
-    objectives = check_objectives(
-        (request.objectives or default).split(","), request.strategy,
-        several=request.strategy in MULTI_OBJECTIVE,
-    )  # fmt: skip
-    if request.pruner not in PRUNERS:
-        raise unknown("pruner", request.pruner, PRUNERS, place="--pruner")
-    if request.pruner != "none" and len(objectives) > 1:
-        raise InputError(
-            f"--pruner {request.pruner}: it judges by accuracy alone, "
-            f"but the objectives are {','.join(objectives)}"
-        )
-    screen = Screen.parse(request.screen) if request.screen is not None else None
-    if request.inherit:
-        check_parents(request.strategy)
-    find = find_machine(request)
+    """The settings of a request on this machine, and the devices that its workers use."""
+    asked = Asked.of(request)
+    find, space = find_machine(request), asked.space
     side = min(space.skeleton.input_shape[1:])
-    if request.data is None and space.data not in SOURCES:
-        raise InputError(
-            f"space {space.name} is usually searched on {space.data}, which this program does not "
-            "have; name a folder of images by class with --data"
-        )
     data = load_data(request.data or space.data, request.data_dir, request.split_seed, side)
     space = space.for_data(data.shape, len(data.classes))
     found = find(space.skeleton, (space.proxy, space.final_proxy))
     space = replace(space, proxy=found.proxies[0], final=found.proxies[1])
     check_resolution(space)
-    limits = Limits(request.max_params, request.max_macs)
-    limits.check(space)
+    asked.limits.check(space)
     settings = SearchSettings(
-        space, data, request.strategy, objectives, request.seed, request.lag, limits,
-        found.kind, request.fast, request.population, request.pruner, start, plugins,
-        screen, request.inherit,
+        space, data, request.strategy, asked.objectives, request.seed, request.lag, asked.limits,
+        found.kind, request.fast, request.population, request.pruner, asked.start, asked.plugins,
+        asked.screen, request.inherit,
     )  # fmt: skip
     return settings, found.devices
 
 
 def check_request(request: SearchRequest) -> None:
     """Raises InputError for numbers that are out of their range."""
-    for name, (least, most) in RANGES.items():
-        value = getattr(request, name)
-        if value is not None and not least <= value <= most:
-            option, what = f"--{name.replace('_', '-')}", "at least" if value < least else "at most"
+    for one in fields(request):
+        least, most = one.metadata.get("range", (-inf, inf))
+        value = getattr(request, one.name)
+        if "range" in one.metadata and value is not None and not least <= value <= most:
+            option = f"--{one.name.replace('_', '-')}"
+            what = "at least" if value < least else "at most"
             raise InputError(
                 f"{option} {value:g}: it must be {what} {least if value < least else most:g}"
             )

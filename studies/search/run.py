@@ -11,17 +11,18 @@ from dataclasses import dataclass, replace
 from nas.evaluation.inheritance import WeightFolder
 from nas.evaluation.jobs import EvaluationContext
 from nas.workers.protocol import Pool
-from studies.finals.contenders import run_contenders
-from studies.finals.finalists import FINALISTS, Finalist, finalists_name, run_finalists
-from studies.finals.trainings import beside_settings, fresh_seeds
+from studies.finals.contenders import FIRST_SEED, run_contenders
+from studies.finals.finalists import Finalist, run_finalists
+from studies.finals.trainings import fresh_seeds
 from studies.search.given import given_patterns
 from studies.search.loop import Event, Outcome, Search
 from studies.search.machines import connection, open_pool
 from studies.search.request import SearchRequest, check_request, goal_of, prepare_settings
 from studies.search.settings import SearchSettings
+from studies.store.names import COMMAND, GOAL, VERSIONS
 from studies.store.storages import open_storage, storage_errors, weights_folder
-from studies.store.store import COMMAND, GOAL, VERSIONS, Store
-from studies.store.trial import Trial, best_trials
+from studies.store.store import Store
+from studies.store.trial import Trial, best_trials, nondominated
 
 POPULATIONS = 4
 """Populations of trained weights that are kept, and as many more as the lag."""
@@ -121,8 +122,7 @@ def work(
         )
         view.started(settings, store, done, max(request.evaluations, done), count)
         search = Search(settings, store, workers, view.evaluated, view.elsewhere)
-        outcome = search.run(request.evaluations, request.max_seconds, stop)
-        numbers = set(store.front()) if len(settings.objectives) > 1 else set()
+        outcome = search.run(request, stop)
         finalists: list[Finalist] = []
         if not stop() and (leads or outcome.reason != "clock"):
             finalists = _finals(request, settings, store, workers, view, stop)
@@ -130,10 +130,9 @@ def work(
     if stop():
         outcome = replace(outcome, reason="interrupted")
     best = best_trials(trials, settings.space, 1)
-    front = sorted(
-        (trial for trial in trials if trial.ok and trial.number in numbers),
-        key=lambda t: -t.attrs["accuracy"],
-    )
+    several = len(settings.objectives) > 1
+    front = [t for t in nondominated(trials, settings.maximise) if t.ok] if several else []
+    front.sort(key=lambda trial: -trial.attrs["accuracy"])
     result = Result(
         store.name, request.storage, settings, outcome, trials,
         best[0] if best else None, finalists, front,
@@ -163,28 +162,25 @@ def _finals(
     view: Watcher,
     stop: Callable[[], bool],
 ) -> list[Finalist]:
+    space = settings.space
     if request.finalists and request.contenders:
         best = _best(store.trials(), settings, max(request.contenders, request.finalists))
         if best:
             run_contenders(
-                best, settings, request.contender_seeds, store, request.storage, workers,
-                view.contenders, stop,
+                best, space.skeleton, space.proxy,
+                fresh_seeds(settings.seed, request.contender_seeds, FIRST_SEED), store,
+                request.storage, workers, view.contenders, stop,
             )  # fmt: skip
     best = _best(store.ranked(), settings, request.finalists)
     if not best or stop():
         return []
     patterns = given_patterns(settings)
     entries = [(f"trial {trial.number}", trial.genome) for trial in best] + list(patterns.items())
-    proxy = settings.space.final_proxy
-    finals = Store.open(
-        store.storage, finalists_name(store.name),
-        beside_settings(settings, proxy, "finalists", store.name), [True], ["test accuracy"],
+    return run_finalists(
+        entries, space.skeleton, space.final_proxy,
+        fresh_seeds(settings.seed, request.finalist_seeds), store, request.storage, workers,
+        view.finals, stop,
     )  # fmt: skip
-    seeds = fresh_seeds(settings.seed, request.finalist_seeds)
-    named = [[name, str(genome)] for name, genome in entries]
-    store.note(FINALISTS, {"entries": named, "seeds": seeds})
-    with finals.joined(request.storage):
-        return run_finalists(entries, settings, proxy, seeds, finals, workers, view.finals, stop)
 
 
 def _best(trials: Sequence[Trial], settings: SearchSettings, count: int) -> list[Trial]:

@@ -44,14 +44,14 @@ class Screen:
     def __str__(self) -> str:
         return f"{self.score}:{self.count}"
 
-    def record(self, device: Mapping[str, str]) -> dict[str, Any]:
-        """What a study records of it: scores depend on the kind of CPU, as trainings do."""
+    def scored_on(self, device: Mapping[str, str]) -> dict[str, Any]:
+        """What a study records besides: scores depend on the kind of CPU, as trainings do."""
         import torch  # here, so that reading studies needs none
 
         from nas.devices.device import device_kind
 
-        kind = {} if device["type"] == "cpu" else {SCREENED_ON: device_kind(torch.device("cpu"))}
-        return {"screen": str(self), **kind}
+        on_cpu = device["type"] == "cpu"
+        return {} if on_cpu else {SCREENED_ON: device_kind(torch.device("cpu"))}
 
 
 def screened(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,17 @@ from nas.data.dataset import Data
 from nas.data.load import SOURCES, load_data
 from nas.errors import InputError
 from nas.files.settings import from_mapping
+from nas.proxy import Proxy
 from nas.strategies.problem import Limits, Problem
+from nas.training.version import TRAINER_VERSION
 from studies.search.objectives import OBJECTIVES
 from studies.search.screen import SCREENED_ON, Screen
+
+ALWAYS = (
+    "space", "data", "strategy", "objectives", "seed", "lag", "population", "start", "limits",
+    "fast", "plugins", "device",
+)  # fmt: skip
+"""Fields that every study records."""
 
 
 @dataclass(frozen=True)
@@ -46,45 +54,64 @@ class SearchSettings:
     """Whether children start from their first parents' weights."""
 
     def record(self) -> dict[str, Any]:
-        """As nested JSON values, compared when a study is opened again."""
-        from nas.training.version import TRAINER_VERSION
+        """As nested JSON values, compared when a study is opened again.
 
+        A field that is not among ALWAYS is left out where it has its default, as in studies from
+        before it was there.
+        """
         space = asdict(self.space)
         proxy, final = space.pop("proxy"), space.pop("final")
         del final  # finalists have a study of their own
-        # Left out where they say nothing, as in studies from before they were there.
         if not space["always"]:
             del space["always"]
-        pruner = {"pruner": self.pruner} if self.pruner != "none" else {}
-        screen = self.screen.record(self.device) if self.screen else {}
-        inherit = {"inherit": True} if self.inherit else {}
-        return json.loads(
-            json.dumps(
-                {
-                    "space": space,
-                    "proxy": proxy,
-                    "data": {
-                        "name": self.data.name,
-                        "fingerprint": self.data.fingerprint,
-                        "split_seed": self.data.split_seed,
-                    },
-                    "strategy": self.strategy,
-                    "objectives": self.objectives,
-                    "seed": self.seed,
-                    "lag": self.lag,
-                    "population": self.population,
-                    **pruner,
-                    **screen,
-                    **inherit,
-                    "start": str(self.start) if self.start else None,
-                    "limits": asdict(self.limits),
-                    "fast": self.fast,
-                    "plugins": {path.name: digest for path, digest in self.plugins.items()},
-                    "trainer": TRAINER_VERSION,
-                    "device": dict(self.device),
-                }
-            )
-        )
+        told = {
+            "space": space,
+            "data": {
+                "name": self.data.name,
+                "fingerprint": self.data.fingerprint,
+                "split_seed": self.data.split_seed,
+            },
+            "start": str(self.start) if self.start else None,
+            "limits": asdict(self.limits),
+            "plugins": {path.name: digest for path, digest in self.plugins.items()},
+            "device": dict(self.device),
+            "screen": str(self.screen) if self.screen else None,
+        }
+        values = {
+            option.name: told.get(option.name, getattr(self, option.name))
+            for option in fields(self)
+            if option.name in ALWAYS or getattr(self, option.name) != option.default
+        }
+        more = {"proxy": proxy, "trainer": TRAINER_VERSION}
+        if self.screen:
+            more |= self.screen.scored_on(self.device)
+        return json.loads(json.dumps({**values, **more}))
+
+    @classmethod
+    def from_record(
+        cls, record: Mapping[str, Any], data: Data, device: Mapping[str, str],
+        plugins: Mapping[Path, str], final: Proxy | None,
+    ) -> SearchSettings:  # fmt: skip
+        """The settings of a study, as they are with this data and on this machine.
+
+        Args:
+            final: the training of finalists, which is not recorded with the search.
+
+        Raises:
+            InputError: the record needs what is not here, such as a plugin's merge.
+        """
+        values = {option.name: record.get(option.name, option.default) for option in fields(cls)}
+        values |= {
+            "space": replace(recorded_space(record), final=final),
+            "data": data,
+            "device": device,
+            "plugins": plugins,
+            "objectives": tuple(record["objectives"]),
+            "limits": from_mapping(Limits, record["limits"], "the study's limits"),
+            "start": Genome.parse(record["start"]) if record["start"] else None,
+            "screen": Screen.parse(record["screen"]) if "screen" in record else None,
+        }
+        return cls(**values)
 
     @property
     def default_name(self) -> str:

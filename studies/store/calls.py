@@ -16,7 +16,7 @@ from studies.store.trial import Trial, made_trial
 
 
 class OptunaTrials:
-    """The trials of one study; the same methods as `studies.rows.Rows`, for one process at a time."""
+    """The trials of one study (`Trials`), for one process at a time."""
 
     shared = False
 

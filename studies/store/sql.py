@@ -2,13 +2,12 @@
 
 Optuna's calls write every attribute in a transaction of its own, and make distributions for every
 trial that is read. What is written here is what they would have written: Optuna, its dashboard and
-`studies.calls` read it.
+`OptunaTrials` read it.
 """
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,12 +15,10 @@ from datetime import UTC, datetime
 from math import inf
 from typing import Any
 
+import optuna
 import sqlalchemy
 from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
     distribution_to_json,
-    json_to_distribution,
 )
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
@@ -29,7 +26,6 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import (
     Connection,
     DateTime,
-    Select,
     bindparam,
     delete,
     func,
@@ -39,15 +35,19 @@ from sqlalchemy import (
 )  # fmt: skip
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from nas.errors import InputError
 from studies.store.claims import CLAIM, Claim, Claimed
-from studies.store.trial import Trial, made_trial
+from studies.store.sql_reader import SqlReader
+from studies.store.trial import Trial
 
+KNOWN = "optuna>=5.0,<5.1"
+"""Versions with whose tables this is tested."""
 DIALECTS = ("sqlite", "postgresql")
 """Databases with which this is tested; others are used through Optuna's calls."""
 
 
 class SqlTrials:
-    """The rows of one study's trials, which several processes may write.
+    """The trials of one study as rows (`Trials`), which several processes may write.
 
     Args:
         tables: Optuna's, as SQLAlchemy's models.
@@ -73,10 +73,8 @@ class SqlTrials:
         if engine.name == "postgresql":
             self._clock = func.timezone("UTC", func.now(), type_=DateTime)
         self._value = tables.TrialValueModel.value_to_stored_repr
-        self._read_value = tables.TrialValueModel.stored_repr_to_value
-        steps = tables.TrialIntermediateValueModel
-        self._step = steps.intermediate_value_to_stored_repr
-        self._read_step = steps.stored_repr_to_intermediate_value
+        self._step = tables.TrialIntermediateValueModel.intermediate_value_to_stored_repr
+        self._reader = SqlReader(study_id, tables)
         self._prepare()
 
     def _prepare(self) -> None:
@@ -119,16 +117,24 @@ class SqlTrials:
 
     @classmethod
     def of(cls, storage: BaseStorage, study_id: int) -> SqlTrials | None:
-        """None where the storage is no SQL database of a kind that is known here."""
-        backend = getattr(storage, "_backend", storage)
-        if not isinstance(backend, RDBStorage) or backend.engine.name not in DIALECTS:
-            return None
-        try:
-            from optuna.storages._rdb import models  # with it the storage has checked the database
+        """None where the storage is no SQL database of a kind that is known here.
 
+        Raises:
+            InputError: Optuna's tables are not where the versions have them that are known here.
+        """
+        try:
+            from optuna.storages._cached_storage import _CachedStorage
+            from optuna.storages._rdb import models
+
+            backend = storage._backend if isinstance(storage, _CachedStorage) else storage
+            if not isinstance(backend, RDBStorage) or backend.engine.name not in DIALECTS:
+                return None
             return cls(backend.engine, study_id, models)
-        except (ImportError, AttributeError):
-            return None
+        except (ImportError, AttributeError) as error:
+            raise InputError(
+                f"Optuna {optuna.__version__} keeps its tables in another way than this program "
+                f"knows ({error}); install one that it knows: pip install '{KNOWN}'"
+            ) from None
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -279,27 +285,7 @@ class SqlTrials:
     def read(self, first: int) -> list[tuple[int, Trial]]:
         """The trials from number `first` on, with their ids, by number."""
         with self._errors(), self.engine.connect() as connection:
-            rows, attrs, memory = self.rows, self.attrs, self.memory
-            found = connection.execute(
-                select(rows.c.trial_id, rows.c.number, rows.c.state)
-                .where(rows.c.study_id == self.study_id, rows.c.number >= first)
-                .order_by(rows.c.number)
-            ).all()
-            genes = self._genes(connection, first)
-            values = self._numbers(connection, self.values, first, self._read_value)
-            curves = self._numbers(connection, self.curve, first, self._read_step)
-            user, system = (self._attrs(connection, table, first) for table in (attrs, memory))
-        return [
-            (
-                trial_id,
-                made_trial(
-                    number, state,
-                    tuple(v for _, v in sorted(values[trial_id].items())) or None,
-                    user[trial_id], curves[trial_id], genes[trial_id], system[trial_id],
-                ),
-            )
-            for trial_id, number, state in found
-        ]  # fmt: skip
+            return self._reader.read(connection, first)
 
     def _count_before(self, connection: Connection, trial_id: int) -> int:
         """The number that follows the study's last trial before this one."""
@@ -312,51 +298,6 @@ class SqlTrials:
         if attrs:
             rows = [(key, json.dumps(value)) for key, value in attrs.items()]
             connection.execute(self._insert[table], _named(trial_id, ("key", "value_json"), rows))
-
-    def _of_trials(self, table: Any, first: int, *columns: str) -> Select:
-        """The rows of a table that belong to trials from number `first` on."""
-        rows = self.rows
-        return (
-            select(rows.c.trial_id, *(table.c[name] for name in columns))
-            .join_from(rows, table, rows.c.trial_id == table.c.trial_id)
-            .where(rows.c.study_id == self.study_id, rows.c.number >= first)
-        )
-
-    def _attrs(self, connection: Connection, table: Any, first: int) -> dict[int, dict[str, Any]]:
-        found: dict[int, dict[str, Any]] = defaultdict(dict)
-        keys: dict[str, str] = {}  # one string for each name, not one for each trial
-        query = self._of_trials(table, first, "key", "value_json")
-        for trial_id, key, text in connection.execute(query):
-            found[trial_id][keys.setdefault(key, key)] = json.loads(text)
-        return found
-
-    def _numbers(
-        self, connection: Connection, table: Any, first: int, read: Any
-    ) -> dict[int, dict[int, float]]:
-        """Objectives' values by place, or accuracies by epoch."""
-        found: dict[int, dict[int, float]] = defaultdict(dict)
-        names = [c.name for c in table.columns if c.name != "trial_id" and not c.primary_key]
-        for trial_id, place, value, kind in connection.execute(
-            self._of_trials(table, first, *names)
-        ):
-            found[trial_id][place] = read(value, kind)
-        return found
-
-    def _genes(self, connection: Connection, first: int) -> dict[int, dict[str, Any]]:
-        found: dict[int, dict[str, Any]] = defaultdict(dict)
-        known: dict[str, BaseDistribution] = {}
-        names: dict[str, str] = {}
-        query = self._of_trials(
-            self.params, first, "param_name", "param_value", "distribution_json"
-        ).order_by(self.params.c.param_id)
-        for trial_id, name, value, text in connection.execute(query):
-            one = known.get(text) or known.setdefault(text, json_to_distribution(text))
-            found[trial_id][names.setdefault(name, name)] = (
-                one.choices[int(value)]
-                if isinstance(one, CategoricalDistribution)
-                else one.to_external_repr(value)
-            )
-        return found
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

@@ -11,40 +11,36 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 import optuna
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.architecture.genome import Genome
-from nas.architecture.space import SearchSpace
+from nas.architecture.skeletons.convolutional import Skeleton
 from nas.errors import InputError, unknown
 from nas.evaluation.result import Evaluation
 from nas.files.settings import differences
 from nas.plugins import is_loaded
-from studies.store.calls import OptunaTrials
+from nas.proxy import Proxy
 from studies.store.claims import BEAT_SECONDS, Claim, Presence
 from studies.store.lease import Exclusive
-from studies.store.sql import SqlTrials
-from studies.store.trial import Trial, distributions, measured
+from studies.store.names import (
+    JUDGED,
+    MEANS,
+    RECORDED,
+    SETTINGS,
+    beside_name,
+    search_names,
+    study_names,
+)
+from studies.store.trial import Genes, Trial, measured
+from studies.store.trials import Trials, trials_in
 
-SETTINGS = "nas:settings"
-VERSIONS = "nas:versions"
-COMMAND = "nas:command"
-GOAL = "nas:goal"
-"""Keys of what a search notes in its study: versions of packages, the command that repeats it, and how
-many evaluations and finalists it is to have."""
-CONTENDERS = "nas:contenders"
-"""Key of the note of the contenders' means, by number."""
-JUDGED = "pruner"
-"""Key of what a pruner keeps with a trial."""
-RECORDED = ("space", "proxy", "data", "strategy", "objectives", "seed", "lag", "limits", "device")
-"""What the record of a search has at least."""
 REPORT_SECONDS = 5
 """Reports of epochs that follow each other faster are written together."""
 
@@ -54,9 +50,7 @@ class Store:
 
     def __init__(self, storage: BaseStorage, name: str, study_id: int) -> None:
         self.storage, self.name, self.study_id = storage, name, study_id
-        self._records: SqlTrials | OptunaTrials = SqlTrials.of(storage, study_id) or OptunaTrials(
-            storage, study_id
-        )
+        self._records: Trials = trials_in(storage, study_id)
         self._ids: dict[int, int] = {}
         self._finished: list[Trial] = []
         self._unwritten: dict[int, tuple[dict[int, float], dict[str, Any]]] = {}
@@ -89,9 +83,7 @@ class Store:
             )
         study = optuna.load_study(storage=storage, study_name=name)
         if not study.user_attrs and not study.get_trials(deepcopy=False):
-            (
-                SqlTrials.of(storage, study._study_id) or OptunaTrials(storage, study._study_id)
-            ).note_first(SETTINGS, settings)
+            trials_in(storage, study._study_id).note_first(SETTINGS, settings)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 study.set_metric_names(list(metrics))
@@ -166,6 +158,29 @@ class Store:
                 )
         return settings
 
+    def beside(self, what: str) -> Store | None:
+        """The study beside this one that holds its `contenders`, `finalists` or `knock-outs`, if any."""
+        name = beside_name(self.name, what)
+        return Store.load(self.storage, name) if name in study_names(self.storage) else None
+
+    def open_beside(
+        self, what: str, skeleton: Skeleton, proxy: Proxy, metric: str, **more: Any
+    ) -> Store:
+        """Creates or opens a study beside this one, whose trainings are like this one's.
+
+        Args:
+            metric: the name of its one score, which is maximised.
+            more: what else decides its scores.
+
+        Raises:
+            InputError: it was made with other settings.
+        """
+        own = self.settings
+        record = {key: own[key] for key in ("data", "fast", "plugins", "trainer", "device")}
+        record |= {f"{what}_of": self.name, "skeleton": asdict(skeleton), "proxy": asdict(proxy)}
+        name = beside_name(self.name, what)
+        return Store.open(self.storage, name, record | more, [True], [metric])
+
     def note(self, key: str, value: Any) -> None:
         """Keeps something beside the settings, such as versions."""
         self.storage.set_study_user_attr(self.study_id, key, value)
@@ -185,49 +200,42 @@ class Store:
 
     def ranked(self) -> list[Trial]:
         """All trials by number, with the means of those that were contenders."""
-        means = {int(number): mean for number, mean in self.notes().get(CONTENDERS, {}).items()}
+        means = {int(number): mean for number, mean in self.notes().get(MEANS, {}).items()}
         return [replace(trial, again=means.get(trial.number)) for trial in self.trials()]
 
-    def front(self) -> list[int]:
-        """Numbers of the trials that no other dominates in all of several objectives."""
-        import moocore
-
-        complete = [trial for trial in self.trials() if trial.complete]
-        if not complete:
-            return []
+    @property
+    def maximise(self) -> list[bool]:
+        """Of every objective, whether it is."""
         directions = self.storage.get_study_directions(self.study_id)
-        maximise = [direction == StudyDirection.MAXIMIZE for direction in directions]
-        values = np.array([trial.values for trial in complete])
-        kept = moocore.is_nondominated(values, maximise=maximise, keep_weakly=True)
-        return [trial.number for trial, keep in zip(complete, kept, strict=True) if keep]
+        return [direction == StudyDirection.MAXIMIZE for direction in directions]
 
     def add(
         self,
         number: int,
         genome: Genome,
-        space: SearchSpace | None,
         attrs: Mapping[str, Any],
+        genes: Genes | None = None,
         memory: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Creates trial `number` RUNNING; its genes are parameters if it lies in the space.
+        """Creates trial `number` RUNNING.
 
         Args:
             attrs: kept as user attributes.
+            genes: its parameters, where it lies in the space that is searched.
             memory: kept as system attributes.
 
         Returns:
             Whether it was created; another process may have been faster.
         """
-        inside = space is not None and genome in space
         template = FrozenTrial(
             number=-1,
             state=TrialState.RUNNING,
             value=None,
             datetime_start=datetime.now(),
             datetime_complete=None,
-            params=space.params_of(genome) if space and inside else {},
-            distributions=distributions(space) if space and inside else {},
-            user_attrs={"notation": str(genome), "key": genome.key, **attrs},
+            params=genes.choices if genes else {},
+            distributions=genes.distributions if genes else {},
+            user_attrs={"notation": str(genome), **attrs},
             system_attrs=dict(memory or {}),
             intermediate_values={},
             trial_id=-1,
@@ -274,10 +282,7 @@ class Store:
             self._records.write(self._ids[number], *unwritten, claim=claim)
 
     def judge(self, number: int, kept: Mapping[str, Any]) -> None:
-        """Keeps what a pruner keeps with a running trial, instead of what was kept before.
-
-        It is written with the next report, or by `finish`.
-        """
+        """Keeps what a pruner keeps with a running trial; the next report or `finish` writes it."""
         self._of(number)[1][JUDGED] = dict(kept)
 
     def _of(self, number: int) -> tuple[dict[int, float], dict[str, Any]]:
@@ -341,14 +346,3 @@ class Store:
         for number in numbers:
             claim = self._claims.pop(number)
             self._records.take(self._ids[number], claim, Claim("", claim.times - 1))
-
-
-def search_names(storage: BaseStorage) -> list[str]:
-    """Names of the studies that are searches' own, the oldest first."""
-    studies = sorted(storage.get_all_studies(), key=lambda study: study._study_id)
-    settings = {study.study_name: study.user_attrs.get(SETTINGS) for study in studies}
-    return [name for name, one in settings.items() if isinstance(one, dict) and "strategy" in one]
-
-
-def study_names(storage: BaseStorage) -> list[str]:
-    return [study.study_name for study in storage.get_all_studies()]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState
 
@@ -33,6 +34,11 @@ class Trial:
     """What the strategy kept with it (Optuna's system attributes)."""
     again: float | None = None
     """Mean accuracy over fresh seeds, where it was a contender (`studies.contenders`)."""
+
+    @property
+    def key(self) -> str:
+        """Equal keys are the same network."""
+        return self.genome.key
 
     @property
     def complete(self) -> bool:
@@ -99,10 +105,17 @@ def measured(evaluation: Evaluation) -> dict[str, Any]:
     return attrs | {name: value for name, value in more.items() if value is not None}
 
 
-def best_trials(trials: Sequence[Trial], space: SearchSpace, count: int) -> list[Trial]:
-    """The best trials that the search found, by `Trial.rank`."""
-    found = [t for t in trials if t.ok and not t.attrs["role"] and t.genome in space]
-    return sorted(found, key=lambda t: t.rank)[:count]
+@dataclass(frozen=True)
+class Genes:
+    """A trial's parameters as Optuna has them."""
+
+    choices: dict[str, Any]
+    distributions: dict[str, BaseDistribution]
+
+    @classmethod
+    def of(cls, genome: Genome, space: SearchSpace) -> Genes:
+        """Those of a genome that lies in the space."""
+        return cls(space.params_of(genome), distributions(space))
 
 
 def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
@@ -132,6 +145,21 @@ def candidates(trials: Sequence[Trial], space: SearchSpace) -> list[Trial]:
     return [t for t in trials if t.state.is_finished() and not role_of(t) and t.genome in space]
 
 
-def best_first(trials: Sequence[Trial]) -> list[Trial]:
-    """Those trained to the end, in the order by which a search names its best."""
-    return sorted((t for t in trials if t.ok), key=lambda t: t.rank)
+def best_trials(
+    trials: Sequence[Trial], space: SearchSpace, count: int | None = None
+) -> list[Trial]:
+    """The candidates that were trained to the end, in the order by which a search names its best."""
+    found = (t for t in candidates(trials, space) if t.ok)
+    return sorted(found, key=lambda t: t.rank)[:count]
+
+
+def nondominated(trials: Sequence[Trial], maximise: Sequence[bool]) -> list[Trial]:
+    """The complete trials that no other dominates in all of several objectives, by number."""
+    import moocore
+
+    complete = [trial for trial in trials if trial.complete]
+    if not complete:
+        return []
+    values = np.array([trial.values for trial in complete])
+    kept = moocore.is_nondominated(values, maximise=list(maximise), keep_weakly=True)
+    return [trial for trial, keep in zip(complete, kept, strict=True) if keep]

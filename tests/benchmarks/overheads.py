@@ -31,9 +31,11 @@ from optuna.storages._rdb import models
 from nas import compile_network, evaluate
 from nas.architecture.plan import plan
 from nas.evaluation.jobs import Epoch, EvaluationJob
+from nas.strategies.problem import Proposal
 from nas.strategies.propose import STRATEGIES
 from nas.workers.protocol import Finished, Pool
 from studies.search.loop import Search
+from studies.search.records import with_results
 from studies.search.request import SearchRequest, prepare_settings
 from studies.store.storages import open_storage
 from studies.store.store import Store
@@ -109,7 +111,7 @@ def loop(settings, url, evaluations):
 
     search._proposal = timed
     with store.joined(url):
-        search.run(130)
+        search.run(SearchRequest(evaluations=130))
     whole = median(later - event for event, later in pairwise(events[30:]))
     proposing = median(proposals[30:])
     return 1e3 * proposing, 1e3 * (whole - proposing)
@@ -185,7 +187,7 @@ def fill(settings, url, count):
                 }
             )  # fmt: skip
         found = replace(evaluation, genome=genome, accuracy=accuracy)
-        kept = {"notation": str(genome), "key": genome.key, **attributes(genome, space)}
+        kept = {"notation": str(genome), **attributes(genome, space)}
         for key, value in (kept | measured(found)).items():
             attrs.append({"trial_id": trial_id, "key": key, "value_json": json.dumps(value)})
     engine = sqlalchemy.create_engine(url)
@@ -206,13 +208,13 @@ def resume(url):
     trials = store.trials()
     read = time.perf_counter()
     search = Search(settings, store, workers=None)
-    search._follow()
+    search.records.follow(tell=False)
     ended = time.perf_counter()
     print(
         f"(b) {len(trials)} trials: resuming {ended - started:.1f} s "
         f"(reading {read - started:.1f} s), peak memory {peak():.0f} MB"
     )
-    return search.records
+    return search.records.past
 
 
 def propose_all(records):
@@ -220,7 +222,7 @@ def propose_all(records):
         several = strategy == "nsga2"
         settings = settings_of(strategy, "accuracy,params" if several else None)
         search = Search(settings, None, workers=None)
-        search.records = [
+        search.records.past = [
             replace(r, values=(*r.values, float(plan(r.genome, settings.space.skeleton).params)))
             if several else r
             for r in records
@@ -235,8 +237,11 @@ def propose_all(records):
                 genome = search._proposal(k)[0].genome
                 taken.append(1e3 * (time.perf_counter() - started))
                 signal.alarm(0)
-                values = search.records[-20].values
-                search.records.append(search._record(k, genome, values, "ok"))
+                values = search.records.past[-20].values
+                proposal = search.records.problem.assess(Proposal(genome))
+                number = search.records.add(proposal)
+                past = search.records.past
+                past[number] = with_results(past[number], values, "ok", None, None)
             rest = taken[1:]
             print(
                 f"    {strategy:15} {median(rest):8.2f} ms a proposal (slowest {max(rest):.2f}), "

@@ -229,7 +229,7 @@ def test_the_command_line(place, arguments):
     import studies.store.store
 
     if "STUDY" in " ".join(arguments):
-        names = studies.store.store.search_names(
+        names = studies.store.names.search_names(
             studies.store.storages.open_storage("sqlite:///kept.db")
         )
         arguments = [argument.replace("STUDY", names[0]) for argument in arguments]

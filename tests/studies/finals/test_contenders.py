@@ -3,13 +3,12 @@
 import pytest
 
 from studies.analysis.facts import collect
-from studies.finals.contenders import contenders_name
-from studies.finals.finalists import finalists_name
 from studies.notebook.study import Study
 from studies.retraining.pattern import from_study
 from studies.search.run import Watcher, run_search
+from studies.store.names import CONTENDERS, FINALISTS, MEANS, beside_name
 from studies.store.storages import open_storage
-from studies.store.store import CONTENDERS, Store
+from studies.store.store import Store
 from tests.studies.searches import request, trials_of
 
 
@@ -32,14 +31,14 @@ def test_the_finalists_are_the_best_over_fresh_seeds(small_toml, storage):
     store = Store.load(opened, "s")
     found = [t for t in store.trials() if t.ok and not t.attrs["role"]]
     first = sorted(found, key=lambda t: (-t.attrs["accuracy"], t.attrs["params"], t.number))[:4]
-    trained = Store.load(opened, contenders_name("s")).trials()
+    trained = Store.load(opened, beside_name("s", CONTENDERS)).trials()
     assert len(trained) == 4 * 3
     means = {}
     for trial in first:
         own = [t for t in trained if t.genome == trial.genome]
         assert len({t.attrs["seed"] for t in own}) == 3
         means[trial.number] = sum(t.attrs["accuracy"] for t in own) / 3
-    assert store.notes()[CONTENDERS] == pytest.approx({str(n): m for n, m in means.items()})
+    assert store.notes()[MEANS] == pytest.approx({str(n): m for n, m in means.items()})
     order = sorted(
         first, key=lambda t: (-means[t.number], t.attrs["params"], t.number)
     )  # fmt: skip
@@ -55,7 +54,7 @@ def test_the_finalists_are_the_best_over_fresh_seeds(small_toml, storage):
     assert facts.cost.contenders_seconds > 0
     seeds = [
         {trial.attrs["seed"] for trial in Store.load(opened, name).trials()}
-        for name in ("s", contenders_name("s"), finalists_name("s"))
+        for name in ("s", beside_name("s", CONTENDERS), beside_name("s", FINALISTS))
     ]
     assert not seeds[0] & seeds[1] | seeds[0] & seeds[2] | seeds[1] & seeds[2]
 
@@ -75,21 +74,23 @@ def test_their_choice_does_not_depend_on_interruptions(small_toml, tmp_path):
     assert stopped.outcome.reason == "interrupted"
     assert stopped.finalists == []
     assert stopped.best.again is None
-    begun = len(Store.load(open_storage(cut), contenders_name("s")).trials())
+    begun = len(Store.load(open_storage(cut), beside_name("s", CONTENDERS)).trials())
     assert 5 <= begun < 12
     result = run_search(asked(small_toml, cut))
     assert result.finalists == expected.finalists
-    assert trials_of(cut, contenders_name("s")) == trials_of(whole, contenders_name("s"))
+    assert trials_of(cut, beside_name("s", CONTENDERS)) == trials_of(
+        whole, beside_name("s", CONTENDERS)
+    )
     again = run_search(asked(small_toml, cut))
     assert again.finalists == expected.finalists
-    assert len(Store.load(open_storage(cut), contenders_name("s")).trials()) == 12
+    assert len(Store.load(open_storage(cut), beside_name("s", CONTENDERS)).trials()) == 12
 
 
 def test_a_larger_budget_has_contenders_of_its_own(small_toml, storage):
     run_search(asked(small_toml, storage))
     result = run_search(asked(small_toml, storage, evaluations=30))
     alone = run_search(asked(small_toml, storage, evaluations=30, study="alone"))
-    notes = [Store.load(open_storage(storage), name).notes()[CONTENDERS] for name in ("s", "alone")]
+    notes = [Store.load(open_storage(storage), name).notes()[MEANS] for name in ("s", "alone")]
     assert notes[0] == notes[1]
     assert len(notes[0]) == 4
     assert result.best.number == alone.best.number
@@ -101,10 +102,10 @@ def test_none_are_trained_where_none_are_asked_for_and_finalists_are_contenders(
     storage = f"{tmp_path}/a.log"
     result = run_search(asked(small_toml, storage, contenders=0))
     names = {study.study_name for study in open_storage(storage).get_all_studies()}
-    assert names == {"s", finalists_name("s")}
+    assert names == {"s", beside_name("s", FINALISTS)}
     assert result.best.again is None
     found = [t for t in result.trials if t.ok and not t.attrs["role"]]
     assert result.best.attrs["accuracy"] == max(t.attrs["accuracy"] for t in found)
     result = run_search(asked(small_toml, storage, contenders=1, finalists=3))
     assert sum(row.name.startswith("trial") for row in result.finalists) == 3
-    assert len(Store.load(open_storage(storage), "s").notes()[CONTENDERS]) == 3
+    assert len(Store.load(open_storage(storage), "s").notes()[MEANS]) == 3

@@ -28,7 +28,6 @@ from nas.strategies.problem import Limits
 from studies.analysis.facts import collect
 from studies.analysis.lineage import describe
 from studies.knockouts.lesions import skips_of, without_skip
-from studies.knockouts.recorded import knockout_name
 from studies.knockouts.run import KnockoutRequest
 from studies.report import write_report
 from studies.report.canvas import spread
@@ -38,8 +37,10 @@ from studies.report.words import answer
 from studies.search.request import SearchRequest
 from studies.search.run import run_search
 from studies.search.settings import SearchSettings, recorded_space
+from studies.store.names import KNOCKOUTS
 from studies.store.storages import open_storage
 from studies.store.store import Store
+from studies.store.trial import Genes
 from tests.conftest import write_small_space
 from tests.studies.cli.test_cli import nas
 
@@ -85,7 +86,8 @@ class Made:
         planned = plan(genome, self.space.skeleton)
         attrs = {"params": planned.params, "macs": planned.macs, "role": role,
                  "parents": list(parents), "seed": 0}  # fmt: skip
-        self.store.add(self.count, genome, self.space, attrs)
+        genes = Genes.of(genome, self.space) if genome in self.space else None
+        self.store.add(self.count, genome, attrs, genes)
         if accuracy is not None:
             evaluation = replace(
                 failed(genome, self.space.skeleton, 0, "" if status == "ok" else "it broke"),
@@ -412,7 +414,7 @@ def knocked(searched, tmp_path_factory):
 
 def beside(url):
     store = store_of(url)
-    return Store.load(store.storage, knockout_name(store.name)).trials()
+    return store.beside(KNOCKOUTS).trials()
 
 
 def test_knock_outs_are_evaluations_and_are_not_trained_twice(knocked, digits):

@@ -33,7 +33,7 @@ def test_the_same_trials_with_one_and_two_workers_and_any_budget(undisturbed, sm
     assert result.best.attrs["accuracy"] == max(
         t[5]["accuracy"] for t in undisturbed if not t[5]["role"]
     )
-    keys = [t[5]["key"] for t in undisturbed]
+    keys = [t[5]["notation"] for t in undisturbed]
     assert len(set(keys)) == 24
     patterns = [str(make(4)) for make in HAND_MADE.values()]
     assert [t[1] for t in undisturbed[:3]] == patterns
@@ -110,7 +110,7 @@ def test_the_record_is_complete_and_optuna_reads_it(undisturbed_storage):
     assert set(trial.params) >= {"l1.d1", "l4.d3", "l2.merge"}
     assert trial.value == trial.user_attrs["accuracy"] == trial.intermediate_values[2]
     assert {
-        "notation", "key", "parents", "strategy", "params", "macs", "seconds", "peak_bytes",
+        "notation", "parents", "strategy", "params", "macs", "seconds", "peak_bytes",
         "gradient_norm_first", "gradient_norm_last", "status", "seed",
     } <= set(trial.user_attrs)  # fmt: skip
     optuna.importance.get_param_importances(study)
@@ -277,7 +277,7 @@ def test_the_command_that_is_kept_repeats_the_study_and_keeps_no_password(small_
 
 def test_genomes_in_the_store_are_the_notation(undisturbed):
     for _, notation, *_, attrs in undisturbed:
-        assert attrs["notation"] == attrs["key"] == str(Genome.parse(notation))
+        assert attrs["notation"] == str(Genome.parse(notation))
 
 
 @pytest.mark.slow

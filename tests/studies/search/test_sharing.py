@@ -15,15 +15,17 @@ import sqlalchemy
 import studies.search.machines
 from nas import Genome, InputError
 from nas.evaluation.result import failed
+from nas.strategies.problem import PastTrial
 from nas.workers.process_pool import Workers
 from studies.cli.interrupt import Interrupt
 from studies.search.join import Joining, join_study
-from studies.search.loop import CLAIMS, Search
-from studies.search.request import prepare_settings
+from studies.search.loop import CLAIMS
+from studies.search.records import with_results
 from studies.search.run import Watcher, run_search
 from studies.store.claims import GRACE_SECONDS, Claim, Presence, is_alive
+from studies.store.names import GOAL
 from studies.store.storages import open_storage
-from studies.store.store import GOAL, Store
+from studies.store.store import Store
 from tests.studies.searches import command, request, trials_of
 
 
@@ -108,7 +110,7 @@ def test_a_worker_goes_on_with_the_finalists(small_toml, tmp_path):
     assert [(row.name, row.accuracies) for row in result.finalists] == [
         (row.name, row.accuracies) for row in alone.finalists
     ]
-    keys = [(t[5]["key"], t[5]["seed"]) for t in trials_of(storage, "shared-finalists")]
+    keys = [(t[5]["notation"], t[5]["seed"]) for t in trials_of(storage, "shared-finalists")]
     assert len(keys) == len(set(keys)) == 12
 
 
@@ -327,11 +329,11 @@ def test_a_worker_whose_time_is_up_trains_no_finalists_of_half_a_study(begun):
     assert [s.study_name for s in open_storage(begun).get_all_studies()] == ["shared"]
 
 
-def test_how_far_a_lost_trial_came_says_nothing(begun, small_toml):
+def test_how_far_a_lost_trial_came_says_nothing():
     """Its curve is longer where an earlier try came further, which a resumed search would see."""
-    made = Search(prepare_settings(request(small_toml, begun))[0], None, None)
+    past = PastTrial(0, Genome.plain(4), None, inside=True, parent=False)
     for status in ("out of memory", "failed"):
-        record = made._record(0, Genome.plain(4), (0.0,), status, {1: 0.5}, None, {"rung": 1})
+        record = with_results(past, (0.0,), status, {1: 0.5}, {"rung": 1})
         assert record.curve == record.judged == {}
 
 

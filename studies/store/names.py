@@ -1,0 +1,54 @@
+"""Keys under which a study keeps what is noted with it, and names of studies."""
+
+from __future__ import annotations
+
+from optuna.storages import BaseStorage
+
+SETTINGS = "nas:settings"
+
+
+VERSIONS = "nas:versions"
+
+
+COMMAND = "nas:command"
+
+
+GOAL = "nas:goal"
+"""Keys of what a search notes in its study: versions of packages, the command that repeats it, and how
+many evaluations and finalists it is to have."""
+
+
+CONTENDERS, FINALISTS, KNOCKOUTS = "contenders", "finalists", "knock-outs"
+"""What studies beside a search hold."""
+
+
+MEANS = "nas:contenders"
+"""Key of the note of the contenders' means, by number."""
+
+
+TABLE = "nas:finalists"
+"""Key of the note of the names, patterns and seeds of the last finalists' table."""
+
+
+JUDGED = "pruner"
+"""Key of what a pruner keeps with a trial."""
+
+
+RECORDED = ("space", "proxy", "data", "strategy", "objectives", "seed", "lag", "limits", "device")
+"""What the record of a search has at least."""
+
+
+def beside_name(study: str, what: str) -> str:
+    """The name of the study of a study's contenders, finalists or knock-outs."""
+    return f"{study}-{what}"
+
+
+def search_names(storage: BaseStorage) -> list[str]:
+    """Names of the studies that are searches' own, the oldest first."""
+    studies = sorted(storage.get_all_studies(), key=lambda study: study._study_id)
+    settings = {study.study_name: study.user_attrs.get(SETTINGS) for study in studies}
+    return [name for name, one in settings.items() if isinstance(one, dict) and "strategy" in one]
+
+
+def study_names(storage: BaseStorage) -> list[str]:
+    return [study.study_name for study in storage.get_all_studies()]
