@@ -19,7 +19,7 @@ from studies.analysis.lineage import Lineage, lineage
 from studies.finals.finalists import recorded_finalists
 from studies.knockouts.recorded import Knockout, recorded_knockout
 from studies.search.settings import recorded_space
-from studies.store.names import COMMAND, FINALISTS, TABLE, VERSIONS
+from studies.store.names import COMMAND, ENDED, FINALISTS, TABLE, VERSIONS
 from studies.store.store import Store
 from studies.store.trial import Trial, best_trials, candidates, role_of, status_of
 
@@ -101,6 +101,8 @@ class Facts:
     settings: dict[str, Any]
     versions: dict[str, str]
     command: str | None
+    ended: str
+    """Why the search ended before its budget, where it did."""
     genes: int
     genomes: int
     winner: Row | None
@@ -145,6 +147,7 @@ def collect(store: Store, url: str) -> Facts:
         settings=settings,
         versions=notes.get(VERSIONS, {}),
         command=notes.get(COMMAND),
+        ended=notes.get(ENDED, {}).get("why", ""),
         genes=len(space.genes),
         genomes=space.distinct,
         winner=_row(winner) if winner else None,

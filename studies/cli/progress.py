@@ -131,7 +131,7 @@ class ConsoleWatcher(Watcher):
         skeleton = result.settings.space.skeleton
         outcome = result.outcome
         finished = sum(t.state.is_finished() for t in result.trials)
-        if outcome.reason == "exhausted":
+        if outcome.why:
             self.console.print(f"Ended early: {outcome.why}.", soft_wrap=True)
         elif outcome.reason == "interrupted":
             self.console.print(f"Stopped after {finished} evaluations.")

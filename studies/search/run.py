@@ -6,7 +6,7 @@ import json
 import platform
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from nas.evaluation.inheritance import WeightFolder
 from nas.evaluation.jobs import EvaluationContext
@@ -19,7 +19,7 @@ from studies.search.loop import Event, Outcome, Search
 from studies.search.machines import connection, open_pool
 from studies.search.request import SearchRequest, check_request, goal_of, prepare_settings
 from studies.search.settings import SearchSettings
-from studies.store.names import COMMAND, GOAL, VERSIONS
+from studies.store.names import COMMAND, ENDED, GOAL, VERSIONS
 from studies.store.storages import open_storage, storage_errors, weights_folder
 from studies.store.store import Store
 from studies.store.trial import Trial, best_trials, nondominated
@@ -129,6 +129,7 @@ def work(
         trials = store.ranked()
     if stop():
         outcome = replace(outcome, reason="interrupted")
+    store.note(ENDED, asdict(outcome))
     best = best_trials(trials, settings.space, 1)
     several = len(settings.objectives) > 1
     front = [t for t in nondominated(trials, settings.maximise) if t.ok] if several else []

@@ -14,6 +14,7 @@ COMMAND = "nas:command"
 
 
 GOAL = "nas:goal"
+ENDED = "nas:ended"
 """Keys of what a search notes in its study: versions of packages, the command that repeats it, and how
 many evaluations and finalists it is to have."""
 
