@@ -8,7 +8,7 @@ comes to number k first makes the same proposal as all others.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from nas.architecture.genome import Genome
 from nas.evaluation.jobs import Epoch, EvaluationJob
 from nas.evaluation.result import Evaluation
 from nas.predictors.zero_cost import score
-from nas.strategies.problem import Exhausted, Proposal
+from nas.strategies.problem import Exhausted, PastTrial, Problem, Proposal
 from nas.strategies.propose import propose
 from nas.workers.protocol import Finished, Pool
 from studies.samplers.pruners import judge
@@ -47,11 +47,28 @@ class Event:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a search ended: budget, clock, exhausted or interrupted."""
+    """How a search ended: budget, patience, clock, exhausted or interrupted."""
 
     reason: str
     why: str
     trials: int
+
+
+def without_gain(trials: Sequence[PastTrial], problem: Problem) -> int:
+    """How many of the last trials gained nothing: an earlier one is as good in every objective."""
+    front: list[tuple[float, ...]] = []
+    since = 0
+    for trial in trials:
+        since += 1
+        if trial.values is None or trial.pruned:
+            continue
+        scores = tuple(w * v for w, v in zip(problem.weights, trial.values, strict=True))
+        if any(all(a >= b for a, b in zip(one, scores, strict=True)) for one in front):
+            continue
+        front = [one for one in front if any(a > b for a, b in zip(one, scores, strict=True))]
+        front.append(scores)
+        since = 0
+    return since
 
 
 class Search:
@@ -85,7 +102,7 @@ class Search:
             late = stop() or (deadline is not None and time.monotonic() >= deadline)
             if not late:
                 self._look()
-                ended = self._begin(evaluations, ended)
+                ended = self._begin(goal, ended)
             if not records.running and (late or not records.awaited(evaluations)):
                 break
             self.store.renew()
@@ -102,12 +119,16 @@ class Search:
         reason = "budget" if done else "interrupted" if stop() else "clock"
         return Outcome(reason, "", len(records))
 
-    def _begin(self, evaluations: int, ended: Outcome | None) -> Outcome | None:
+    def _begin(self, goal: SearchRequest, ended: Outcome | None) -> Outcome | None:
         """Gives idle workers what was taken over, then what is proposed; says if nothing is left."""
         records = self.records
         while self.workers.idle and records.waiting and records.visible(records.waiting[0]):
             self._submit(records.waiting.pop(0))
-        while not (records.waiting or ended) and self._next(evaluations):
+        while not (records.waiting or ended) and self._next(goal.evaluations):
+            seen = records.seen(len(records))
+            if goal.patience and (since := without_gain(seen, records.problem)) >= goal.patience:
+                why = f"{since} evaluations without a better one (--patience {goal.patience})"
+                return Outcome("patience", why, len(records))
             try:
                 self._prepare(len(records))
             except Exhausted as error:

@@ -48,6 +48,8 @@ class SearchRequest(Means):
     """A baseline, on whose skeleton the search runs, or a notation of the space."""
     strategy: str = "regularized"
     evaluations: int = number(100, 1, 10**7, goal=True)
+    patience: int | None = number(None, 1, 10**7, goal=True)
+    """Evaluations without a better one after which the search ends."""
     max_seconds: float | None = number(None, 0)
     seed: int = number(0, 0)
     pruner: str = "none"

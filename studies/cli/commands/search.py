@@ -70,6 +70,11 @@ from studies.cli.options import (
     show_default=True,
     help="Trials in the study, the three hand-made patterns among them.",
 )
+@click.option(
+    "--patience",
+    type=int,
+    help="Ends the search once so many evaluations in a row have gained nothing; those of the last --lag trials count later. [default: none]",
+)
 @click.option("--max-seconds", type=float, help="No new proposals after this time.")
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Of proposals, weights and batches."
