@@ -12,23 +12,26 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import nas.data.images
 import nas.data.load
 import nas.predictors.zero_cost
 import nas.retraining.retrain
 import nas.saving.exports
-import nas.workers.ray_pool
+import nas.workers.ray_cluster
 import studies.dashboard.server
 import studies.knockouts.run
 import studies.search.join
 import studies.search.machines
-import studies.search.run
 import studies.speed.measure
 from baselines import BASELINES
+from baselines.exercises import runner
 from nas.architecture.merges import MERGES
 from nas.errors import InputError
 from search_spaces import SPACES
 from studies import cli
 from studies.cli.app import command_names, load_command
+from studies.store.storages import open_storage
+from studies.store.names import search_names
 from tests.conftest import write_small_space
 from tests.fuzzing import case, cases, counted, limited_memory
 from tests.test_fuzz import NOTATIONS, NUMBERS, mutated
@@ -57,18 +60,18 @@ def place(searched, tmp_path_factory):
     shutil.copy(searched, folder / "kept.db")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for module in (studies.pool, studies.bench.measure, studies.report.knockout_run):
+        for module in (studies.search.machines, studies.speed.measure, studies.knockouts.run, runner):
             patch.setattr(module, "Workers", start)
         patch.setattr(nas.workers.ray_cluster, "connected", start)
         patch.setattr(
             studies.search.join, "time", SimpleNamespace(monotonic=time.monotonic, sleep=start)
         )
         for module, name in (
-            (studies.bench.measure, "matrix_gflops"), (nas.fit, "fit"), (nas.scores, "score"),
-            (nas.exports, "export"), (studies.dashboard, "make_server"),
+            (studies.speed.measure, "matrix_gflops"), (nas.retraining.retrain, "fit"),
+            (nas.predictors.zero_cost, "score"), (nas.saving.exports, "export"),
+            (studies.dashboard.server, "make_server"),
         ):  # fmt: skip
             patch.setattr(module, name, start)
-        patch.setattr("baselines.exercises.runner.Workers", start)
         patch.setattr(nas.data.images, "_download", offline)
         for source in ("digits", "fashion-mnist"):
             patch.setitem(nas.data.load.SOURCES, source, lru_cache(nas.data.load.SOURCES[source]))
@@ -224,14 +227,8 @@ TRAINED = ["train", "best:STUDY", "--storage", "sqlite:///kept.db", "--out", "t"
 @example(["score", "add(1)*4", "--space", "own.toml", "--seed", "9" * 30])
 @cases(125)
 def test_the_command_line(place, arguments):
-    import studies.store.opening
-
-    import studies.store.store
-
     if "STUDY" in " ".join(arguments):
-        names = studies.store.names.search_names(
-            studies.store.storages.open_storage("sqlite:///kept.db")
-        )
+        names = search_names(open_storage("sqlite:///kept.db"))
         arguments = [argument.replace("STUDY", names[0]) for argument in arguments]
     arguments = [contained(a) if "best:" not in a else a for a in arguments]
     out, err = io.StringIO(), io.StringIO()
