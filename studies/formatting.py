@@ -6,14 +6,8 @@ import math
 import sys
 from typing import TYPE_CHECKING
 
-from studies.store.trial import Trial
-
 if TYPE_CHECKING:
     from studies.store.trial import Trial
-if TYPE_CHECKING:
-    pass
-if TYPE_CHECKING:
-    pass
 
 
 LONGEST = 160

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from nas.errors import InputError, brief, one_line
+from nas.errors import InputError, brief, one_line, unknown
 from studies.cli.interrupt import EXIT_INTERRUPTED
 
 EXIT_INPUT = 2
@@ -46,6 +46,8 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in command_names() and not args[0].startswith("-"):
+            raise unknown("command", args[0], command_names())
         name, command, rest = super().resolve_command(ctx, args)
         return name, load_command(name) if name and command else command, rest
 
