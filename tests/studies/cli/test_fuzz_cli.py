@@ -60,7 +60,12 @@ def place(searched, tmp_path_factory):
     shutil.copy(searched, folder / "kept.db")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for module in (studies.search.machines, studies.speed.measure, studies.knockouts.run, runner):
+        for module in (
+            studies.search.machines,
+            studies.speed.measure,
+            studies.knockouts.run,
+            runner,
+        ):
             patch.setattr(module, "Workers", start)
         patch.setattr(nas.workers.ray_cluster, "connected", start)
         patch.setattr(
