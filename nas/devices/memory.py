@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 if TYPE_CHECKING:
     import torch
 
 
 def free_bytes(device: torch.device) -> int:
     """Memory of a GPU that nobody has, or that PyTorch holds in reserve."""
+    import torch
+
     reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return torch.cuda.mem_get_info(device)[0] + reserve
 
