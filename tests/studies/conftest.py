@@ -5,9 +5,11 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import uuid
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 
 from studies.search.request import SearchRequest
 from studies.search.run import run_search
@@ -29,9 +31,9 @@ def searched(tmp_path_factory):
     return folder / "nas.db"
 
 
-@pytest.fixture
-def postgresql(tmp_path_factory):
-    """A server of its own on a free port, gone after the test."""
+@pytest.fixture(scope="session")
+def postgresql_server():
+    """One server for all tests of a process, on a free port: its URL, less the database."""
     tools = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not tools:
         pytest.skip("PostgreSQL's server is not installed (Debian's package postgresql)")
@@ -54,9 +56,23 @@ def postgresql(tmp_path_factory):
         options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
         run("pg_ctl", "-w", "-o", options, "-l", f"{folder}/log", "start")
         try:
-            yield f"postgresql+psycopg://nas@127.0.0.1:{port}/postgres"
+            yield f"postgresql+psycopg://nas@127.0.0.1:{port}"
         finally:
             run("pg_ctl", "-m", "immediate", "stop")
+
+
+@pytest.fixture
+def postgresql(postgresql_server):
+    """An empty database of the test's own, gone after it with whatever is still connected."""
+    name = f"test_{uuid.uuid4().hex}"
+    server = sqlalchemy.create_engine(
+        f"{postgresql_server}/postgres", isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool
+    )
+    with server.connect() as connection:
+        connection.execute(sqlalchemy.text(f"CREATE DATABASE {name}"))
+    yield f"{postgresql_server}/{name}"
+    with server.connect() as connection:
+        connection.execute(sqlalchemy.text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @pytest.fixture(scope="session")
