@@ -4,6 +4,7 @@ Importing this package does not import torch; `compile_network`, `evaluate` and 
 are loaded on first use.
 """
 
+from collections.abc import Callable
 from importlib import import_module
 
 from nas.architecture.genome import Genome, Layer, Skip
@@ -39,6 +40,15 @@ __all__ = [
     "plan",
     *_LAZY,
 ]
+
+
+def _drawn(drawing: str) -> Callable[[object], str]:
+    """A notebook's drawing of an object, so that what is searched imports nothing that draws."""
+    return lambda drawn: getattr(import_module("nas.drawing.html"), drawing)(drawn)
+
+
+Genome._repr_html_ = _drawn("genome_html")  # type: ignore[attr-defined]
+Plan._repr_html_ = _drawn("plan_html")  # type: ignore[attr-defined]
 
 
 def __getattr__(name: str) -> object:

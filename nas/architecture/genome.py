@@ -121,12 +121,6 @@ class Genome:
     def __repr__(self) -> str:
         return f"Genome.parse({str(self)!r})"
 
-    def _repr_html_(self) -> str:
-        """The pattern drawn, for notebooks."""
-        from nas.drawing.html import genome_html
-
-        return genome_html(self)
-
     def __len__(self) -> int:
         return len(self.layers)
 

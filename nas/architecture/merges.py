@@ -1,13 +1,14 @@
 """How a layer's branch F and its skips become one: a class per merge, and the table of them.
 
 With z the sum of the skips (each already adapted to the layer's shape and multiplied by its
-strength), a merge says which learnt parts it has (`parts`) and what it computes (`forward`).
-Tensors are (N, C, H, W), all of the layer's output shape except `previous`, the layer's input.
+strength), a merge says which learnt parts it has (`parts`), what it computes (`forward`), and what
+is left of its parts when a skip is taken out of a trained network (`without`). Tensors are
+(N, C, H, W), all of the layer's output shape except `previous`, the layer's input.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -41,6 +42,10 @@ class Site:
 class Merge:
     """Base of all merges. Without parts by default."""
 
+    colour: str | None = None
+    """`#rrggbb` in drawings; None is the colour of the text. Ours are Paul Tol's, which the
+    colour-blind can tell apart."""
+
     def parts(self, site: Site) -> dict[str, Part]:
         """The learnt parts by name; `forward` finds them as attributes of `learnt`."""
         return {}
@@ -50,6 +55,17 @@ class Merge:
     ) -> Tensor:
         """The merged tensor, of the branch's shape."""
         raise NotImplementedError
+
+    def without(self, learnt: Mapping[str, Tensor], skip: int) -> dict[str, Tensor]:
+        """The trained tensors of the parts, for the same layer with one skip less.
+
+        A merge whose parts have a share for every skip takes that share out.
+
+        Args:
+            learnt: by name, as in `learnt.state_dict()`.
+            skip: which one is taken out, from 0, nearest first.
+        """
+        return dict(learnt)
 
 
 def total(skips: Sequence[Tensor]) -> Tensor:
@@ -74,12 +90,16 @@ def excitation(shape: Shape) -> Chain:
 class Add(Merge):
     """F + z (He et al. 2015)."""
 
+    colour = "#4477aa"
+
     def forward(self, learnt, branch, skips, previous):
         return branch + total(skips)
 
 
 class Scale(Merge):
     """α·F + z, α one learnt number from 0 (De & Smith 2020, SkipInit; Bachlechner 2020, ReZero)."""
+
+    colour = "#66ccee"
 
     def parts(self, site):
         return {"alpha": Vector(1, 0.0)}
@@ -91,6 +111,8 @@ class Scale(Merge):
 class Channel(Merge):
     """w ⊙ F + z, w learnt per channel from 0.5 (exercise 5, channel weighting)."""
 
+    colour = "#228833"
+
     def parts(self, site):
         return {"weight": Vector(site.shape[0], 0.5)}
 
@@ -100,6 +122,8 @@ class Channel(Merge):
 
 class Attention(Merge):
     """a(z) ⊙ F + z, a squeeze-and-excitation gate that reads the skip (exercise 5, attention)."""
+
+    colour = "#ccbb44"
 
     def parts(self, site):
         return {"excitation": excitation(site.shape)}
@@ -112,6 +136,8 @@ class Attention(Merge):
 class SqueezeExcitation(Merge):
     """a(F) ⊙ F + z (Hu et al. 2018, SE-ResNet)."""
 
+    colour = "#ee6677"
+
     def parts(self, site):
         return {"excitation": excitation(site.shape)}
 
@@ -121,6 +147,8 @@ class SqueezeExcitation(Merge):
 
 class Gate(Merge):
     """T ⊙ F + (1-T) ⊙ z, T = σ(1×1 convolution of the input), bias from -2 (Srivastava 2015)."""
+
+    colour = "#aa3377"
 
     def parts(self, site):
         conv = Conv(site.inputs, site.shape[0], stride=site.stride, bias=True, bias_start=-2.0)
@@ -134,6 +162,8 @@ class Gate(Merge):
 class Dense(Merge):
     """F + G(h) + z, G a second branch like F on the same input (exercise 5, multiple paths)."""
 
+    colour = "#bbbbbb"
+
     def parts(self, site):
         return {"branch": site.branch()}
 
@@ -144,6 +174,8 @@ class Dense(Merge):
 class Concat(Merge):
     """norm(1×1 convolution of [F, skips…]) back to the width (DenseNet 2017; CGP-CNN 2017)."""
 
+    colour = "#ee8866"
+
     def parts(self, site):
         channels, *side = site.shape
         conv = Conv((channels * (1 + site.skips), *side), channels, bias=site.bias)
@@ -153,6 +185,14 @@ class Concat(Merge):
         import torch
 
         return learnt.project(torch.cat([branch, *skips], dim=1))
+
+    def without(self, learnt, skip):
+        import torch
+
+        name = "project.conv.weight"  # (C, C·(1 + skips), 1, 1), the branch's channels first
+        shares = list(learnt[name].split(len(learnt[name]), dim=1))
+        del shares[1 + skip]
+        return {**learnt, name: torch.cat(shares, dim=1)}
 
 
 MERGES: dict[str, Merge] = {

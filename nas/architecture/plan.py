@@ -7,11 +7,7 @@ from functools import lru_cache
 
 from nas.architecture.genome import Genome
 from nas.architecture.merges import MERGES, Site
-from nas.architecture.parts import (
-    Chain,
-    Part,
-    Shape,
-)
+from nas.architecture.parts import Chain, Part, Shape
 from nas.architecture.skeletons.convolutional import Skeleton, adapter, head, node_shapes
 from nas.errors import InputError
 
@@ -69,12 +65,6 @@ class Plan:
     def macs(self) -> int:
         """Multiply-adds of convolutions and linear layers for one image."""
         return sum(layer.macs for layer in self.layers) + self.stem.macs + self.head.macs
-
-    def _repr_html_(self) -> str:
-        """The pattern drawn, and a table of its layers, for notebooks."""
-        from nas.drawing.html import plan_html
-
-        return plan_html(self)
 
 
 def plan(genome: Genome, skeleton: Skeleton) -> Plan:

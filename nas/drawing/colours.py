@@ -1,24 +1,18 @@
-"""A colour for each merge."""
+"""What colour a layer is drawn in: its merge's."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
-
-COLOURS = {
-    "add": "#4477aa",
-    "scale": "#66ccee",
-    "channel": "#228833",
-    "attention": "#ccbb44",
-    "se": "#ee6677",
-    "gate": "#aa3377",
-    "dense": "#bbbbbb",
-    "concat": "#ee8866",
-}
-"""Paul Tol's colour-blind safe palette; merges of plugins are black."""
-
+from nas.architecture.merges import MERGES
 
 PLAIN = "#ffffff"
+"""Of a layer without skips."""
+
+
+def colour_of(merge: str | None, ink: str) -> str:
+    """The colour of a layer with this merge.
+
+    Args:
+        merge: its name; None for a layer without skips.
+        ink: the colour of text in this drawing, for a merge that has no colour of its own.
+    """
+    return PLAIN if merge is None else MERGES[merge].colour or ink

@@ -1,4 +1,4 @@
-"""A pattern drawn: as lines of text for a terminal, and as a picture (matplotlib)."""
+"""A pattern drawn as a picture, by matplotlib."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nas.architecture.genome import Genome
 from nas.architecture.plan import Plan, plan
 from nas.architecture.skeletons.convolutional import Skeleton
-from nas.drawing.colours import COLOURS, PLAIN
+from nas.drawing.colours import PLAIN, colour_of
 from nas.errors import InputError
 from nas.files.safe import replacing
 
@@ -77,7 +77,7 @@ def _arcs(axes: Axes, planned: Plan) -> None:
     for layer in planned.layers:
         for source, strength in layer.skips:
             middle, span = (source + layer.index) / 2, layer.index - source
-            colour = COLOURS.get(layer.merge or "", "black")
+            colour = colour_of(layer.merge, "black")
             thickness = 0.8 + 1.6 * min(strength, 2.0)
             arc = Arc(
                 (middle, 0.28), span, span * 1.1, theta1=0, theta2=180, color=colour, lw=thickness
@@ -91,7 +91,7 @@ def _boxes(axes: Axes, planned: Plan, named: bool) -> None:
 
     for node in range(len(planned.shapes)):
         merge = planned.layers[node - 1].merge if node else None
-        face = COLOURS.get(merge, "black") if merge else PLAIN
+        face = colour_of(merge, "black")
         box = FancyBboxPatch(
             (node - 0.3, -0.2), 0.6, 0.4, boxstyle="round,pad=0.02,rounding_size=0.1",
             facecolor=face, edgecolor="black", lw=0.8,
@@ -110,7 +110,7 @@ def _legend(axes: Axes, planned: Plan) -> None:
     merges = dict.fromkeys(layer.merge for layer in planned.layers if layer.merge)
     strengths = sorted({s for layer in planned.layers for _, s in layer.skips})
     handles: list[Patch | Line2D] = [
-        Patch(facecolor=COLOURS.get(m, "black"), edgecolor="black", label=m) for m in merges
+        Patch(facecolor=colour_of(m, "black"), edgecolor="black", label=m) for m in merges
     ]
     if any(layer.merge is None for layer in planned.layers):
         handles.append(Patch(facecolor=PLAIN, edgecolor="black", label="plain"))

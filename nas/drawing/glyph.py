@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from nas.architecture.genome import Genome
-from nas.drawing.colours import COLOURS
+from nas.drawing.colours import colour_of
 
 CELL, GAP = 6, 1
 WIDEST = 260
@@ -32,7 +32,7 @@ def glyph(
                 empty.append(square)
     parts = [f'<path d="{"".join(empty)}" fill="var(--grid)"/>'] if empty else []
     for (merge, strength), squares in filled.items():
-        colour = COLOURS.get(merge or "", "var(--ink)")
+        colour = colour_of(merge, "var(--ink)")
         opacity = "" if strength >= 1 else f' opacity="{0.25 + 0.75 * strength:.2g}"'
         parts.append(f'<path d="{"".join(squares)}" fill="{colour}"{opacity}/>')
     if marked:

@@ -13,7 +13,7 @@ from itertools import groupby
 
 from nas.architecture.genome import Genome
 from nas.architecture.plan import Plan
-from nas.drawing.colours import COLOURS, PLAIN
+from nas.drawing.colours import colour_of
 
 MAX_DRAWN = 400
 """Layers; a longer pattern is told by its notation only."""
@@ -123,8 +123,7 @@ def _x(node: float) -> float:
 
 
 def _colour(merge: str | None) -> str:
-    """Black, or white on dark pages, for merges of plugins."""
-    return COLOURS.get(merge, "currentColor") if merge else PLAIN
+    return colour_of(merge, "currentColor")  # of the page: black, or white on dark ones
 
 
 def _text(x: float, y: float, text: str, size: int = 11, anchor: str = "middle") -> str:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect
-from typing import TYPE_CHECKING
 
 from nas.architecture.genome import Genome
 from nas.architecture.plan import Plan, plan
 from nas.architecture.skeletons.convolutional import Skeleton
 
-if TYPE_CHECKING:
-    pass
-
-
 MAX_LANES = 24
+"""Skips side by side that are shown."""
 
 
 def lanes(planned: Plan) -> list[list[tuple[int, int]]]:

@@ -12,7 +12,7 @@ from rich.text import Text
 from nas.architecture.genome import Genome
 from nas.architecture.skeletons.convolutional import Skeleton
 from nas.architecture.space import SearchSpace
-from nas.drawing.colours import COLOURS
+from nas.drawing.colours import colour_of
 from nas.drawing.text import text_rows
 from nas.proxy import Proxy
 from studies.formatting import count, percent
@@ -99,7 +99,7 @@ def drawing(genome: Genome, skeleton: Skeleton, costs: bool = False) -> Table:
         half, left = MAX_ROWS // 2, len(rows) - MAX_ROWS
         rows[half:-half] = [("…", f"{left:,} more layers", "", "", 0, 0)]
     for node, token, marks, shape, params, macs in rows:
-        style = COLOURS.get(token.split("(")[0], "default") if "(" in token else "default"
+        style = colour_of(token.split("(")[0], "default") if "(" in token else "default"
         cells: list[RenderableType] = [node, Text(token, style), Text(marks), shape]
         table.add_row(*cells, *([count(params), count(macs)] if costs else []))
     return table

@@ -2,27 +2,25 @@
 
 A network without a skip is the one that the genome without it compiles to, with the trained
 weights: modules have the same names in both. A layer that loses its last skip becomes plain, so its
-merge falls away with it; a layer that keeps others keeps its merge, and a concat merge loses the
-input channels of the skip. Batch norm's statistics are then taken anew, as before every score,
+merge falls away with it; a layer that keeps others keeps its merge, which says what is left of its
+parts (`Merge.without`). Batch norm's statistics are then taken anew, as before every score,
 because a sum of fewer terms has another scale.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nas.architecture.genome import Genome, Layer
+from nas.architecture.merges import MERGES
 from nas.errors import InputError
 from nas.evaluation.jobs import EvaluationContext, EvaluationJob, evaluate_job
 from nas.proxy import Proxy
 from nas.workers.protocol import Send
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from nas.evaluation.result import Evaluation
     from nas.network.network import Network
 
@@ -128,35 +126,29 @@ def without_skip(network: Network, layer: int, distance: int) -> Network:
     """A copy of a trained network without one skip, on the same device.
 
     Raises:
-        InputError: a merge of a plugin depends on the number of skips in a way that is not known
-            here.
+        InputError: the parts of a plugin's merge depend on the number of skips, and its `without`
+            does not say how.
     """
     import torch
 
+    from nas.files.tensors import check_weights
     from nas.network.compile import compile_network
 
     genome = remove_skip(network.genome, layer, distance)
-    place = network.genome.layers[layer - 1].skips
-    index = [skip.distance for skip in place].index(distance)
+    old, new = network.genome.layers[layer - 1], genome.layers[layer - 1]
     where = next(network.parameters()).device
     cut = compile_network(genome, network.skeleton).to(where).to(memory_format=torch.channels_last)
     learnt = network.state_dict()
-    kept = {
-        name: _fitted(name, learnt[name], tensor.shape, index, len(place))
-        for name, tensor in cut.state_dict().items()
-    }
-    cut.load_state_dict(kept)
+    if new.merge is not None:
+        begin = f"layers.{layer}.merge."
+        parts = {n.removeprefix(begin): t for n, t in learnt.items() if n.startswith(begin)}
+        skip = [skip.distance for skip in old.skips].index(distance)
+        kept = MERGES[new.merge].without(parts, skip)
+        learnt |= {begin + name: tensor for name, tensor in kept.items()}
+    learnt = {name: learnt[name] for name in cut.state_dict() if name in learnt}
+    try:
+        check_weights(cut, learnt)
+    except InputError as error:
+        raise InputError(f"merge {old.merge!r}, less a skip by its `without`: {error}") from None
+    cut.load_state_dict(learnt)
     return cut
-
-
-def _fitted(name: str, tensor: Tensor, shape: Sequence[int], index: int, skips: int) -> Tensor:
-    """A trained tensor, less the input channels of one of the layer's skips where it has them."""
-    if tensor.shape == tuple(shape):
-        return tensor
-    blocks = tensor.chunk(skips + 1, dim=1) if tensor.ndim > 1 else ()
-    kept = [block for i, block in enumerate(blocks) if i != index + 1]  # block 0 is the branch's
-    if len(blocks) == skips + 1 and sum(block.shape[1] for block in kept) == shape[1]:
-        import torch
-
-        return torch.cat(kept, dim=1)
-    raise InputError(f"{name}: it is not known which part of it belongs to the skip")

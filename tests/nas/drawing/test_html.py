@@ -12,7 +12,6 @@ import pytest
 
 from nas import Genome, compile_network, plan
 from nas.architecture.merges import MERGES
-from nas.drawing.colours import COLOURS
 from nas.drawing.html import MAX_ROWS, table_html
 from nas.drawing.svg import MAX_DRAWN, genome_svg, plan_svg
 from search_spaces import SPACES
@@ -52,7 +51,7 @@ def test_a_drawing_has_every_layer_and_every_skip_in_its_place(seed):
     assert len(arcs) == len(heads) == len(wanted)
     for arc, (layer, source, target, _) in zip(arcs, wanted, strict=True):
         assert ends(arc) == pytest.approx((middles[source], middles[target]), abs=0.1)
-        assert arc.get("stroke") == COLOURS[layer.merge]
+        assert arc.get("stroke") == MERGES[layer.merge].colour
     widths = {
         strength: arc.get("stroke-width") for arc, (*_, strength) in zip(arcs, wanted, strict=True)
     }
