@@ -43,8 +43,12 @@ __all__ = [
 
 
 def _drawn(drawing: str) -> Callable[[object], str]:
-    """A notebook's drawing of an object, so that what is searched imports nothing that draws."""
-    return lambda drawn: getattr(import_module("nas.drawing.html"), drawing)(drawn)
+    """A method that draws its object in a notebook; what is searched need not know how."""
+
+    def html(drawn: object) -> str:
+        return getattr(import_module("nas.drawing.html"), drawing)(drawn)
+
+    return html
 
 
 Genome._repr_html_ = _drawn("genome_html")  # type: ignore[attr-defined]

@@ -1,10 +1,14 @@
-"""Merges, blocks, stems, data, spaces, strategies and scores from a user's own file."""
+"""Merges, blocks, stems, data, spaces, strategies and scores from a user's own file.
+
+Such a file imports what it needs from `nas.extend`.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import re
 import runpy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -20,17 +24,33 @@ TABLES = {
     "STRATEGIES": "nas.strategies.propose",
     "MUTATIONS": "nas.strategies.mutations",
     "SCORES": "nas.predictors.zero_cost",
+    "SPACES": "search_spaces.named",
 }
 """A table's name, in a plugin as in the module that owns it."""
+MOVED = {
+    **dict.fromkeys(("nas.merges", "nas.parts", "nas.blocks", "nas.data"), "nas.extend"),
+    **dict.fromkeys(("nas.genome", "nas.plan", "nas.skeleton", "nas.space"), "nas"),
+    "nas.evolution": "nas.strategies.propose",
+    "nas.history": "nas.strategies.history",
+    "nas.mutations": "nas.strategies.mutations",
+    "nas.scores": "nas.predictors.zero_cost",
+}
+"""What files of users imported before version 0.2, and where it is now."""
 
 
-def load_plugin(path: str | Path, **more: dict) -> str:
+def load_plugins(paths: Iterable[str | Path] = ()) -> dict[Path, str]:
+    """Loads installed plugins and these; the hash of each by its path.
+
+    Raises:
+        InputError: a file that is no plugin, or a name in it that is taken.
+    """
+    return {path: load_plugin(path) for path in (*installed_plugins(), *map(Path, paths))}
+
+
+def load_plugin(path: str | Path) -> str:
     """Adds what a Python file defines in tables of these names to the framework's.
 
     A file with `MERGES = {"mine": MyMerge()}` adds the merge `mine`.
-
-    Args:
-        more: further tables by name.
 
     Returns:
         A hash of the file, for the record.
@@ -43,26 +63,34 @@ def load_plugin(path: str | Path, **more: dict) -> str:
         source = path.read_bytes()
         defined = runpy.run_path(str(path))
     except Exception as error:
-        raise InputError(f"--plugin {path}: {type(error).__name__}: {error}") from None
+        raise InputError(
+            f"--plugin {path}: {_moved(error) or f'{type(error).__name__}: {error}'}"
+        ) from None
     digest = hashlib.blake2b(source, digest_size=8).hexdigest()
     if digest in _loaded:
         return digest
-    names = [name for name in (*TABLES, "SPACES") if name in defined]
+    names = [name for name in TABLES if name in defined]
     if not names:
-        raise InputError(f"--plugin {path}: defines none of the tables {', '.join(TABLES)}, SPACES")
+        raise InputError(f"--plugin {path}: defines none of the tables {', '.join(TABLES)}")
     for name in names:
-        if name in TABLES:
-            owner = getattr(import_module(TABLES[name]), name)
-        elif name in more:
-            owner = more[name]
-        else:
-            continue
+        owner = getattr(import_module(TABLES[name]), name)
         for key, value in defined[name].items():
             if key in owner:
                 raise InputError(f"--plugin {path}: {name} has an entry {key!r} already")
             owner[key] = value
     _loaded[digest] = path.name
     return digest
+
+
+def _moved(error: Exception) -> str:
+    """Where an import that failed finds now what it asked for; empty where that is not known."""
+    if not isinstance(error, ImportError):
+        return ""
+    asked = re.search(r"cannot import name '(\w+)'", str(error))  # of `from nas import merges`
+    for old in (error.name, f"{error.name}.{asked[1]}" if asked else None):
+        if old in MOVED:
+            return f"{old} is the import of an earlier version; import from {MOVED[old]} instead"
+    return ""
 
 
 def installed_plugins() -> tuple[Path, ...]:

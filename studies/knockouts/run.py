@@ -15,7 +15,7 @@ from nas.errors import InputError
 from nas.evaluation.jobs import EvaluationContext, EvaluationJob
 from nas.evaluation.result import Evaluation, failed
 from nas.files.settings import differences
-from nas.plugins import installed_plugins, load_plugin
+from nas.plugins import load_plugins
 from nas.training.version import TRAINER_VERSION
 from nas.workers.process_pool import Workers
 from nas.workers.protocol import Finished, Job
@@ -67,11 +67,11 @@ def run_knockout(
     best = best_trials(trials, space, 1)
     if not best:
         raise InputError(f"study {store.name!r} has no candidate that was trained: nothing to cut")
-    paths = (*installed_plugins(), *means.plugins)
-    _check(store.name, settings, means, paths)
+    plugins = load_plugins(means.plugins)
+    _check(store.name, settings, means, plugins)
     data = recorded_data(settings, means.data, means.data_dir)
     devices = default_devices(means.device)
-    context = EvaluationContext(space.skeleton, data, devices, settings["fast"], paths)
+    context = EvaluationContext(space.skeleton, data, devices, settings["fast"], tuple(plugins))
     beside = store.open_beside(
         KNOCKOUTS, space.skeleton, space.proxy, "validation accuracy", seed=settings["seed"]
     )
@@ -88,7 +88,7 @@ def run_knockout(
 
 
 def _check(
-    study: str, settings: Mapping[str, Any], means: KnockoutRequest, paths: tuple[Path, ...]
+    study: str, settings: Mapping[str, Any], means: KnockoutRequest, plugins: Mapping[Path, str]
 ) -> None:
     """Raises InputError if a training here would not be like the study's."""
     if means.workers is not None and not 1 <= means.workers <= MAX_WORKERS:
@@ -98,7 +98,7 @@ def _check(
     here = {
         "trainer": TRAINER_VERSION,
         "device": device_kind(find_device(means.device)),
-        "plugins": {path.name: load_plugin(path) for path in paths},
+        "plugins": {path.name: digest for path, digest in plugins.items()},
     }
     differing = sorted(differences(recorded, here))
     if differing:

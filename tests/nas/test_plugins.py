@@ -1,25 +1,62 @@
 """Plugins: what they add, and what they may not."""
 
+from importlib import import_module
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
-from nas import InputError
+from nas import InputError, extend
+from nas.architecture.blocks import BLOCKS, STEMS
 from nas.architecture.merges import MERGES
-from nas.plugins import installed_plugins, load_plugin
+from nas.data.load import SOURCES
+from nas.plugins import MOVED, TABLES, installed_plugins, load_plugin
+from search_spaces import SPACES
 
 
 def test_a_file_adds_to_the_tables_once(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(
-        "from nas.architecture.merges import Add\nMERGES = {'added-here': Add()}\nSPACES = {'s': 1}\n"
+        "from nas.extend import Merge\nMERGES = {'added-here': Merge()}\nSPACES = {'s': 1}\n"
     )
-    spaces = {}
-    digest = load_plugin(path, SPACES=spaces)
+    digest = load_plugin(path)
     assert "added-here" in MERGES
-    assert spaces == {"s": 1}
-    assert load_plugin(path, SPACES=spaces) == digest
-    del MERGES["added-here"]
+    assert SPACES["s"] == 1
+    assert load_plugin(path) == digest
+    del MERGES["added-here"], SPACES["s"]
+
+
+def test_what_extend_offers_is_what_the_tables_take():
+    assert isinstance(MERGES["add"], extend.Merge)
+    assert isinstance(BLOCKS["basic"], extend.Block)
+    assert isinstance(STEMS["3x3"], extend.Stem)
+    assert isinstance(SOURCES["digits"](Path()), extend.Raw)
+
+
+@pytest.mark.parametrize(
+    ("line", "new"),
+    [
+        ("from nas.merges import Merge, total", "nas.extend"),
+        ("import nas.parts as parts", "nas.extend"),
+        ("from nas import blocks", "nas.extend"),
+        ("from nas.data import Raw, make_data", "nas.extend"),
+        ("from nas.genome import Genome", "nas"),
+        ("from nas.history import History", "nas.strategies.history"),
+    ],
+)
+def test_old_imports_are_answered_with_the_new_place(tmp_path, line, new):
+    path = tmp_path / "old.py"
+    path.write_text(f"{line}\nMERGES = {{}}\n")
+    with pytest.raises(InputError, match=f"; import from {new} instead$") as caught:
+        load_plugin(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_new_place_is_there():
+    for new in MOVED.values():
+        import_module(new)
+    for name, module in TABLES.items():
+        assert isinstance(getattr(import_module(module), name), dict)
 
 
 @pytest.mark.parametrize(

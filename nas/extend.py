@@ -1,0 +1,34 @@
+"""What a user's own file imports, for tables that `--plugin` adds to the framework's.
+
+    from nas.extend import Merge, parts, total
+
+    class Half(Merge):
+        def parts(self, site):
+            return {"half": parts.Vector(1, 0.5)}
+
+        def forward(self, learnt, branch, skips, previous):
+            return learnt.half * branch + total(skips)
+
+    MERGES = {"half": Half()}
+
+A merge declares its learnt parts for a `Site`; a `Block` is a layer's branch, a `Stem` what comes
+before the first layer, both made of `parts`; data are `Raw` arrays, split by `make_data`.
+"""
+
+from nas.architecture import parts
+from nas.architecture.blocks import Block, Stem
+from nas.architecture.merges import Merge, Site, excitation, total
+from nas.data.dataset import Data, Raw, make_data
+
+__all__ = [
+    "Block",
+    "Data",
+    "Merge",
+    "Raw",
+    "Site",
+    "Stem",
+    "excitation",
+    "make_data",
+    "parts",
+    "total",
+]
