@@ -1,22 +1,71 @@
-"""How well a score ranks candidates: rank correlation with accuracy, and what is left of it once
-the number of skips is taken out."""
+"""Intervals and tests over seeds, geometric means and laws, and how well a score ranks candidates."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
-from scipy.stats import rankdata
 
-if TYPE_CHECKING:
-    pass
-
+Values = Sequence[float] | np.ndarray
 RESAMPLES = 2000
 DETERMINED = 1e-9
 """Where 1 - r² is less, one ranking says all of the other."""
+LEAST_LOGARITHM = -745.0
+"""Of a positive float64; taken for a ratio of 0."""
+
+
+def interval(values: Values, level: float = 0.95) -> tuple[float, float]:
+    """Student's t confidence interval of the mean; infinite for fewer than two values."""
+    array = np.asarray(values, dtype=float)
+    if len(array) < 2:
+        return -np.inf, np.inf
+    error = stats.sem(array)
+    if error == 0:
+        return float(array.mean()), float(array.mean())
+    low, high = stats.t.interval(level, len(array) - 1, array.mean(), error)
+    return float(low), float(high)
+
+
+def mean_std(values: Values, unit: str = "%") -> str:
+    """`85.31 ± 0.42 %`; sample standard deviation."""
+    array = np.asarray(values, dtype=float) * (100 if unit == "%" else 1)
+    spread = f" ± {array.std(ddof=1):.3g}" if len(array) > 1 else ""
+    text = f"{array.mean():.2f}" if unit == "%" else f"{array.mean():.3g}"
+    return f"{text}{spread}{' ' + unit if unit else ''}"
+
+
+def paired_p(deltas: np.ndarray) -> float | None:
+    """Two-sided t-test that paired differences are 0 on average; None for fewer than two."""
+    if len(deltas) < 2:
+        return None
+    constant = np.ptp(deltas) == 0  # t is not defined; equal scores are no evidence
+    return 1.0 if constant else float(stats.ttest_1samp(deltas, 0.0).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjusted p-values, in the given order (Holm 1979)."""
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(np.argsort(p_values)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[int(index)] = largest
+    return adjusted
+
+
+def geometric_mean(values: Values) -> float:
+    """Of those that are positive numbers; nan if none is."""
+    positive = [value for value in values if value > 0]
+    return float(stats.gmean(positive)) if positive else float("nan")
+
+
+def geometric_factor(depths: Values, ratios: Values) -> tuple[float, float]:
+    """(factor, R²) of the fit ratio = c · factor^depth, by least squares on the logarithm."""
+    logarithms = [np.log(ratio) if ratio > 0 else LEAST_LOGARITHM for ratio in ratios]
+    if np.ptp(logarithms) == 0:
+        return 1.0, 1.0
+    fit = stats.linregress(depths, logarithms)
+    return float(np.exp(fit.slope)), float(fit.rvalue**2)
 
 
 @dataclass(frozen=True)
@@ -57,9 +106,10 @@ def correlate(
     )  # fmt: skip
 
 
+# SciPy's spearmanr takes one pair of samples at a time, which is fifty times as slow here.
 def spearman(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Rank correlations (…) of rows (…, n), ties at their mean rank; nan where a row is constant."""
-    a, b = (rankdata(values, axis=-1) for values in (x, y))
+    a, b = (stats.rankdata(values, axis=-1) for values in (x, y))
     a, b = (ranks - ranks.mean(-1, keepdims=True) for ranks in (a, b))
     with np.errstate(invalid="ignore", divide="ignore"):
         return (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
@@ -86,42 +136,3 @@ def _interval(value: np.ndarray, resampled: np.ndarray) -> tuple[float, float] |
         return None
     low, high = np.nanquantile(resampled, (0.025, 0.975))
     return float(low), float(high)
-
-
-Values = Sequence[float] | np.ndarray
-
-
-def interval(values: Values, level: float = 0.95) -> tuple[float, float]:
-    """Student's t confidence interval of the mean; infinite for fewer than two values."""
-    from scipy import stats
-
-    array = np.asarray(values, dtype=float)
-    if len(array) < 2:
-        return -np.inf, np.inf
-    half = stats.t.ppf(0.5 + level / 2, len(array) - 1) * array.std(ddof=1) / np.sqrt(len(array))
-    return float(array.mean() - half), float(array.mean() + half)
-
-
-def mean_std(values: Values, unit: str = "%") -> str:
-    """`85.31 ± 0.42 %`; sample standard deviation."""
-    array = np.asarray(values, dtype=float) * (100 if unit == "%" else 1)
-    spread = f" ± {array.std(ddof=1):.3g}" if len(array) > 1 else ""
-    text = f"{array.mean():.2f}" if unit == "%" else f"{array.mean():.3g}"
-    return f"{text}{spread}{' ' + unit if unit else ''}"
-
-
-def paired_p(deltas: np.ndarray) -> float | None:
-    """Two-sided t-test that paired differences are 0 on average; None for fewer than two."""
-    if len(deltas) < 2:
-        return None
-    constant = np.ptp(deltas) == 0  # t is not defined; equal scores are no evidence
-    return 1.0 if constant else float(stats.ttest_1samp(deltas, 0.0).pvalue)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjusted p-values, in the given order (Holm 1979)."""
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(np.argsort(p_values)):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[int(index)] = largest
-    return adjusted

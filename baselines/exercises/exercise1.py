@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from baselines.exercises.gradients import LawJob, geometric_factor
+from baselines.exercises.gradients import LawJob
 from baselines.exercises.jobs import TrainingJob
 from baselines.exercises.profiles import Profile
 from baselines.exercises.summaries import (
@@ -17,7 +17,6 @@ from baselines.exercises.summaries import (
     epoch_table,
     final_accuracies,
     first_to_last,
-    geometric_mean,
     gradient_table,
     layer_means,
     plot_epochs,
@@ -27,6 +26,7 @@ from baselines.exercises.summaries import (
 )
 from baselines.exercises.verdicts import FAILS, HOLDS, OPEN, Context, Page, Point, absolute, more
 from nas.architecture.parts import Shape
+from nas.statistics import geometric_factor, geometric_mean
 
 if TYPE_CHECKING:
     import pandas as pd

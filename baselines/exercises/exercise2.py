@@ -16,7 +16,6 @@ from baselines.exercises.summaries import (
     epoch_table,
     final_accuracies,
     first_to_last,
-    geometric_mean,
     gradient_table,
     plot_epochs,
     plot_gradients,
@@ -36,7 +35,7 @@ from baselines.exercises.verdicts import (
     more,
 )
 from nas.architecture.parts import Shape
-from nas.statistics import interval
+from nas.statistics import geometric_mean, interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

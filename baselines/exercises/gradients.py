@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,14 +70,3 @@ def layer_of(network: Network, index: int) -> CompiledLayer:
     layer = network.layers[str(index)]
     assert isinstance(layer, CompiledLayer)
     return layer
-
-
-def geometric_factor(depths: Sequence[float], ratios: Sequence[float]) -> tuple[float, float]:
-    """(factor, R²) of the fit ratio = c · factor^depth, by least squares on the logarithm."""
-    x = torch.tensor(depths, dtype=torch.float64)
-    y = torch.tensor([math.log(r) if r > 0 else -745.0 for r in ratios], dtype=torch.float64)
-    slope = ((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()
-    residual = y - y.mean() - slope * (x - x.mean())
-    total = ((y - y.mean()) ** 2).sum()
-    r2 = 1.0 if total == 0 else 1 - (residual**2).sum().item() / total.item()
-    return math.exp(slope.item()), float(r2)

@@ -12,6 +12,7 @@ from baselines.exercises.jobs import TrainingJob
 from baselines.exercises.profiles import Profile
 from baselines.networks import BASELINES
 from nas.architecture.parts import Shape
+from nas.statistics import geometric_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,12 +148,6 @@ def gradient_table(results: Results, names: Sequence[str], profile: Profile) -> 
         for layer, norm in enumerate(entry["norms"], 1)
     ]
     return pd.DataFrame(rows)
-
-
-def geometric_mean(values: Sequence[float]) -> float:
-    """Of those that are positive numbers; nan if none is."""
-    positive = [value for value in values if value > 0]
-    return float(np.exp(np.mean(np.log(positive)))) if positive else float("nan")
 
 
 def layer_means(runs: Sequence[Mapping[str, Any]], when: int) -> list[float]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def free_bytes(device: torch.device) -> int:
+def free_gpu_bytes(device: torch.device) -> int:
     """Memory of a GPU that nobody has, or that PyTorch holds in reserve."""
     import torch
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nas.architecture.genome import Genome
 from nas.architecture.plan import plan
 from nas.architecture.skeletons.convolutional import Skeleton
-from nas.devices.memory import PeakMemory, out_of_memory
+from nas.devices.memory import PeakMemory, free_gpu_bytes, out_of_memory
 from nas.evaluation.result import Evaluation
 from nas.proxy import Proxy
 from nas.training.memory import side_by_side, training_bytes
@@ -92,7 +92,6 @@ def evaluate_together(
         genomes: the other arguments are those of `evaluate`, with the index of the genome first.
     """
     from nas.devices.device import find_device, on_device, one_thread, reproducible
-    from nas.devices.memory import free_bytes
     from nas.training.precision import resolved
 
     where = find_device(device)
@@ -100,7 +99,7 @@ def evaluate_together(
     sizes = [len(genomes)]
     if where.type == "cuda" and len(genomes) > 1:
         needs = [training_bytes(plan(g, skeleton), proxy, skeleton) for g in genomes]
-        sizes = side_by_side(needs, free_bytes(where))
+        sizes = side_by_side(needs, free_gpu_bytes(where))
     job = _Job(skeleton, proxy, seed, data, where, part, latencies, on_score, keep)
     starts = starts or [None] * len(genomes)
     found: list[Evaluation] = []

@@ -9,7 +9,6 @@ with the same result.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
 import uuid
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING
 from nas.architecture.genome import Genome
 from nas.errors import InputError
 from nas.evaluation.result import Inherited
-from nas.files.safe import replacing
+from nas.files.tensors import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -92,14 +91,12 @@ class WeightFolder:
 
     def read(self, lineage: Lineage) -> dict[str, Tensor] | None:
         """The weights of the last of a lineage; None where the file is not what is expected."""
-        from nas.files.tensors import read_safetensors
-
         path = self._file(lineage)
         try:
-            header, tensors = read_safetensors(path)
+            document, tensors = read_tensors(path, HEADER)
         except InputError:
             return None
-        if header.get(HEADER) != self._header(lineage, tensors):
+        if document != self._document(lineage, tensors):
             return None
         with suppress(OSError):
             os.utime(path)
@@ -107,14 +104,12 @@ class WeightFolder:
 
     def write(self, lineage: Lineage, weights: Weights) -> None:
         """Keeps the weights of the last of a lineage, as far as the disk lets it."""
-        from safetensors.torch import save
-
-        content = save(dict(weights), {HEADER: self._header(lineage, weights)})
+        document = self._document(lineage, weights)
         with suppress(InputError, OSError):
             self.path.mkdir(parents=True, exist_ok=True)
             # several workers, also of other machines, may train the same ancestor again
-            with replacing(self._file(lineage), f"-{uuid.uuid4().hex}") as temporary:
-                temporary.write_bytes(content)
+            mark = f"-{uuid.uuid4().hex}"
+            write_tensors(self._file(lineage), weights, HEADER, document, mark)
             self._trim()
 
     def _trim(self) -> None:
@@ -126,7 +121,8 @@ class WeightFolder:
     def _file(self, lineage: Lineage) -> Path:
         return self.path / f"{lineage[-1].number}.safetensors"
 
-    def _header(self, lineage: Lineage, weights: Weights) -> str:
+    def _document(self, lineage: Lineage, weights: Weights) -> dict[str, str]:
+        """What the weights are of, and a hash of them."""
         import torch
 
         chain = "\n".join([self.origin, *(one.genome.key for one in lineage)])
@@ -136,7 +132,7 @@ class WeightFolder:
             content.update(f"{name} {tensor.dtype} {(*tensor.shape,)}".encode())
             content.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
         of = hashlib.blake2b(chain.encode(), digest_size=16).hexdigest()
-        return json.dumps({"of": of, "content": content.hexdigest()})
+        return {"of": of, "content": content.hexdigest()}
 
 
 def evaluate_heir(
@@ -184,4 +180,5 @@ def _trained(
 
 
 def _tensors(network: nn.Module) -> dict[str, Tensor]:
+    """As they lie in files: on the CPU, in order."""
     return {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
@@ -72,3 +73,12 @@ def differences(recorded: Any, asked: Any, path: str = "") -> Iterator[str]:
             yield from differences(recorded.get(key), asked.get(key), inner)
     elif recorded != asked:
         yield f"{path} is {json.dumps(recorded)}, not {json.dumps(asked)}"
+
+
+def finite(value: Any) -> Any:
+    """JSON values with null for what JSON has no number for."""
+    if isinstance(value, Mapping):
+        return {key: finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,21 +2,56 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
 from nas.errors import InputError, brief
 from nas.files.limits import check_bytes
+from nas.files.safe import replacing
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
-def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """A file's header and tensors.
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], key: str, document: Any, mark: str = ""
+) -> None:
+    """Replaces a file by these tensors and a document.
+
+    Args:
+        key: of the document in the header; one key, so that equal contents are equal files.
+        document: JSON values.
+        mark: keeps writers of the same file apart.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: it cannot be written.
     """
+    from safetensors.torch import save
+
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    content = save(plain, {key: json.dumps(document)})
+    with replacing(path, mark) as temporary:
+        temporary.write_bytes(content)
+
+
+def read_tensors(path: Path, key: str) -> tuple[Any, dict[str, Tensor]]:
+    """The document under this key of the header, and the tensors.
+
+    Without the key, or where it holds no JSON, the document is None.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    header, tensors = _read(path)
+    try:
+        return json.loads(header[key]), tensors
+    except (KeyError, ValueError, RecursionError):
+        return None, tensors
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     from safetensors import SafetensorError, safe_open
 
     try:

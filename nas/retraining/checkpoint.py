@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,9 +11,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from nas.errors import InputError, brief
-from nas.files.safe import replacing
 from nas.files.settings import from_mapping
-from nas.files.tensors import check_weights, read_safetensors
+from nas.files.tensors import check_weights, read_tensors, write_tensors
 from nas.training.curves import Curves, TrainingProgress
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -42,21 +40,18 @@ class Checkpoint:
         Raises:
             InputError: it cannot be written.
         """
-        from safetensors.torch import save
-
         parts = {"network": self.network, "best": self.best, "momentum": self.progress.momentum}
         tensors = {
-            f"{part}.{name}": tensor.detach().cpu().contiguous()
+            f"{part}.{name}": tensor
             for part, named in parts.items()
             for name, tensor in named.items()
         }
-        header = {
+        document = {
             "settings": self.settings,
             "curves": asdict(self.progress.curves),
             "seconds": self.seconds,
         }
-        with replacing(folder / CHECKPOINT) as temporary:
-            temporary.write_bytes(save(tensors, {HEADER: json.dumps(header)}))
+        write_tensors(folder / CHECKPOINT, tensors, HEADER, document)
 
 
 def read_checkpoint(folder: Path) -> Checkpoint | None:
@@ -68,10 +63,9 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
     path = folder / CHECKPOINT
     if not path.exists():
         return None
-    header, tensors = read_safetensors(path)
+    given, tensors = read_tensors(path, HEADER)
     parts: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "momentum": {}}
     try:
-        given = json.loads(header[HEADER])
         for name, tensor in tensors.items():
             part, _, own = name.partition(".")
             parts[part][own] = tensor

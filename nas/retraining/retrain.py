@@ -8,7 +8,6 @@ All of it lies in a folder: `checkpoint.safetensors` while it goes on; at the en
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,10 +19,11 @@ import torch
 from filelock import FileLock, Timeout
 
 from nas.devices.device import find_device, one_thread, reproducible
+from nas.devices.memory import out_of_memory
 from nas.drawing.figure import save as save_picture
 from nas.errors import InputError
 from nas.files.safe import read_limited, write_text
-from nas.files.settings import differences
+from nas.files.settings import differences, finite
 from nas.network.compile import compile_network
 from nas.network.network import Network
 from nas.retraining.checkpoint import (
@@ -142,7 +142,7 @@ def _fit(
     start = checkpoint.progress if checkpoint else None
     curves = start.curves if start else Curves()
 
-    with _threads(where, settings.threads), reproducible(where, True), _memory():
+    with _threads(where, settings.threads), reproducible(where, True), out_of_memory() as problem:
         network = compile_network(settings.genome, settings.skeleton, settings.seed)
         network = network.to(where).to(memory_format=torch.channels_last)
         if checkpoint:
@@ -174,6 +174,8 @@ def _fit(
             scoring = prepare(data, proxy, "test", where)
             kept, scored = chosen(curves), len(scoring.labels)
             test = accuracy(network, scoring, proxy)
+    if problem:
+        raise InputError(NO_MEMORY)
     seconds = time.perf_counter() - clock
     fitted = Fitted(folder, settings.record(), curves, kept, test, scored, seconds)
     _write(fitted, network, settings, where, origin)
@@ -208,7 +210,7 @@ def _write(
     write_text(folder / "curves.csv", curves_table(curves))
     save_picture(curves_figure(curves, fitted.chosen, fitted.test), folder / "curves.png")
     result |= {"seconds": round(fitted.seconds, 3), "curves": asdict(curves)}
-    write_text(folder / RESULT, json.dumps(_finite(result), indent=2) + "\n")
+    write_text(folder / RESULT, json.dumps(finite(result), indent=2) + "\n")
     (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
@@ -236,15 +238,6 @@ def read_fitted(folder: Path) -> Fitted | None:
         raise InputError(f"{path}: not a record that nas train wrote") from None
 
 
-def _finite(value: Any) -> Any:
-    """JSON values with null for what JSON has no number for."""
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
     """Makes the folder and keeps other processes out of it."""
@@ -268,16 +261,3 @@ def _threads(device: torch.device, count: int) -> Iterator[None]:
         if device.type == "cpu":
             torch.set_num_threads(count)
         yield
-
-
-@contextmanager
-def _memory() -> Iterator[None]:
-    """Turns what PyTorch raises when memory ends into one line."""
-    try:
-        yield
-    except (MemoryError, torch.OutOfMemoryError):
-        raise InputError(NO_MEMORY) from None
-    except RuntimeError as error:
-        if "can't allocate memory" not in str(error):
-            raise
-        raise InputError(NO_MEMORY) from None

@@ -25,7 +25,7 @@ from torch.export import Dim
 from nas.devices.device import one_thread
 from nas.errors import InputError
 from nas.files.safe import replacing, write_text
-from nas.files.tensors import read_safetensors
+from nas.files.tensors import read_tensors
 from nas.saving.classifier import Classifier
 from nas.saving.network_file import HEADER, readable, write_weights
 
@@ -146,10 +146,14 @@ def _example(classifier: Classifier) -> tuple[tuple[torch.Tensor], dict[str, dic
 
 def _check_same(classifier: Classifier, path: Path) -> None:
     """Raises InputError unless the file holds this network."""
-    header, tensors = read_safetensors(path)
+    document, tensors = read_tensors(path, HEADER)
     own = classifier.network.state_dict()
-    same = header.get(HEADER) == json.dumps(classifier.document()) and tensors.keys() == own.keys()
-    if not same or any(not torch.equal(tensors[name], own[name]) for name in own):
+    same = json.dumps(document) == json.dumps(classifier.document())
+    if (
+        not same
+        or tensors.keys() != own.keys()
+        or any(not torch.equal(tensors[name], own[name]) for name in own)
+    ):
         raise InputError(f"{path}: holds another network; --out names another folder")
 
 

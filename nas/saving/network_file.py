@@ -20,9 +20,9 @@ from nas.architecture.merges import MERGES
 from nas.architecture.plan import plan
 from nas.architecture.skeletons.convolutional import Skeleton
 from nas.errors import InputError, brief
-from nas.files.safe import replacing, write_text
+from nas.files.safe import write_text
 from nas.files.settings import from_mapping
-from nas.files.tensors import check_weights, read_safetensors
+from nas.files.tensors import check_weights, read_tensors, write_tensors
 from nas.network.network import Network
 from nas.plugins import check_unchanged, load_plugin
 from nas.saving.classifier import FORMAT, Card, Classifier
@@ -30,7 +30,7 @@ from nas.saving.classifier import FORMAT, Card, Classifier
 WEIGHTS = "network.safetensors"
 """The file's name in a folder."""
 HEADER = "skipnas"
-"""Key of the JSON in a safetensors header; one key, so that equal networks are equal files."""
+"""Key of the JSON in a safetensors header."""
 
 
 def save_network(network: Network | Classifier, path: str | Path) -> Path:
@@ -60,14 +60,9 @@ def readable(document: Mapping[str, Any]) -> str:
 
 def write_weights(network: Network | Classifier, path: Path) -> dict[str, Any]:
     """Writes the safetensors file alone; returns what its header says."""
-    from safetensors.torch import save
-
     classifier = network if isinstance(network, Classifier) else Classifier(network)
     document = classifier.document()
-    tensors = {name: t.detach().cpu() for name, t in classifier.network.state_dict().items()}
-    with replacing(path) as temporary:
-        header = {HEADER: json.dumps(document)}
-        temporary.write_bytes(save({k: t.contiguous() for k, t in tensors.items()}, header))
+    write_tensors(path, classifier.network.state_dict(), HEADER, document)
     return document
 
 
@@ -84,13 +79,11 @@ def load_network(path: str | Path, plugins: Iterable[str | Path] = ()) -> Classi
     """
     file = find_weights(Path(path))
     given = {Path(plugin).name: load_plugin(plugin) for plugin in plugins}
-    header, tensors = read_safetensors(file)
-    try:
-        document = json.loads(header[HEADER])
-    except (KeyError, ValueError, RecursionError):
+    document, tensors = read_tensors(file, HEADER)
+    if document is None:
         raise InputError(
             f"{file}: holds no genome: it is not a file that nas train or nas export wrote"
-        ) from None
+        )
     try:
         return _built(document, tensors, given)
     except InputError as error:

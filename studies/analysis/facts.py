@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from nas.architecture.space import SearchSpace
 from nas.errors import InputError
+from nas.files.settings import finite
 from studies.analysis.cost import Cost, cost_of
 from studies.analysis.front import Front, front
 from studies.analysis.habits import Habits, habits
@@ -121,7 +121,7 @@ class Facts:
 
     def as_json(self) -> dict[str, Any]:
         """As nested JSON values; numbers that are not finite are null."""
-        return _finite(asdict(self))
+        return finite(asdict(self))
 
 
 def collect(store: Store, url: str) -> Facts:
@@ -224,11 +224,3 @@ def _interval(values: Sequence[float]) -> Interval:
     from nas.statistics import interval
 
     return interval(values) if len(values) > 1 else None
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(v) for key, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

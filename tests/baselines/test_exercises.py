@@ -13,7 +13,7 @@ from scipy import stats
 
 from baselines import BASELINES
 from baselines.exercises.features import features, lesions, statistics
-from baselines.exercises.gradients import LawJob, geometric_factor, gradient_law
+from baselines.exercises.gradients import LawJob, gradient_law
 from baselines.exercises.profiles import PROFILES
 from baselines.exercises.runner import EXERCISES, find_profile, run_exercises
 from baselines.exercises.verdicts import (
@@ -28,7 +28,7 @@ from baselines.exercises.verdicts import (
     most,
 )
 from nas import InputError, Proxy
-from nas.statistics import interval
+from nas.statistics import geometric_factor, interval
 
 TINY = replace(
     PROFILES["quick"],

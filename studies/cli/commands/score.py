@@ -87,7 +87,9 @@ def score(
     found, images = _space(space or SPACE, data, data_dir, plugins)
     scored = _scored(parsed, found, images, seed or 0, wanted)
     if as_json:
-        rows = [{"genome": str(genome), **_finite(values)} for genome, values in scored]
+        from nas.files.settings import finite
+
+        rows = [{"genome": str(genome), **finite(values)} for genome, values in scored]
         print(json.dumps({"space": found.name, "data": images.name, "scores": rows}))
     else:
         Console().print(_table(scored, wanted))
@@ -112,6 +114,7 @@ def _study(
     wanted: Sequence[str],
     as_json: bool,
 ) -> None:
+    from nas.files.settings import finite
     from nas.statistics import correlate
     from studies.search.settings import recorded_data, recorded_space
     from studies.store.storages import existing_storage, storage_errors
@@ -134,7 +137,7 @@ def _study(
     if as_json:
         rows = [
             {"number": trial.number, "genome": str(genome), "accuracy": trial.attrs["accuracy"]}
-            | _finite(values)
+            | finite(values)
             for trial, (genome, values) in zip(told, scored, strict=True)
         ]
         correlations = {one: asdict(correlation) for one, correlation in found.items()}
@@ -165,10 +168,6 @@ def _scored(
         genomes, "scoring", console=shown, transient=True, disable=not shown.is_terminal
     )  # fmt: skip
     return [(genome, all_of(genome)) for genome in steps]
-
-
-def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: value if isfinite(value) else None for name, value in values.items()}
 
 
 def _table(scored: Scored, wanted: Sequence[str]) -> Table:

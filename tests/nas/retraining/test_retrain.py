@@ -15,6 +15,7 @@ from nas.devices.device import device_kind
 from nas.retraining.checkpoint import read_checkpoint
 from nas.retraining.retrain import TrainingWatcher, fit
 from nas.retraining.settings import RetrainSettings, chosen
+from nas.training import lockstep, scoring
 from nas.training.curves import Curves
 
 GENOME = Genome.parse("- concat(1,2@0.5) add(1) add(2)")
@@ -234,9 +235,8 @@ def test_it_stops_early_and_says_so(settings, tmp_path, monkeypatch):
     """No epoch beats the first, so with a patience of 2 it ends after three."""
     count = len(settings.data.validation)
     scores = iter([count - 2, count // 2, count - 3, count])  # the last is the test's
-    monkeypatch.setattr(
-        "nas.training.scoring.count_right", lambda *arguments: torch.tensor(next(scores))
-    )
+    for user in (lockstep, scoring):
+        monkeypatch.setattr(user, "count_right", lambda *_: torch.tensor(next(scores)))
     fitted = fit(replace(settings, patience=2), tmp_path, "cpu")
     assert [round(a * count) for a in fitted.curves.accuracies] == [
         count - 2,
