@@ -6,12 +6,11 @@ import io
 import json
 import re
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nas.errors import InputError, unknown
-from nas.files.safe import read_limited, write_text
+from nas.files.safe import write_text
 from studies.store.names import search_names
 from studies.store.storages import existing_storage, storage_errors
 from studies.store.store import Store
@@ -24,8 +23,6 @@ FORMATS = ("html", "csv", "json")
 LONGEST = 200
 """Bytes of a file's name."""
 STANDARD_OUTPUT = "-"
-OWNED_BYTES = 256 << 20
-"""Of the longest file that may be an earlier report."""
 
 
 def write_report(
@@ -40,14 +37,14 @@ def write_report(
 ) -> Path | None:
     """Writes the report of a study.
 
-    A file that is there already is replaced only if it is a report of the same study.
+    A file that is there already is replaced if it has the study's name, as an earlier report has.
 
     Args:
         study: its name; None is the only search of the storage.
         storage: an Optuna URL, or a journal file.
         out: where to; None is the study's name in this folder, "-" standard output.
         form: html, csv (a row a trial, as `studies.load`) or json (all facts).
-        force: replace any file.
+        force: replace a file of any name.
         knock_out: train what is missing of the winner's knock-outs first.
         on_result: called with (networks scored, networks in all) of them.
 
@@ -63,8 +60,9 @@ def write_report(
         store = find_study(study, storage)
         path = None
         if str(out) != STANDARD_OUTPUT:
-            path = Path(out) if out is not None else Path(f"{file_name(store.name)}.{form}")
-            check_place(path, store, form, force)
+            own = Path(f"{file_name(store.name)}.{form}")
+            path = own if out is None else Path(out)
+            check_place(path, replace=force or path == own)
         if knock_out is not None:
             from studies.knockouts.run import run_knockout
 
@@ -124,88 +122,14 @@ def csv_of(store: Store) -> str:
     return buffer.getvalue()
 
 
-def check_place(path: Path, store: Store, form: str, force: bool) -> None:
-    """Raises InputError if a file of another study, or of another kind, would be lost.
-
-    Also raised where there is no folder for the file.
-    """
+def check_place(path: Path, replace: bool) -> None:
+    """Raises InputError where no file can be written, or one is there that is not to be replaced."""
     if not path.parent.is_dir():
         raise InputError(f"--out {path}: there is no folder {path.parent}")
     if path.is_dir():
         raise InputError(f"--out {path}: it is a folder; name a file in it")
-    if force or not path.exists():
-        return
-    try:
-        text = read_limited(path, OWNED_BYTES).decode()
-    except ValueError:  # InputError among them
-        text = ""
-    whose = OWNERS[form](text, store)
-    if whose is None:
-        raise InputError(
-            f"--out {path}: that file is no report of a study; "
-            f"study {store.name!r} is not written over it; name another file, or add --force"
-        )
-    if whose:
-        raise InputError(
-            f"--out {path}: that file is the report of {whose}; study {store.name!r} is not "
-            "written over it; name another file, or add --force"
-        )
-
-
-def _owner_of_page(text: str, store: Store) -> str | None:
-    from studies.report.page import IDENTITY, STUDY
-
-    found: dict[str, str] = {}
-
-    class Reader(HTMLParser):
-        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-            given = dict(attrs)
-            if tag == "meta" and given.get("name") in (STUDY, IDENTITY):
-                found.setdefault(str(given["name"]), given.get("content") or "")
-
-    Reader().feed(text[:10_000])
-    return _owner(found.get(STUDY), found.get(IDENTITY), store)
-
-
-def _owner_of_json(text: str, store: Store) -> str | None:
-    try:
-        found = json.loads(text)
-        return _owner(found["study"], found["identity"], store)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-
-
-def _owner_of_table(text: str, store: Store) -> str | None:
-    """A table tells its study by its trials: those of the same number have the same pattern."""
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(io.StringIO(text), index_col="number", usecols=["number", "notation"])
-    except (ValueError, KeyError):
-        return None
-    known: dict[Any, str] = {trial.number: str(trial.genome) for trial in store.trials()}
-    same = all(known.get(number, note) == note for number, note in table["notation"].items())
-    return "" if same else "another study"
-
-
-def _owner(name: str | None, identity: str | None, store: Store) -> str | None:
-    """Nothing for the study's own report, a description for another's, None for what is no report."""
-    from studies.analysis.facts import identity as identity_of
-
-    if name is None or identity is None:
-        return None
-    if name != store.name:
-        return f"study {name!r}"
-    same = identity == identity_of(store.settings)
-    return "" if same else f"another study {name!r}, with other settings"
-
-
-OWNERS: dict[str, Callable[[str, Store], str | None]] = {
-    "html": _owner_of_page,
-    "csv": _owner_of_table,
-    "json": _owner_of_json,
-}
-"""Whose report a file is, by its form."""
+    if path.exists() and not replace:
+        raise InputError(f"--out {path}: the file exists; name another, or add --force")
 
 
 def _put(path: Path, text: str) -> None:

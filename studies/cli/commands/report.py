@@ -18,7 +18,7 @@ from studies.cli.options import data_dir_option, plugin_option, storage_option
     "--format", "form", default="html", show_default=True,
     help="html (a page to read), csv (a row a trial) or json (all facts).",
 )  # fmt: skip
-@click.option("--force", is_flag=True, help="Replace a file that is no report of this study.")
+@click.option("--force", is_flag=True, help="Replace the file that --out names.")
 @click.option(
     "--knock-out", is_flag=True,
     help="First measure what each skip of the best pattern is worth: trains a network a skip.",

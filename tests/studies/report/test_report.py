@@ -687,35 +687,22 @@ def test_a_table_has_every_objective(tmp_path, small_space, digits):
 
 
 @pytest.mark.parametrize("form", ["html", "json", "csv"])
-def test_only_the_studys_own_report_is_written_over(form, url, made, tmp_path):
+def test_a_file_of_another_name_is_replaced_by_force_alone(form, made, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     made.add("add(1)*4", 0.5)
-    path = tmp_path / f"report.{form}"
-    name = store_of(url).name
-    write_report(name, url, path, form=form)
-    before = path.read_bytes()
-    write_report(name, url, path, form=form)
-    assert path.read_bytes() == before
-    whose = "another study" if form == "csv" else f"report of study '{name}'; study 'made'"
-    with pytest.raises(InputError, match=whose):
-        write_report("made", made.url, path, form=form)
-    assert path.read_bytes() == before
-    write_report("made", made.url, path, form=form, force=True)
-    assert path.read_bytes() != before
-    for text in (b"my notes", b"\xff\xfe", b"", b"number,x\n1,2\n", b"[1]"):
-        path.write_bytes(text)
-        with pytest.raises(InputError, match=r"no report of a study.*--force"):
-            write_report(name, url, path, form=form)
-        assert path.read_bytes() == text
-
-
-def test_another_study_of_the_same_name_is_another(made, tmp_path, small_space, digits):
-    made.add("add(1)*4", 0.5)
-    path = write_report("made", made.url, tmp_path / "a.html")
-    (tmp_path / "b").mkdir()
-    other = Made(tmp_path / "b", small_space, digits, strategy="regularized")
-    other.add("add(1)*4", 0.5)
-    with pytest.raises(InputError, match="another study 'made', with other settings"):
-        write_report("made", other.url, path)
+    own = write_report("made", made.url, form=form)
+    assert own.name == f"made.{form}"
+    before = own.read_bytes()
+    made.add("-*4", 0.7)
+    assert write_report("made", made.url, own.name, form=form) == own
+    assert own.read_bytes() != before
+    notes = tmp_path / f"notes.{form}"
+    notes.write_text("mine")
+    with pytest.raises(InputError, match=r"notes\..*the file exists; .*--force"):
+        write_report("made", made.url, notes, form=form)
+    assert notes.read_text() == "mine"
+    write_report("made", made.url, notes, form=form, force=True)
+    assert notes.read_bytes() == own.read_bytes()
 
 
 def test_passwords_stay_out(made, monkeypatch):
