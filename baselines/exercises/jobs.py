@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -38,7 +37,9 @@ class ExerciseContext:
 
     data: Data
     devices: tuple[str, ...]
-    plugins: tuple[Path, ...] = ()
+
+    def prepare(self, device: str) -> None:
+        """Nothing: this module itself imports what its jobs need."""
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import platform
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from nas.architecture.genome import Genome
 from nas.architecture.skeletons.convolutional import Skeleton
 from nas.data.dataset import Data
+from nas.errors import InputError
 from nas.evaluation.evaluate import evaluate, evaluate_together
 from nas.evaluation.inheritance import Ancestor, WeightFolder, evaluate_heir
 from nas.evaluation.result import Evaluation
+from nas.plugins import load_plugin
 from nas.proxy import Proxy
 from nas.workers.protocol import Pack, Send
 
@@ -28,6 +32,42 @@ class EvaluationContext:
     plugins: tuple[Path, ...] = ()
     weights: WeightFolder | None = None
     """Where weights are kept that others inherit."""
+    plugin_texts: tuple[tuple[str, bytes], ...] = ()
+    """File names and contents of plugins, for machines that do not have the files."""
+    kind: Mapping[str, str] | None = None
+    """What `device_kind` must find where the evaluations run; None is anything."""
+
+    def for_cluster(self, kind: Mapping[str, str]) -> EvaluationContext:
+        """The same for other machines, which must be of this kind.
+
+        Raises:
+            InputError: a plugin cannot be read.
+        """
+        try:
+            texts = tuple((path.name, path.read_bytes()) for path in self.plugins)
+        except OSError as error:
+            raise InputError(f"--plugin {error.filename}: {error.strerror}") from None
+        return replace(self, plugins=(), plugin_texts=texts, kind=kind)
+
+    def prepare(self, device: str) -> None:
+        """Loads plugins, and what a first evaluation needs.
+
+        Raises:
+            InputError: this machine's device is of another kind, or a plugin cannot be loaded.
+        """
+        import sklearn.model_selection  # noqa: F401
+
+        import nas.training.lockstep  # noqa: F401
+
+        for path in self.plugins:
+            load_plugin(path)
+        with TemporaryDirectory(prefix="skipnas-") as folder:
+            for name, text in self.plugin_texts:
+                path = Path(folder) / name
+                path.write_bytes(text)
+                load_plugin(path)
+        if self.kind is not None:
+            _check_kind(device, self.kind)
 
 
 @dataclass(frozen=True)
@@ -97,6 +137,21 @@ def _report(
     jobs: Sequence[EvaluationJob], send: Send, index: int, epoch: int, accuracy: float
 ) -> bool | None:
     return send(Epoch(jobs[index].number, epoch, accuracy), jobs[index].ask)
+
+
+def _check_kind(device: str, kind: Mapping[str, str]) -> None:
+    from nas.devices.device import device_kind, find_device
+
+    found = device_kind(find_device(device))
+    if found != dict(kind):
+        raise InputError(
+            f"node {platform.node()} computes with {_shown(found)}, but the search with "
+            f"{_shown(kind)}: results depend on it, so all nodes must be alike"
+        )
+
+
+def _shown(kind: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in kind.items())
 
 
 def memory_ended(evaluation: Evaluation) -> bool:

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import InputError
-from nas.plugins import load_plugin
 from nas.workers.protocol import (
     ENVIRONMENT,
     Allowance,
@@ -28,41 +27,36 @@ from nas.workers.protocol import (
     Finished,
     Job,
     JobContext,
-    Pack,
     Ready,
     Task,
     attempt,
     limit_process,
 )
+from nas.workers.retries import Handout
 
 
 class Worker:
-    """One process, the pipe to it, and the job that it has."""
+    """One process, the pipe to it, and the jobs that it has."""
 
     def __init__(self, task: Task, context: JobContext, index: int, allowance: Allowance) -> None:
         self.task, self.context, self.index, self.allowance = task, context, index, allowance
-        self.job: Job | Pack | None = None
+        self.handout: Handout | None = None
+        """The jobs that it has."""
         self.process: SpawnProcess | None = None
         self.deadline = inf
-        """Of its job, on the monotonic clock."""
+        """Of its jobs, in seconds of the monotonic clock."""
         self._ready = self._served = False
         self._stillborn = 0
         self._expired = False
 
-    @property
-    def jobs(self) -> tuple[Any, ...]:
-        """The jobs that it has."""
-        if self.job is None:
-            return ()
-        return self.job.jobs if isinstance(self.job, Pack) else (self.job,)
-
-    def start(self, job: Job | Pack) -> None:
+    def start(self, handout: Handout) -> None:
+        """Gives it jobs, and a new process where it has none."""
         if self.process is None or not self.process.is_alive():
             self.stop()
             self._spawn()
-        self.job, self._killed_before = job, _kills_for_memory()
+        self.handout, self._killed_before = handout, _kills_for_memory()
         self._set_deadline()
-        self.answer(job)
+        self.answer(handout.job)
 
     def answer(self, message: Any) -> None:
         """Sends what its task waits for, or the next job."""
@@ -80,7 +74,7 @@ class Worker:
             self._set_deadline()
             return None
         if isinstance(report, Finished):
-            self.job, self.deadline = None, inf
+            self.handout, self.deadline = None, inf
         return report
 
     def expire(self) -> None:
@@ -91,7 +85,7 @@ class Worker:
 
     def stop(self) -> None:
         """Ends the process, if there is one."""
-        self.job, self.deadline = None, inf
+        self.handout, self.deadline = None, inf
         if self.process is None:
             return
         self.process.kill()
@@ -100,8 +94,8 @@ class Worker:
         self.pipe.close()
 
     def _set_deadline(self) -> None:
-        if self._ready and self.allowance.seconds is not None:
-            self.deadline = time.monotonic() + self.allowance.seconds * len(self.jobs)
+        if self._ready and self.handout and self.allowance.seconds is not None:
+            self.deadline = time.monotonic() + self.allowance.seconds * len(self.handout.jobs)
 
     def _spawn(self) -> None:
         spawning = mp.get_context("spawn")
@@ -117,9 +111,8 @@ class Worker:
         with _environment(ENVIRONMENT), _interrupts_ignored():
             self.process.start()
         theirs.close()
-        self.answer(
-            self.context
-        )  # not as an argument: starting would wait for ever for a dead child
+        # not as an argument: starting would wait for ever for a dead child
+        self.answer(self.context)
 
     def _died(self) -> Died:
         assert self.process is not None
@@ -147,8 +140,7 @@ def _serve(pipe: Connection, task: Task, device: str, allowance: Allowance) -> N
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     context: JobContext = pipe.recv()
-    for plugin in context.plugins:
-        load_plugin(plugin)
+    context.prepare(device)
     limit_process(allowance)
     pipe.send(Ready())
 

@@ -1,14 +1,9 @@
-"""A pool of persistent worker processes that run jobs, one at a time each.
-
-A worker that dies is replaced. A job whose process died, or for which memory was too small, runs
-again, alone; in the end it has failed.
-"""
+"""A pool of persistent worker processes of this machine that run jobs, one at a time each."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from math import inf
 from multiprocessing.connection import Connection, wait
 from typing import Any, cast
@@ -21,24 +16,24 @@ from nas.workers.protocol import (
     Finished,
     Job,
     JobContext,
-    Pack,
     Pool,
     Task,
 )
-from nas.workers.retries import TRIES
+from nas.workers.retries import Backlog, Handout
 
 
 class Workers(Pool):
     """Up to `count` worker processes, each started with its first job; use it in a `with`.
 
     `submit` gives a job to an idle worker, `reports` waits for what tasks send and for results,
-    `answer` replies to a report for which a task waits.
-    Results do not depend on `count`, on `pack` or on which worker has a job.
+    `answer` replies to a report for which a task waits. A worker that dies is replaced, and its job
+    tried again as `retries` says. Results do not depend on `count`, on `pack` or on which worker has
+    a job.
 
     Args:
         pack: jobs that a worker may get at once, as a Pack; those of a pack whose process dies are
             run again one by one.
-        allowance: what one job may take.
+        allowance: what a job may take; a pack has the seconds of all its jobs.
         crowded: whether a result says that memory ended. The job is then run once more, alone, with
             all other processes gone.
     """
@@ -53,26 +48,18 @@ class Workers(Pool):
         crowded: Callable[[Any], bool] = lambda result: False,
     ) -> None:
         self._workers = [Worker(task, context, index, allowance) for index in range(count)]
-        self._pack, self._crowded = pack, crowded
-        self._queue: list[Job] = []
-        self._again: list[Job] = []
-        self._alone: int | None = None
-        self._deaths: Counter[int] = Counter()
+        self._pack, self._backlog = pack, Backlog(pack, crowded)
 
     def __enter__(self) -> Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for worker in self._workers:
-            worker.stop()
+        self._stop()
 
     @property
     def idle(self) -> int:
         """Number of jobs that can be submitted now."""
-        if self._again or self._alone is not None:
-            return 0
-        free = sum(worker.job is None for worker in self._workers)
-        return max(0, free * self._pack - len(self._queue))
+        return self._backlog.room(self._running, len(self._free))
 
     @property
     def pids(self) -> list[int]:
@@ -81,85 +68,56 @@ class Workers(Pool):
 
     def submit(self, job: Job) -> None:
         """Takes a job for an idle worker; there must be one (`idle`)."""
-        self._queue.append(job)
+        self._backlog.add(job)
         if self._pack == 1:
             self._deal()
 
     def answer(self, number: int, reply: Any) -> None:
         """Replies to the last report of a job."""
         for worker in self._workers:
-            if any(job.number == number for job in worker.jobs):
+            if worker.handout and number in worker.handout.numbers:
                 worker.answer(reply)
 
     def reports(self, timeout: float | None = None) -> Iterator[Any]:
-        """Waits up to `timeout` seconds for reports of any worker and yields those that came."""
+        """Waits up to `timeout` seconds for reports of any worker and yields those that came.
+
+        Raises:
+            InputError: no process ever comes to its first job.
+        """
         self._deal()
-        busy = {worker.pipe: worker for worker in self._workers if worker.job is not None}
+        busy = {worker.pipe: worker for worker in self._workers if worker.handout}
         end = time.monotonic() + timeout if timeout is not None else inf
         end = min([end, *(worker.deadline for worker in busy.values())])
         left = max(0.0, end - time.monotonic()) if end < inf else None
         for pipe in wait(list(busy), left):
             worker = busy[cast(Connection, pipe)]
-            jobs, report = worker.jobs, worker.report()
+            handout, report = worker.handout, worker.report()
+            assert handout is not None
             if isinstance(report, Died):
-                yield from self._lost(jobs, report)
+                yield from self._backlog.died(handout, report)
             elif isinstance(report, Finished):
-                yield from self._finished(jobs, report)
+                yield from self._backlog.finished(handout, report)
             elif report is not None:
                 yield report
         for worker in busy.values():
             if time.monotonic() >= worker.deadline:
                 worker.expire()
 
+    @property
+    def _free(self) -> list[Worker]:
+        return [worker for worker in self._workers if not worker.handout]
+
+    @property
+    def _running(self) -> list[Handout]:
+        return [worker.handout for worker in self._workers if worker.handout]
+
     def _deal(self) -> None:
-        """Gives the waiting jobs to idle workers, in even packs; those to run alone come first."""
-        free = [worker for worker in self._workers if worker.job is None]
-        if self._again:
-            if len(free) == len(self._workers):
-                for worker in self._workers:
-                    worker.stop()  # what idle processes keep is memory too
-                job = self._again.pop(0)
-                self._alone = job.number
-                free[0].start(job)
-            return
-        if self._alone is not None:
-            return
-        for left, worker in zip(range(len(free), 0, -1), free, strict=True):
-            if not self._queue:
-                return
-            size = min(self._pack, -(-len(self._queue) // left))
-            some, self._queue = self._queue[:size], self._queue[size:]
-            worker.start(some[0] if size == 1 else Pack(tuple(some)))
+        """Gives the waiting jobs to idle workers."""
+        while handout := self._backlog.deal(self._running, len(self._free)):
+            if handout.alone:
+                self._stop()  # what idle processes keep is memory too
+            self._free[0].start(handout)
 
-    def _finished(self, jobs: Sequence[Job], report: Finished) -> Iterator[Finished]:
-        """The results of a worker's jobs, less those that are to run again."""
-        if len(jobs) == 1:
-            found = [report]
-        elif report.result is None:  # no one knows whose error it was
-            self._again += jobs
-            return
-        else:
-            pairs = zip(jobs, report.result, strict=True)
-            found = [Finished(job.number, result) for job, result in pairs]
-        for job, one in zip(jobs, found, strict=True):
-            full = one.full or (one.result is not None and self._crowded(one.result))
-            if full and self._alone is None:
-                self._again.append(job)
-            else:
-                del self._deaths[job.number]
-                yield one
-        self._alone = None
-
-    def _lost(self, jobs: Sequence[Job], death: Died) -> Iterator[Finished]:
-        """Jobs whose process died run again, alone, or have failed."""
-        self._alone = None
-        if len(jobs) == 1:
-            number = jobs[0].number
-            self._deaths[number] += 1
-            tries = TRIES - death.late
-            if self._deaths[number] >= tries:
-                del self._deaths[number]
-                why = f"its process ended {tries} times, the last time {death.why}"
-                yield Finished(number, None, why, death.full)
-                return
-        self._again += jobs
+    def _stop(self) -> None:
+        for worker in self._workers:
+            worker.stop()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,10 +19,7 @@ ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": "4294967296",
     "MALLOC_TOP_PAD_": "67108864",
 }
-
-
-LIBRARIES = ("torch", "nas.training.lockstep", "sklearn.model_selection")
-"""What a first evaluation loads."""
+"""Variables of worker processes, where the user has not set them."""
 
 
 class Job(Protocol):
@@ -40,8 +36,14 @@ class JobContext(Protocol):
     def devices(self) -> Sequence[str]:
         """Worker i uses devices[i % len(devices)]."""
 
-    @property
-    def plugins(self) -> Sequence[Path]: ...
+    def prepare(self, device: str) -> None:
+        """Called once a process, and once more for every further device that it gets.
+
+        What it loads counts for no job: not for its seconds, not for its memory.
+
+        Raises:
+            InputError: the jobs cannot run here.
+        """
 
 
 class Send(Protocol):
@@ -60,7 +62,7 @@ class Allowance:
 
     seconds: float | None = None
     memory: int | None = None
-    """Bytes that its process may allocate, beyond PyTorch's own."""
+    """Bytes that its process may allocate, beyond what it has when it is prepared."""
 
 
 UNLIMITED = Allowance()
@@ -115,12 +117,7 @@ def attempt(task: Task, job: Job, context: JobContext, device: str, send: Send) 
 
 
 def limit_process(allowance: Allowance) -> None:
-    """Loads libraries, which is no job's doing, and limits what this process may allocate from then on."""
-    if allowance == UNLIMITED:
-        return
-    for name in LIBRARIES:
-        import_module(name)
-
+    """Limits what this process may allocate from now on, beyond what it has already."""
     if allowance.memory is not None:
         import resource
 

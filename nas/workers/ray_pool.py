@@ -11,9 +11,8 @@ import itertools
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from nas.errors import InputError
@@ -35,15 +34,16 @@ from nas.workers.ray_cluster import (
     worker_environment,
 )
 from nas.workers.ray_tasks import Mailbox, Shared, Started, device_of, serve
-from nas.workers.retries import Backlog, Batch
+from nas.workers.retries import Backlog, Handout
 
 
 class RayWorkers(Pool):
-    """A `nas.workers.Workers` whose jobs run as tasks on a Ray cluster; use it in a `with`.
+    """A `process_pool.Workers` whose jobs run as tasks on a Ray cluster; use it in a `with`.
 
     Up to `count` tasks are with Ray, which queues what has no room. Results do not depend on the
-    cluster, as long as all its nodes compute alike (`kind`). A job whose process dies is tried again,
-    in the end alone; one whose node dies runs again elsewhere. On all nodes this package must be installed.
+    cluster, as long as all its nodes compute alike, which the context's `prepare` can check. A job
+    whose process dies is tried again as `retries` says; one whose node dies runs again elsewhere.
+    On all nodes this package must be installed.
 
     Args:
         count: tasks at the same time.
@@ -55,10 +55,10 @@ class RayWorkers(Pool):
         cpus: processors that Ray sets aside for a task.
         gpus: GPUs that Ray sets aside for a task, also a fraction; by default one where the context
             has GPUs.
-        kind: what `nas.device.device_kind` must find on every node.
 
     Raises:
-        InputError: no cluster, none that has a task's resources, or (later) a node of another kind.
+        InputError: no cluster, none that has a task's resources, or (later) a node that the context
+            refuses.
     """
 
     def __init__(
@@ -73,12 +73,11 @@ class RayWorkers(Pool):
         address: str | None = None,
         cpus: float = 1.0,
         gpus: float | None = None,
-        kind: Mapping[str, str] | None = None,
     ) -> None:
         on_gpu = context.devices[0].startswith("cuda")
         self._gpus = float(on_gpu) if gpus is None else gpus
         self._cpus, self._address = cpus, address
-        self._shared = Shared(task, context, _texts(context.plugins), kind, allowance)
+        self._shared = Shared(task, context, allowance)
         self._count, self._pack, self._seconds = count, pack, allowance.seconds
         self._backlog = Backlog(pack, crowded)
         self._tries: dict[int, _Try] = {}
@@ -119,7 +118,7 @@ class RayWorkers(Pool):
     @property
     def idle(self) -> int:
         """Number of jobs that can be submitted now."""
-        return max(0, (self._count - len(self._tries)) * self._pack - len(self._backlog))
+        return self._backlog.room(self._running, self._count - len(self._tries))
 
     def submit(self, job: Job) -> None:
         """Takes a job; there must be room for it (`idle`)."""
@@ -127,19 +126,21 @@ class RayWorkers(Pool):
         if self._pack == 1:
             self._deal()
 
+    @property
+    def _running(self) -> list[Handout]:
+        return [one.handout for one in self._tries.values()]
+
     def _deal(self) -> None:
         """Makes tasks of the waiting jobs."""
-        while batch := self._backlog.deal(
-            [one.batch for one in self._tries.values()], self._count - len(self._tries)
-        ):
+        while handout := self._backlog.deal(self._running, self._count - len(self._tries)):
             tag = next(self._tags)
-            ref = self._run.remote(self._place, self._mailbox, tag, batch.job)
-            self._tries[tag] = _Try(batch, ref)
+            ref = self._run.remote(self._place, self._mailbox, tag, handout.job)
+            self._tries[tag] = _Try(handout, ref)
 
     def answer(self, number: int, reply: Any) -> None:
         """Replies to the last report of a job."""
         for tag, one in self._tries.items():
-            if number in one.batch.numbers:
+            if number in one.handout.numbers:
                 self._mailbox.answer.remote(tag, reply)
 
     def reports(self, timeout: float | None = None) -> Iterator[Any]:
@@ -183,10 +184,10 @@ class RayWorkers(Pool):
         if isinstance(message, Started):
             one.node, self._stillborn = message.node, None
             if self._seconds is not None:
-                one.end = time.monotonic() + self._seconds * len(one.batch.jobs)
+                one.end = time.monotonic() + self._seconds * len(one.handout.jobs)
         elif isinstance(message, Finished):
             del self._tries[tag]
-            self._inbox += self._backlog.finished(one.batch, message)
+            self._inbox += self._backlog.finished(one.handout, message)
         else:
             self._inbox.append(message)
 
@@ -208,18 +209,18 @@ class RayWorkers(Pool):
             raise InputError(f"Ray cannot run a task: {first_line(cause)}") from None
         if one.late:
             why = f"at the limit of {self._seconds:g} seconds"
-            return self._backlog.died(one.batch, Died(why, full=False, late=True))
+            return self._backlog.died(one.handout, Died(why, full=False, late=True))
         if isinstance(cause, errors.OutOfMemoryError):
             why = "by Ray, because memory was full"
-            return self._backlog.died(one.batch, Died(why, full=True, late=False))
+            return self._backlog.died(one.handout, Died(why, full=True, late=False))
         if isinstance(cause, errors.WorkerCrashedError):
             self._check_starts(one)
             why = f"with a crash on {one.node or 'its node'}"
-            return self._backlog.died(one.batch, Died(why, full=False, late=False))
+            return self._backlog.died(one.handout, Died(why, full=False, late=False))
         if isinstance(cause, errors.RayError):
-            return self._backlog.lost(one.batch)
+            return self._backlog.lost(one.handout)
         why = f"{type(cause).__name__}: {cause}"
-        return self._backlog.finished(one.batch, Finished(one.batch.job.number, None, why))
+        return self._backlog.finished(one.handout, Finished(one.handout.job.number, None, why))
 
     def _check_starts(self, one: _Try) -> None:
         """Ends the run where no process ever comes to its first job."""
@@ -234,9 +235,9 @@ class RayWorkers(Pool):
 
 @dataclass
 class _Try:
-    """A batch that a task has."""
+    """A task, and the jobs that it has."""
 
-    batch: Batch
+    handout: Handout
     ref: Any
     node: str = ""
     """Where it has begun."""
@@ -250,10 +251,3 @@ def _run(place: tuple[Any], mailbox: Any, tag: int, job: Job) -> None:
     """The Ray task."""
     gpus = ray_library().get_runtime_context().get_accelerator_ids()["GPU"]
     serve(place[0], mailbox, tag, job, device_of(gpus, os.environ.get("CUDA_VISIBLE_DEVICES")))
-
-
-def _texts(plugins: Sequence[Path]) -> tuple[tuple[str, bytes], ...]:
-    try:
-        return tuple((path.name, path.read_bytes()) for path in plugins)
-    except OSError as error:
-        raise InputError(f"--plugin {error.filename}: {error.strerror}") from None

@@ -1,19 +1,15 @@
-"""What of `nas.cluster` runs on a Ray cluster: the mailbox, and the jobs. Nothing here imports Ray."""
+"""What runs on a Ray cluster: the mailbox, and the jobs. Nothing here imports Ray."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from functools import lru_cache
 from typing import Any
 
-from nas.errors import InputError
-from nas.plugins import load_plugin
 from nas.workers.protocol import Allowance, Job, JobContext, Task, attempt, limit_process
 
 
@@ -23,10 +19,6 @@ class Shared:
 
     task: Task
     context: JobContext
-    plugins: tuple[tuple[str, bytes], ...]
-    """File names and contents, as other machines do not have the files."""
-    kind: Mapping[str, str] | None
-    """What `nas.device.device_kind` must find; None is anything."""
     allowance: Allowance
 
 
@@ -88,8 +80,7 @@ def serve(place: Any, mailbox: Any, tag: int, job: Job, device: str) -> None:
         way = mailbox.ask if wait else mailbox.post
         return way.remote(tag, report).future().result()
 
-    shared = _shared(place)
-    _check_kind(place, device)
+    shared = _prepared(place, device)
     send(Started(platform.node()))
     finished = attempt(shared.task, job, shared.context, device, send)
     send(finished)
@@ -97,35 +88,21 @@ def serve(place: Any, mailbox: Any, tag: int, job: Job, device: str) -> None:
         _leave_gpu(spoilt=finished.result is None)
 
 
-@lru_cache(maxsize=1)
-def _shared(place: Any) -> Shared:
-    """Fetches and prepares what this process needs for all tasks."""
-    shared: Shared = place.future().result()
-    for name, content in shared.plugins:
-        with TemporaryDirectory(prefix="skipnas-") as folder:
-            path = Path(folder) / name
-            path.write_bytes(content)
-            load_plugin(path)
-    limit_process(shared.allowance)
+def _prepared(place: Any, device: str) -> Shared:
+    """What all tasks need, in a process that is ready for them on this device."""
+    shared, devices = _fetched(place)
+    if device not in devices:
+        shared.context.prepare(device)
+        if not devices:
+            limit_process(shared.allowance)
+        devices.add(device)
     return shared
 
 
-@cache
-def _check_kind(place: Any, device: str) -> None:
-    """Stops where results would be different ones."""
-    from nas.devices.device import device_kind, find_device
-
-    wanted = _shared(place).kind
-    found = device_kind(find_device(device))
-    if wanted is not None and found != dict(wanted):
-        raise InputError(
-            f"node {platform.node()} computes with {_shown(found)}, but the search with "
-            f"{_shown(wanted)}: results depend on it, so all nodes must be alike"
-        )
-
-
-def _shown(kind: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in kind.items())
+@lru_cache(maxsize=1)
+def _fetched(place: Any) -> tuple[Shared, set[str]]:
+    """What all tasks need, and the devices for which this process is prepared."""
+    return place.future().result(), set()
 
 
 def _leave_gpu(spoilt: bool) -> None:

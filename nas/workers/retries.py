@@ -1,4 +1,8 @@
-"""Jobs that wait for a task of a cluster, and what becomes of those that a task has lost."""
+"""Jobs that wait for a process, and what becomes of those whose process died: the policy of all pools.
+
+A job whose process dies is tried again, in the end alone; a pack is tried again job by job. A job
+for which memory was too small is tried once more, alone.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +18,12 @@ NODE_LOSSES = 10
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Jobs that one task gets."""
+class Handout:
+    """Jobs that one process gets at once."""
 
     jobs: tuple[Job, ...]
     alone: bool = False
-    """Whether no other task may run beside it."""
+    """Whether no other job may run beside it."""
 
     @property
     def numbers(self) -> list[int]:
@@ -27,7 +31,7 @@ class Batch:
 
     @property
     def job(self) -> Job:
-        """What a task gets: the job, or a Pack of several."""
+        """What the task is called with: the job, or a Pack of several."""
         return self.jobs[0] if len(self.jobs) == 1 else Pack(self.jobs)
 
 
@@ -35,7 +39,7 @@ class Backlog:
     """The waiting jobs, in order; those to be tried again come first.
 
     Args:
-        pack: jobs that a task may get at once.
+        pack: jobs that a process may get at once.
         crowded: whether a result says that memory ended, so that the job is to run again alone.
     """
 
@@ -50,49 +54,60 @@ class Backlog:
     def __len__(self) -> int:
         return len(self._jobs)
 
+    def room(self, running: Sequence[Handout], free: int) -> int:
+        """How many jobs can be added that do not have to wait.
+
+        Args:
+            running: what processes have.
+            free: processes that have none.
+        """
+        if any(handout.alone for handout in running) or self._next_is_alone:
+            return 0
+        return max(0, free * self._pack - len(self._jobs))
+
     def add(self, job: Job) -> None:
         """Puts a job at the end."""
         self._jobs.append(job)
 
-    def deal(self, running: Sequence[Batch], free: int) -> Batch | None:
-        """The jobs for the next task, in even packs; None if they have to wait.
+    def deal(self, running: Sequence[Handout], free: int) -> Handout | None:
+        """The jobs for the next process, in even packs; None if they have to wait.
 
         Args:
-            running: what other tasks have.
-            free: tasks that may be started, this one included.
+            running: what other processes have.
+            free: processes that have none, the next one included.
         """
-        if not self._jobs or not free or any(batch.alone for batch in running):
+        if not self._jobs or not free or any(handout.alone for handout in running):
             return None
-        alone = self._jobs[0].number in self._alone
+        alone = self._next_is_alone
         if alone and running:
             return None
         size = min(self._pack, -(-len(self._jobs) // free))
         if any(job.number in self._single | self._alone for job in self._jobs[:size]):
             size = 1
         some, self._jobs = self._jobs[:size], self._jobs[size:]
-        return Batch(tuple(some), alone)
+        return Handout(tuple(some), alone)
 
-    def finished(self, batch: Batch, report: Finished) -> list[Finished]:
-        """The results of a batch that stand; jobs without one wait again."""
-        if report.result is None and len(batch.jobs) > 1:
-            return self._one_by_one(batch)
-        if len(batch.jobs) == 1:
+    def finished(self, handout: Handout, report: Finished) -> list[Finished]:
+        """The results of a handout that stand; jobs without one wait again."""
+        if report.result is None and len(handout.jobs) > 1:
+            return self._one_by_one(handout)
+        if len(handout.jobs) == 1:
             found = [report]
         else:
-            pairs = zip(batch.jobs, report.result, strict=True)
+            pairs = zip(handout.jobs, report.result, strict=True)
             found = [Finished(job.number, result) for job, result in pairs]
-        stand = [one for one in found if batch.alone or not self._full(one)]
+        stand = [one for one in found if handout.alone or not self._full(one)]
         self._forget(one.number for one in stand)
-        again = set(batch.numbers) - {one.number for one in stand}
+        again = set(handout.numbers) - {one.number for one in stand}
         self._alone |= again
-        self._jobs = [*(job for job in batch.jobs if job.number in again), *self._jobs]
+        self._jobs = [*(job for job in handout.jobs if job.number in again), *self._jobs]
         return stand
 
-    def died(self, batch: Batch, death: Died) -> list[Finished]:
+    def died(self, handout: Handout, death: Died) -> list[Finished]:
         """Gives jobs whose process has died another try, the last of them alone, or gives them up."""
-        if len(batch.jobs) > 1:
-            return self._one_by_one(batch)
-        number, tries = batch.numbers[0], TRIES - death.late
+        if len(handout.jobs) > 1:
+            return self._one_by_one(handout)
+        number, tries = handout.numbers[0], TRIES - death.late
         self._deaths[number] += 1
         if self._deaths[number] >= tries:
             self._forget([number])
@@ -100,17 +115,21 @@ class Backlog:
             return [Finished(number, None, why, death.full)]
         if death.full or self._deaths[number] == tries - 1:
             self._alone.add(number)
-        self._jobs = [*batch.jobs, *self._jobs]
+        self._jobs = [*handout.jobs, *self._jobs]
         return []
 
-    def lost(self, batch: Batch) -> list[Finished]:
+    def lost(self, handout: Handout) -> list[Finished]:
         """Lets jobs whose node has died run again, unless too many nodes did."""
-        self._losses.update(batch.numbers)
-        again = [job for job in batch.jobs if self._losses[job.number] < NODE_LOSSES]
+        self._losses.update(handout.numbers)
+        again = [job for job in handout.jobs if self._losses[job.number] < NODE_LOSSES]
         self._jobs = [*again, *self._jobs]
-        lost = [job.number for job in batch.jobs if job not in again]
+        lost = [job.number for job in handout.jobs if job not in again]
         self._forget(lost)
         return [Finished(number, None, f"its node died {NODE_LOSSES} times") for number in lost]
+
+    @property
+    def _next_is_alone(self) -> bool:
+        return bool(self._jobs) and self._jobs[0].number in self._alone
 
     def _forget(self, numbers: Iterable[int]) -> None:
         """Jobs to come may have the same numbers."""
@@ -122,9 +141,9 @@ class Backlog:
     def _full(self, report: Finished) -> bool:
         return report.full or (report.result is not None and self._crowded(report.result))
 
-    def _one_by_one(self, batch: Batch) -> list[Finished]:
-        self._single |= set(batch.numbers)
-        self._jobs = [*batch.jobs, *self._jobs]
+    def _one_by_one(self, handout: Handout) -> list[Finished]:
+        self._single |= set(handout.numbers)
+        self._jobs = [*handout.jobs, *self._jobs]
         return []
 
 

@@ -138,8 +138,9 @@ def open_pool(
     cpus, gpus = means.ray_cpus, means.ray_gpus
     share = float(kind["type"] == "cuda") if gpus is None else gpus
     count = means.count or max(1, min(room(cpus, share), lag))
+    pack = lockstep(context.devices, count, lag)
     with RayWorkers(
-        evaluate_job, context, count, lockstep(context.devices, count, lag), allowance, memory_ended,
-        address=means.ray_address, cpus=cpus, gpus=share, kind=kind,
+        evaluate_job, context.for_cluster(kind), count, pack, allowance, memory_ended,
+        address=means.ray_address, cpus=cpus, gpus=share,
     ) as tasks:  # fmt: skip
         yield tasks, count

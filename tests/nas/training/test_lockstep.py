@@ -100,34 +100,6 @@ def test_packs_give_the_results_of_single_jobs(small_space, digits, proxy):
     assert [n for n, e in found.items() if e.latency_1] == [4]
 
 
-PLUGIN = """
-import os, signal
-from nas.architecture.merges import Add
-class Die(Add):
-    def forward(self, learnt, branch, skips, previous):
-        os.kill(os.getpid(), signal.SIGKILL)
-MERGES = {"die": Die()}
-"""
-
-
-def test_a_pack_whose_process_dies_is_run_one_by_one(
-    small_space, digits, proxy, tmp_path, monkeypatch
-):
-    from nas.architecture.merges import MERGES, Add
-
-    monkeypatch.setitem(MERGES, "die", Add())
-    (tmp_path / "merges.py").write_text(PLUGIN)
-    context = EvaluationContext(
-        small_space.skeleton, digits, ("cpu",), plugins=(tmp_path / "merges.py",)
-    )
-    patterns = ["add(1)*4", "die(1)*4", "-*4"]
-    jobs = [EvaluationJob(n, Genome.parse(p), proxy, 0) for n, p in enumerate(patterns)]
-    with Workers(evaluate_job, context, 1, pack=3) as workers:
-        found = {r.number: r for r in workers.run(jobs) if isinstance(r, Finished)}
-    assert [found[n].result and found[n].result.status for n in range(3)] == ["ok", None, "ok"]
-    assert "ended 3 times" in found[1].why
-
-
 def test_a_gpu_gets_what_the_lag_allows():
     assert lockstep(("cpu",), 2, 8) == 1
     assert lockstep(("cuda:0",), 1, 8) == 8

@@ -5,9 +5,9 @@ import socket
 import sys
 import time
 import warnings
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -17,26 +17,20 @@ from nas import Genome, InputError, evaluate  # noqa: E402
 from nas.devices.device import device_kind, find_device  # noqa: E402
 from nas.evaluation.jobs import Epoch, EvaluationContext, EvaluationJob, evaluate_job  # noqa: E402
 from nas.workers.process_pool import Workers  # noqa: E402
-from nas.workers.protocol import Allowance, Finished  # noqa: E402
-from nas.workers.ray_cluster import connected, room  # noqa: E402
+from nas.workers.protocol import UNLIMITED, Finished  # noqa: E402
+from nas.workers.ray_cluster import room  # noqa: E402
 from nas.workers.ray_pool import RayWorkers  # noqa: E402
-from nas.workers.ray_tasks import device_of  # noqa: E402
+from nas.workers.ray_tasks import Shared, device_of, serve  # noqa: E402
+from tests.nas.workers.tasks import Act, Context, act  # noqa: E402
 
 PATTERNS = ["-*4", "add(1)*4", "add(1) concat(1,2@0.5) - add(3)"]
-EMPTY = SimpleNamespace(devices=("cpu",), plugins=())
+EMPTY = SimpleNamespace(devices=("cpu",), prepare=lambda device: None)
 """A context for tasks that need none."""
 
 
 @pytest.fixture
-def small_bench(small_space, digits):
+def small_context(small_space, digits):
     return EvaluationContext(small_space.skeleton, digits, ("cpu",))
-
-
-@pytest.fixture(scope="module")
-def started():
-    """Ray on this machine, for all tests that do not start it themselves."""
-    with connected(cpus=2):
-        yield
 
 
 def run_jobs(workers, jobs):
@@ -51,34 +45,31 @@ def run_jobs(workers, jobs):
     return found, epochs
 
 
-def numbers(count):
-    return [SimpleNamespace(number=number) for number in range(count)]
-
-
 def measured_nothing(evaluation):
     return replace(evaluation, seconds=0.0, peak_bytes=None)
 
 
-def test_results_are_those_of_local_workers(small_space, small_bench):
+def test_results_are_those_of_local_workers(small_space, small_context):
     proxy = replace(small_space.proxy, epochs=2)
     jobs = [EvaluationJob(i, Genome.parse(p), proxy, 5) for i, p in enumerate(PATTERNS)]
     kind = device_kind(find_device("cpu"))
-    far, far_epochs = run_jobs(RayWorkers(evaluate_job, small_bench, 2, kind=kind), jobs)
-    near, near_epochs = run_jobs(Workers(evaluate_job, small_bench, 1), jobs)
+    there = small_context.for_cluster(kind)
+    far, far_epochs = run_jobs(RayWorkers(evaluate_job, there, 2), jobs)
+    near, near_epochs = run_jobs(Workers(evaluate_job, small_context, 1), jobs)
     for job in jobs:
-        here, there = near[job.number].result, far[job.number].result
-        assert measured_nothing(there) == measured_nothing(here)
+        one, other = near[job.number].result, far[job.number].result
+        assert measured_nothing(one) == measured_nothing(other)
         assert [e.epoch for e in far_epochs[job.number]] == [1, 2]
     assert far_epochs == near_epochs
     assert not ray.is_initialized()
 
 
-@pytest.mark.usefixtures("started")
-def test_a_pack_is_one_task_and_answers_reach_each_of_its_jobs(small_space, small_bench):
+@pytest.mark.usefixtures("local_ray")
+def test_a_pack_is_one_task_and_answers_reach_each_of_its_jobs(small_space, small_context):
     proxy = replace(small_space.proxy, epochs=3)
     jobs = [EvaluationJob(i, Genome.parse(p), proxy, 5, ask=True) for i, p in enumerate(PATTERNS)]
     found = {}
-    with RayWorkers(evaluate_job, small_bench, 1, pack=3) as workers:
+    with RayWorkers(evaluate_job, small_context, 1, pack=3) as workers:
         assert workers.idle == 3
         for report in workers.run(jobs):
             if isinstance(report, Epoch):
@@ -91,143 +82,132 @@ def test_a_pack_is_one_task_and_answers_reach_each_of_its_jobs(small_space, smal
 
 PLUGIN = """
 import os, signal
-from nas.architecture.merges import Add  # noqa: E402
+from nas.architecture.merges import Add
 class Die(Add):
     def forward(self, learnt, branch, skips, previous):
         os.kill(os.getpid(), signal.SIGKILL)
-class Raise(Add):
-    def forward(self, learnt, branch, skips, previous):
-        raise RuntimeError("not today")
-MERGES = {"die": Die(), "raise": Raise()}
+MERGES = {"die": Die()}
 """
 
 
-@pytest.mark.usefixtures("started")
-def test_a_dying_or_failing_candidate_costs_only_itself(
-    small_space, small_bench, tmp_path, monkeypatch
+@pytest.mark.usefixtures("local_ray")
+def test_plugins_travel_and_a_dying_candidate_costs_only_itself(
+    small_space, small_context, tmp_path, monkeypatch
 ):
     from nas.architecture.merges import MERGES, Add
 
     monkeypatch.setitem(MERGES, "die", Add())
-    monkeypatch.setitem(MERGES, "raise", Add())
     plugin = tmp_path / "merges.py"
     plugin.write_text(PLUGIN)
-    patterns = ["die(1)*4", "raise(1)*4", "add(1)*4"]
-    jobs = [EvaluationJob(i, Genome.parse(p), small_space.proxy, 0) for i, p in enumerate(patterns)]
-    workers = RayWorkers(evaluate_job, replace(small_bench, plugins=(plugin,)), 2)
+    jobs = [
+        EvaluationJob(i, Genome.parse(p), small_space.proxy, 0)
+        for i, p in enumerate(["die(1)*4", "add(1)*4"])
+    ]
+    context = replace(small_context, plugins=(plugin,)).for_cluster(device_kind(find_device("cpu")))
     plugin.unlink()  # other machines do not have it either
-    found, _ = run_jobs(workers, jobs)
-    assert [found[i].result is None for i in range(3)] == [True, True, False]
+    found, _ = run_jobs(RayWorkers(evaluate_job, context, 2), jobs)
     assert "its process ended 3 times, the last time with a crash on" in found[0].why
-    assert found[1].why == "RuntimeError: not today"
-    assert found[2].result.status == "ok"
+    assert found[1].result.status == "ok"
 
 
-@pytest.mark.usefixtures("started")
-def test_data_is_put_once_and_fetched_once_a_process(small_space, small_bench, monkeypatch):
+@pytest.mark.usefixtures("local_ray")
+def test_data_is_put_once_and_fetched_once_a_process(
+    small_space, small_context, tmp_path, monkeypatch
+):
     puts, put = [], ray.put
     monkeypatch.setattr(ray, "put", lambda value: puts.append(value) or put(value))
+    fetches = Context(tmp_path)
+
+    @dataclass(frozen=True)
+    class Fetched:
+        """Notes the processes that fetch it."""
+
+        inner: Any
+        devices: tuple[str, ...] = ("cpu",)
+
+        def prepare(self, device):
+            self.inner.prepare(device)
+
+        def __setstate__(self, state):
+            fetches.note("fetch", os.getpid())
+            self.__dict__.update(state)
 
     def task(job, context, device, send):
-        from nas.workers.ray_tasks import _shared
-
-        assert not context.data.images.flags.writeable  # it is the object store's memory
+        assert not context.inner.data.images.flags.writeable  # it is the object store's memory
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            accuracy = evaluate_job(job, context, device, send).accuracy
-        return os.getpid(), (id(context), _shared.cache_info().misses), accuracy
+            return os.getpid(), evaluate_job(job, context.inner, device, send).accuracy
 
     jobs = [EvaluationJob(i, Genome.residual(4), small_space.proxy, 0) for i in range(6)]
-    found, _ = run_jobs(RayWorkers(task, small_bench, 1), jobs)
+    found, _ = run_jobs(RayWorkers(task, Fetched(small_context), 1), jobs)
     assert len(puts) == 1
-    results = [found[i].result for i in range(6)]
-    fetches = {(pid, fetch) for pid, fetch, _ in results}
-    assert len(fetches) == len({pid for pid, _ in fetches})
-    alone = evaluate(Genome.residual(4), small_bench.skeleton, small_space.proxy, 0,
-                     small_bench.data, "cpu")  # fmt: skip
-    assert {accuracy for _, _, accuracy in results} == {alone.accuracy}
+    pids = {found[i].result[0] for i in range(6)}
+    assert sorted(int(pid) for (pid,) in fetches.log("fetch")) == sorted(pids)
+    alone = evaluate(Genome.residual(4), small_context.skeleton, small_space.proxy, 0,
+                     small_context.data, "cpu")  # fmt: skip
+    assert {found[i].result[1] for i in range(6)} == {alone.accuracy}
 
 
-@pytest.mark.usefixtures("started")
-def test_environment_and_limits_of_a_task():
+def test_a_process_is_prepared_once_for_each_device_that_ray_gives_it(tmp_path):
+    context, posted = Context(tmp_path), []
+
+    class Reference:
+        def __init__(self, value):
+            self.value = value
+
+        def future(self):
+            return SimpleNamespace(result=lambda: self.value)
+
+    def post(tag, message):
+        posted.append(message)
+        return Reference(None)
+
+    place = Reference(Shared(act, context, UNLIMITED))
+    mailbox = SimpleNamespace(post=SimpleNamespace(remote=post))
+    for tag, device in enumerate(("cuda:0", "cuda:1", "cuda:0", "cuda:1")):
+        serve(place, mailbox, tag, Act(tag), device)
+    assert [device for _, device in context.log("prepare")] == ["cuda:0", "cuda:1"]
+    assert [m.result for m in posted if isinstance(m, Finished)] == ["worked"] * 4
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_reports_come_at_once_and_nobody_polls_for_them(monkeypatch):
+    """Every wait ends with a message, and there are no more waits than messages."""
+    arrived, wait = [], ray.wait
+
+    def counted(refs, **more):
+        ready, waiting = wait(refs, **more)
+        arrived.append(len(ready))
+        return ready, waiting
+
     def task(job, context, device, send):
-        if job.number == 0:
-            return device, os.environ["OMP_NUM_THREADS"]
-        if job.number == 1:
-            return len(bytearray(8 << 30))
-        time.sleep(60 * (job.number == 2))
-        return "awake"
-
-    allowance = Allowance(seconds=2, memory=4 << 30)
-    before = time.monotonic()
-    found, _ = run_jobs(RayWorkers(task, EMPTY, 2, allowance=allowance), numbers(4))
-    assert time.monotonic() - before < 30
-    assert found[0].result == ("cpu", "1")
-    assert found[1].why.startswith("MemoryError")
-    assert "ended 2 times, the last time at the limit of 2 seconds" in found[2].why
-    assert found[3].result == "awake"
-
-
-@pytest.mark.usefixtures("started")
-def test_what_memory_did_not_suffice_for_runs_again_alone(tmp_path):
-    def task(job, context, device, send):
-        mark = tmp_path / f"{job.number}-{time.monotonic_ns()}"
-        mark.write_text("")
-        others = {path.name[0] for path in tmp_path.iterdir()} - {str(job.number)}
-        time.sleep(0.3)
-        mark.unlink()
-        return "full" if job.number == 1 and others else "ok"
-
-    def crowded(result):
-        return result == "full"
-
-    found, _ = run_jobs(RayWorkers(task, EMPTY, 2, crowded=crowded), numbers(6))
-    assert [found[i].result for i in range(6)] == ["ok"] * 6
-
-
-@pytest.mark.usefixtures("started")
-def test_reports_come_at_once_and_waiting_for_them_costs_nothing():
-    def task(job, context, device, send):
-        if job.number == 0:
-            return None  # a process has started
-        delays = []
         for _ in range(5):
             time.sleep(0.4)
-            delays.append(send(SimpleNamespace(number=1, sent=time.time()), wait=True))
-        return delays
+            assert send(SimpleNamespace(number=job.number), wait=True) == "seen"
 
-    delays, cpu = [], 0.0
+    messages: list[Any] = []
     with RayWorkers(task, EMPTY, 1) as workers:
-        for report in workers.run(numbers(2)):
-            if isinstance(report, Finished):
-                cpu = time.process_time() if report.number == 0 else time.process_time() - cpu
-                continue
-            delays.append(time.time() - report.sent)
-            workers.answer(1, "seen")
-    assert report.result == ["seen"] * 5
-    assert max(delays) < 0.2
-    assert cpu < 1.0  # in more than two seconds
+        monkeypatch.setattr(ray, "wait", counted)
+        workers.submit(SimpleNamespace(number=0))
+        while not messages or not isinstance(messages[-1], Finished):
+            messages += workers.reports(timeout=600)
+            workers.answer(0, "seen")
+    assert len(messages) == 6
+    assert messages[-1].why == ""
+    assert all(arrived)
+    assert len(arrived) <= len(messages) + 2  # the process has started; the task has ended
 
 
-@pytest.mark.usefixtures("started")
-def test_a_node_of_another_kind_ends_the_run(small_space, small_bench):
+@pytest.mark.usefixtures("local_ray")
+def test_a_node_of_another_kind_ends_the_run(small_space, small_context):
     kind = device_kind(find_device("cpu")) | {"torch": "0.1"}
     jobs = [EvaluationJob(0, Genome.residual(4), small_space.proxy, 0)]
-    workers = RayWorkers(evaluate_job, small_bench, 1, kind=kind)
+    workers = RayWorkers(evaluate_job, small_context.for_cluster(kind), 1)
     with pytest.raises(InputError, match=r"computes with .*, but the search with .*torch 0.1"):
         run_jobs(workers, jobs)
 
 
-@pytest.mark.usefixtures("started")
-def test_processes_that_never_come_to_a_job_end_the_run(tmp_path):
-    plugin = tmp_path / "deadly.py"
-    plugin.write_text("import os; os._exit(3)")
-    context = SimpleNamespace(devices=("cpu",), plugins=(plugin,))
-    with pytest.raises(InputError, match="end before their first job"):
-        run_jobs(RayWorkers(evaluate_job, context, 1), numbers(3))
-
-
-@pytest.mark.usefixtures("started")
+@pytest.mark.usefixtures("local_ray")
 def test_resources_that_no_node_has():
     assert (room(), room(0.5), room(1, 1)) == (2, 4, 0)
     with pytest.raises(InputError, match=r"1 CPUs and 1 GPUs .* 2 CPUs and 0 GPUs"):
@@ -235,7 +215,7 @@ def test_resources_that_no_node_has():
 
 
 @pytest.mark.slow
-def test_the_death_of_a_node_changes_no_result(small_space, small_bench, request):
+def test_the_death_of_a_node_changes_no_result(small_space, small_context, request):
     ray.shutdown()  # of other tests
     cluster = request.getfixturevalue("ray_cluster")
     proxy = replace(small_space.proxy, epochs=3)
@@ -246,7 +226,7 @@ def test_the_death_of_a_node_changes_no_result(small_space, small_bench, request
         return evaluate_job(job, context, device, send)
 
     found, epochs, where, asking = {}, {}, {}, set()
-    with RayWorkers(task, small_bench, 2, address=cluster.address) as workers:
+    with RayWorkers(task, small_context, 2, address=cluster.address) as workers:
         here = ray.get_runtime_context().get_node_id()
         assert room() == 2
         for report in workers.run(jobs):
@@ -267,7 +247,7 @@ def test_the_death_of_a_node_changes_no_result(small_space, small_bench, request
     for job in jobs:
         seen = epochs[job.number]
         assert seen[-3:] == [1, 2, 3]
-        alone = evaluate(job.genome, small_bench.skeleton, proxy, 5, small_bench.data, "cpu")
+        alone = evaluate(job.genome, small_context.skeleton, proxy, 5, small_context.data, "cpu")
         assert measured_nothing(found[job.number].result) == measured_nothing(alone)
 
 
@@ -299,9 +279,3 @@ def test_without_ray(monkeypatch):
 )
 def test_pytorch_counts_visible_gpus(gpus, visible, device):
     assert device_of(gpus, visible) == device
-
-
-def test_plugins_that_cannot_be_read():
-    context = SimpleNamespace(devices=("cpu",), plugins=(Path("/nowhere/mine.py"),))
-    with pytest.raises(InputError, match=r"--plugin /nowhere/mine\.py: No such file"):
-        RayWorkers(evaluate_job, context, 1)

@@ -28,15 +28,15 @@ def test_packs_are_even():
     waiting, running = backlog(7, pack=4), []
     for free in (3, 2, 1):
         running.append(waiting.deal(running, free))
-    assert [batch.numbers for batch in running] == [[0, 1, 2], [3, 4], [5, 6]]
+    assert [handout.numbers for handout in running] == [[0, 1, 2], [3, 4], [5, 6]]
     assert isinstance(running[0].job, Pack)
     assert running[0].job.number == 0
 
 
 def test_a_lost_pack_runs_again_one_by_one_and_before_all_others():
     waiting = backlog(4, pack=3)
-    batch = waiting.deal([], 1)
-    assert waiting.died(batch, CRASH) == []
+    handout = waiting.deal([], 1)
+    assert waiting.died(handout, CRASH) == []
     assert [deal(waiting) for _ in range(4)] == [[0], [1], [2], [3]]
     assert waiting.deal([], 1) is None
 
@@ -45,14 +45,38 @@ def test_a_lost_pack_runs_again_one_by_one_and_before_all_others():
 def test_a_job_whose_process_dies_has_its_last_try_alone(late, tries):
     waiting, death = backlog(1), replace(CRASH, late=late)
     for _ in range(tries - 1):
-        batch = waiting.deal([], 1)
-        assert not batch.alone
-        assert waiting.died(batch, death) == []
+        handout = waiting.deal([], 1)
+        assert not handout.alone
+        assert waiting.died(handout, death) == []
     last = waiting.deal([], 1)
     assert last.alone
     (failed,) = waiting.died(last, death)
     why = f"its process ended {tries} times, the last time with a crash on mars"
     assert failed == Finished(0, None, why)
+
+
+def test_deaths_are_forgotten_with_a_result_as_numbers_come_again():
+    waiting = backlog(0)
+    for _ in range(TRIES):
+        waiting.add(SimpleNamespace(number=5))
+        for _ in range(TRIES - 1):
+            assert waiting.died(waiting.deal([], 1), CRASH) == []
+        result = Finished(5, "result")
+        assert waiting.finished(waiting.deal([], 1), result) == [result]
+
+
+def test_there_is_room_for_what_can_start():
+    waiting = backlog(0, pack=3)
+    assert waiting.room([], 2) == 6
+    waiting = backlog(2, pack=3)
+    first = waiting.deal([], 2)
+    assert (first.numbers, waiting.room([first], 1)) == ([0], 2)
+    assert waiting.finished(first, Finished(0, "full")) == []
+    assert waiting.room([], 2) == 0  # 0 waits until it is alone
+    alone = waiting.deal([], 2)
+    assert (alone.numbers, waiting.room([alone], 1)) == ([0], 0)
+    assert waiting.finished(alone, Finished(0, "full"))
+    assert waiting.room([], 2) == 5
 
 
 def test_a_job_without_memory_is_alone_at_once():
@@ -65,13 +89,13 @@ def test_a_job_without_memory_is_alone_at_once():
 
 def test_a_crowded_result_is_tried_again_alone_and_then_stands():
     waiting = backlog(3, pack=3)
-    batch = waiting.deal([], 1)
-    assert waiting.finished(batch, Finished(0, ["ok", "full", "ok"])) == [
+    handout = waiting.deal([], 1)
+    assert waiting.finished(handout, Finished(0, ["ok", "full", "ok"])) == [
         Finished(0, "ok"),
         Finished(2, "ok"),
     ]
     waiting.add(SimpleNamespace(number=3))
-    assert waiting.deal([batch], 5) is None  # it waits until nothing runs
+    assert waiting.deal([handout], 5) is None  # it waits until nothing runs
     alone = waiting.deal([], 5)
     assert (alone.numbers, alone.alone) == ([1], True)
     assert waiting.deal([alone], 4) is None  # and so do the others for it
@@ -101,20 +125,21 @@ def test_every_job_ends_once_whatever_happens(count, pack, tasks, fates):
     fates = iter(fates)
     tries = 0
     while len(ended) < count:
-        while batch := waiting.deal(running, tasks - len(running)):
-            running.append(batch)
+        while handout := waiting.deal(running, tasks - len(running)):
+            running.append(handout)
         assert running
-        assert len(running) == 1 or not any(batch.alone for batch in running)
-        batch, fate = running.pop(0), next(fates, "ok")
+        assert len(running) == 1 or not any(handout.alone for handout in running)
+        assert 0 <= waiting.room(running, tasks - len(running)) <= pack * tasks
+        handout, fate = running.pop(0), next(fates, "ok")
         tries += 1
-        results = [fate] * len(batch.jobs) if len(batch.jobs) > 1 else fate
+        results = [fate] * len(handout.jobs) if len(handout.jobs) > 1 else fate
         ended += {
             "crash": lambda b, r: waiting.died(b, CRASH),
             "late": lambda b, r: waiting.died(b, replace(CRASH, late=True)),
             "memory": lambda b, r: waiting.died(b, replace(CRASH, full=True)),
             "lost": lambda b, r: waiting.lost(b),
             "error": lambda b, r: waiting.finished(b, Finished(b.job.number, None, "error")),
-        }.get(fate, lambda b, r: waiting.finished(b, Finished(b.job.number, r)))(batch, results)
+        }.get(fate, lambda b, r: waiting.finished(b, Finished(b.job.number, r)))(handout, results)
     assert sorted(report.number for report in ended) == list(range(count))
     assert tries <= count * (TRIES + NODE_LOSSES + 2)
     assert not len(waiting)
