@@ -52,7 +52,9 @@ def killed(arguments, event, count, whom="group", seconds=0.0):
         stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     said = []
-    while sum(one["event"] == event for one in said) < count and (line := process.stdout.readline()):
+    while sum(one["event"] == event for one in said) < count and (
+        line := process.stdout.readline()
+    ):
         said.append(json.loads(line))
     time.sleep(seconds)
     (os.killpg if whom == "group" else os.kill)(process.pid, signal.SIGKILL)

@@ -30,8 +30,8 @@ from nas.errors import InputError
 from search_spaces import SPACES
 from studies import cli
 from studies.cli.app import command_names, load_command
-from studies.store.storages import open_storage
 from studies.store.names import search_names
+from studies.store.storages import open_storage
 from tests.conftest import write_small_space
 from tests.fuzzing import case, cases, counted, limited_memory
 from tests.test_fuzz import NOTATIONS, NUMBERS, mutated
