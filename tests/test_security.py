@@ -36,7 +36,7 @@ from studies.dashboard.notes import note_beside, search_note
 from studies.dashboard.painter import Pictures
 from studies.report.write import file_name
 from studies.retraining.request import TrainRequest, prepare
-from studies.samplers.strategies import SAMPLERS
+from studies.samplers.strategies import SAMPLERS, make_sampler
 from studies.store.storages import weights_folder
 
 
@@ -468,8 +468,8 @@ def hostile(kind):
 
 def test_no_sampler_of_ours_unpickles():
     """Optuna's CMA-ES unpickles what it finds in a storage; ours are others."""
-    for name, sampler in SAMPLERS.items():
-        module = sys.modules[type(sampler(0, Setting())).__module__]
+    for name, strategy in SAMPLERS.items():
+        module = sys.modules[type(make_sampler(strategy.propose.args[0], 0, 4)).__module__]
         assert "pickle" not in vars(module), name
         assert "pickle" not in Path(module.__file__).read_text(), name
     with pytest.raises(InputError, match="unknown strategy"):
@@ -477,10 +477,6 @@ def test_no_sampler_of_ours_unpickles():
         from studies.search.request import prepare_settings
 
         prepare_settings(Search(strategy="cmaes", device="cpu"))
-
-
-class Setting:
-    population = 4
 
 
 def test_a_storage_whose_snapshot_is_unpickled_is_not_opened():

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
+from typing import TYPE_CHECKING, TypeAlias
 
 from nas.architecture.genome import Genome
 from nas.strategies.mutations import crossover, mutate
-from nas.strategies.population import Individual, Population
 from nas.strategies.problem import Problem, Proposal
 
-Breed = Callable[[Population, Problem, Random], Proposal]
+if TYPE_CHECKING:
+    from nas.strategies.population import Individual, Population
+
+Breed: TypeAlias = "Callable[[Population, Problem, Random], Proposal]"
 
 
 def regularized(population: Population, problem: Problem, rng: Random) -> Proposal:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import overload
 
-from nas.strategies.population import Population
 from nas.strategies.problem import PastTrial
 
 
@@ -21,6 +20,8 @@ class History(Sequence[PastTrial]):
     """
 
     def __init__(self, weights: Sequence[float], records: Iterable[PastTrial] = ()) -> None:
+        from nas.strategies.population import Population  # here, so that reading needs no DEAP
+
         self._records: list[PastTrial] = []
         self.keys: set[str] = set()
         """Keys of all genomes."""

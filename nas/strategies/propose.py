@@ -7,12 +7,14 @@ one candidate at a time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
-from dataclasses import replace
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
 
 from nas.architecture.genome import Genome
 from nas.architecture.space import SearchSpace
+from nas.errors import InputError, unknown
 from nas.strategies.evolution import Breed, mu_plus_lambda, nsga2, regularized
 from nas.strategies.history import History
 from nas.strategies.mutations import mutate
@@ -24,13 +26,17 @@ ENUMERABLE = 100_000
 """Spaces up to this many vectors are searched to the last genome before they count as exhausted."""
 
 
-STRATEGIES: dict[str, Breed | None] = {
-    "regularized": regularized,
-    "mu-plus-lambda": mu_plus_lambda,
-    "nsga2": nsga2,
-    "random": None,
-}
-"""How each strategy breeds from a full population; None never does."""
+@dataclass(frozen=True)
+class Strategy:
+    """How candidates are proposed, and what can be asked of the strategy."""
+
+    propose: Callable[[Problem, Sequence[PastTrial], int, int, Set[str], Genome | None], Proposal]
+    """(problem, history, k, seed, drawn, given) -> candidate k, as the function `propose` says."""
+    several: bool = False
+    """Whether it can have several objectives."""
+    default_objectives: tuple[str, ...] = ("accuracy",)
+    parents: bool = False
+    """Whether its candidates are made of trials before them, whose weights they can inherit."""
 
 
 def propose(
@@ -40,22 +46,43 @@ def propose(
     k: int,
     seed: int,
     drawn: Set[str] = frozenset(),
+    given: Genome | None = None,
 ) -> Proposal:
-    """Candidate k: new (no key of the history again) and within the limits.
+    """Candidate k: new (no key of the history again) and within the limits, unless it is given.
 
     Args:
+        strategy: a name in STRATEGIES.
         history: trials 0 to k-1, with values only where proposal k may see them; one that grows
             with the search (`History`) saves going through all of them again.
         drawn: keys of candidates that have been drawn for k before; this is another.
+        given: a candidate that is set, about which the strategy may still keep something.
 
     Raises:
         Exhausted: nothing new is left.
     """
+    return find_strategy(strategy).propose(problem, history, k, seed, drawn, given)
+
+
+def evolve(
+    breed: Breed | None,
+    problem: Problem,
+    history: Sequence[PastTrial],
+    k: int,
+    seed: int,
+    drawn: Set[str] = frozenset(),
+    given: Genome | None = None,
+) -> Proposal:
+    """Candidate k of evolution: bred from a full population, random before that.
+
+    Args:
+        breed: how candidates come from a full population; None for random search.
+    """
+    if given:
+        return Proposal(given)
     rng = generator(seed, k, len(drawn))
     if not isinstance(history, History):
         history = History(problem.weights, history)
     seen, parents, inside = history.keys, history.parents, history.inside
-    breed = STRATEGIES[strategy]
     duplicates = 0
     if breed and parents and inside >= problem.population:
         for _ in range(DRAWS):
@@ -68,6 +95,45 @@ def propose(
     if breed and inside < problem.population:
         return Proposal(newcomer(problem, seen | drawn, rng))
     return Proposal(fresh(problem, seen | drawn, rng), duplicates=duplicates)
+
+
+STRATEGIES: dict[str, Strategy | Breed | None] = {
+    "regularized": Strategy(partial(evolve, regularized), parents=True),
+    "mu-plus-lambda": Strategy(partial(evolve, mu_plus_lambda), parents=True),
+    "nsga2": Strategy(
+        partial(evolve, nsga2), several=True, default_objectives=("accuracy", "params"),
+        parents=True,
+    ),
+    "random": Strategy(partial(evolve, None), several=True),
+}  # fmt: skip
+"""All strategies by name. A plugin's entry may be a function that breeds, for one objective."""
+
+GONE = {"nsga2-optuna": "nsga2", "random-optuna": "random"}
+"""Strategies of earlier versions, with the one that searches in the same way."""
+
+
+def find_strategy(name: str, place: str = "--strategy") -> Strategy:
+    """The strategy of this name.
+
+    Raises:
+        InputError: there is none, or no longer; `place` says where the name was given.
+    """
+    if name in GONE:
+        raise InputError(
+            f"{place}: strategy {name} is gone, {GONE[name]} searches in the same way; a study that "
+            "was searched with it can be shown and reported, but not continued"
+        )
+    if name not in STRATEGIES:
+        raise unknown("strategy", name, STRATEGIES, place=place)
+    found = STRATEGIES[name]
+    if isinstance(found, Strategy):
+        return found
+    return Strategy(partial(evolve, found), parents=found is not None)
+
+
+def has_parents(name: str) -> bool:
+    """Whether candidates have parents; no for a strategy that is not here, such as a plugin's."""
+    return name in STRATEGIES and find_strategy(name).parents
 
 
 def generator(seed: int, k: int, draw: int = 0) -> Random:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nas.architecture.genome import Genome, Layer
-from nas.strategies.propose import STRATEGIES
+from nas.strategies.propose import has_parents
 from studies.store.trial import Trial
 
 
@@ -44,7 +44,7 @@ def lineage(winner: Trial | None, trials: Sequence[Trial], strategy: str) -> Lin
     At a crossover it follows the more accurate parent (the first, if they are equal).
     """
     by_number = {t.number: t for t in trials}
-    recorded = STRATEGIES.get(strategy) is not None
+    recorded = has_parents(strategy)
     steps: list[Step] = []
     trial = winner
     while trial is not None:

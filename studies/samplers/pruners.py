@@ -7,27 +7,43 @@ k - lag have recorded: a pruner is made anew for it, on a view of those trials.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, SuccessiveHalvingPruner
+from typing import TYPE_CHECKING, Any
 
 from nas.strategies.problem import PastTrial
-from studies.samplers.visible import VisibleStudy
+
+if TYPE_CHECKING:
+    from optuna.pruners import BasePruner
 
 REDUCTION = 2
 """Of two candidates about one goes on at every rung: proxies have few epochs, so few rungs."""
 
+
+def _median(epochs: int) -> BasePruner:
+    from optuna.pruners import MedianPruner
+
+    return MedianPruner(n_startup_trials=8)
+
+
+def _halving(epochs: int) -> BasePruner:
+    """Asynchronous, as Li et al. 2018 have it (ASHA)."""
+    from optuna.pruners import SuccessiveHalvingPruner
+
+    return SuccessiveHalvingPruner(min_resource=1, reduction_factor=REDUCTION, bootstrap_count=0)
+
+
+def _hyperband(epochs: int) -> BasePruner:
+    from optuna.pruners import HyperbandPruner
+
+    return HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=REDUCTION)
+
+
 PRUNERS: dict[str, Callable[[int], BasePruner] | None] = {
     "none": None,
-    "median": lambda epochs: MedianPruner(n_startup_trials=8),
-    "halving": lambda epochs: SuccessiveHalvingPruner(
-        min_resource=1, reduction_factor=REDUCTION, bootstrap_count=0
-    ),
-    "hyperband": lambda epochs: HyperbandPruner(
-        min_resource=1, max_resource=epochs, reduction_factor=REDUCTION
-    ),
+    "median": _median,
+    "halving": _halving,
+    "hyperband": _hyperband,
 }
-"""A pruner by name, made from the proxy's epochs. Halving is asynchronous (ASHA, Li et al. 2018)."""
+"""A pruner by name, made from the proxy's epochs. Optuna is imported when one is made."""
 
 
 def judge(
@@ -46,6 +62,8 @@ def judge(
         curve: trial k's accuracy by epoch so far.
         memory: what the pruner kept with trial k after earlier epochs.
     """
+    from studies.samplers.visible import VisibleStudy
+
     make = PRUNERS[pruner]
     assert make is not None
     view = VisibleStudy([1.0])

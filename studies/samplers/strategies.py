@@ -1,35 +1,40 @@
 """Optuna's samplers as strategies: over the same genes, evaluator and store as the DEAP ones.
 
 A sampler is made anew for trial k, seeded with (seed, k), on a view of the trials that k may see;
-what the sampler keeps in a trial (a generation's number) is recorded with it.
+what the sampler keeps in a trial (a generation's number) is recorded with it. They join STRATEGIES
+when this module is imported, so studies take the table and its functions from here.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import replace
+from functools import partial
 from random import Random
-
-import optuna
-from optuna.samplers import (
-    BaseGASampler,
-    BaseSampler,
-    GPSampler,
-    NSGAIIISampler,
-    NSGAIISampler,
-    RandomSampler,
-    TPESampler,
-)
+from typing import TYPE_CHECKING
 
 from nas.architecture.genome import Genome
 from nas.architecture.space import SearchSpace
-from nas.errors import InputError
 from nas.strategies.mutations import mutate
 from nas.strategies.problem import PastTrial, Problem, Proposal
-from nas.strategies.propose import STRATEGIES, fresh, generator, newcomer
-from studies.samplers.visible import VisibleStudy, seed_of
-from studies.store.trial import distributions
+from nas.strategies.propose import (
+    STRATEGIES,
+    Strategy,
+    find_strategy,
+    fresh,
+    generator,
+    has_parents,
+    newcomer,
+    propose,
+)
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseGASampler, BaseSampler
+
+    from studies.samplers.visible import VisibleStudy
+
+__all__ = ["SAMPLERS", "STRATEGIES", "find_strategy", "has_parents", "make_sampler", "propose"]
 
 DRAWS = 16
 """Samples taken before a known candidate is mutated into a new one."""
@@ -37,61 +42,36 @@ MUTATIONS = 100
 GENERATION = ":generation"
 """How the names end under which Optuna's genetic samplers keep a trial's generation."""
 
-SAMPLERS: dict[str, Callable[[int, Problem], BaseSampler]] = {
-    "tpe": lambda seed, problem: TPESampler(seed=seed),
-    "gp": lambda seed, problem: GPSampler(seed=seed),
-    "nsga2-optuna": lambda seed, problem: NSGAIISampler(
-        seed=seed, population_size=problem.population
-    ),
-    "nsga3": lambda seed, problem: NSGAIIISampler(seed=seed, population_size=problem.population),
-    "random-optuna": lambda seed, problem: RandomSampler(seed=seed),
-}
-"""A sampler by its strategy's name, made from a seed. All of them can have several objectives."""
-
-MULTI_OBJECTIVE = ("nsga2", "random", *SAMPLERS)
-"""Strategies that can have several objectives."""
-PARETO = ("nsga2", "nsga2-optuna", "nsga3")
-"""Strategies that have two objectives unless they are told otherwise."""
-
-
-def strategy_names() -> list[str]:
-    return [*STRATEGIES, *SAMPLERS]
-
-
-def check_parents(strategy: str) -> None:
-    """Raises InputError for a strategy whose candidates have no parents to inherit weights from."""
-    if STRATEGIES.get(strategy) is None:
-        able = ", ".join(name for name, breed in STRATEGIES.items() if breed)
-        raise InputError(
-            f"--inherit: the candidates of strategy {strategy} have no parents; those of {able} have"
-        )
-
 
 def sample(
-    strategy: str,
+    sampler: str,
     problem: Problem,
     history: Sequence[PastTrial],
     k: int,
     seed: int,
-    given: Genome | None = None,
     drawn: Set[str] = frozenset(),
+    given: Genome | None = None,
 ) -> Proposal:
     """Candidate k of a sampler: new, and within the limits.
 
-    The first population is the one of the DEAP strategies; `random-optuna` has none. Where the
-    sampler keeps drawing what is known already, its draw is mutated until it is new.
+    The first population is that of evolution. Where the sampler keeps drawing what is known
+    already, its draw is mutated until it is new.
 
     Args:
+        sampler: its class in `optuna.samplers`, by name: importing Optuna takes half a second.
         history: trials 0 to k-1, with values only where proposal k may see them.
-        given: a candidate that is set, about which the sampler may still keep something.
         drawn: keys of candidates that have been drawn for k before; this is another.
+        given: a candidate that is set, about which the sampler may still keep something.
 
     Raises:
         Exhausted: nothing new is left.
     """
-    import torch  # here, so that reading studies needs none
+    import optuna
+    import torch
+    from optuna.samplers import BaseGASampler
 
     from nas.devices.device import one_thread
+    from studies.samplers.visible import VisibleStudy, seed_of
 
     view = VisibleStudy(problem.weights)
     for record in history:
@@ -100,24 +80,40 @@ def sample(
     trial_id = view.begin()
     with warnings.catch_warnings(), one_thread(torch.device("cpu")):  # the Gaussian process's sums
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = SAMPLERS[strategy](seed_of(seed, k, len(drawn)), problem)
-        sampler.before_trial(view.study, view.trial(trial_id))
-        if isinstance(sampler, BaseGASampler):
-            _parents(sampler, view, history)
+        made = make_sampler(sampler, seed_of(seed, k, len(drawn)), problem.population)
+        made.before_trial(view.study, view.trial(trial_id))
+        if isinstance(made, BaseGASampler):
+            _parents(made, view, history)
+        rng = generator(seed, k, len(drawn))
         proposal = (
-            Proposal(given)
-            if given
-            else _new(
-                strategy, sampler, view, trial_id, problem, history,
-                generator(seed, k, len(drawn)), drawn,
-            )
-        )  # fmt: skip
+            Proposal(given) if given else _new(made, view, trial_id, problem, history, rng, drawn)
+        )
         memory = {}
-        if isinstance(sampler, BaseGASampler) and proposal.genome in problem.space:
-            sampler.get_trial_generation(view.study, view.trial(trial_id))
+        if isinstance(made, BaseGASampler) and proposal.genome in problem.space:
+            made.get_trial_generation(view.study, view.trial(trial_id))
             attrs = view.trial(trial_id).system_attrs
             memory = {key: value for key, value in attrs.items() if key.endswith(GENERATION)}
     return replace(proposal, memory=memory)
+
+
+SAMPLERS: dict[str, Strategy] = {
+    "tpe": Strategy(partial(sample, "TPESampler"), several=True),
+    "gp": Strategy(partial(sample, "GPSampler"), several=True),
+    "nsga3": Strategy(
+        partial(sample, "NSGAIIISampler"), several=True, default_objectives=("accuracy", "params")
+    ),
+}
+"""Optuna's samplers among the strategies. They record no parents."""
+STRATEGIES.update(SAMPLERS)
+
+
+def make_sampler(name: str, seed: int, population: int) -> BaseSampler:
+    """A sampler of a class in `optuna.samplers`; genetic ones have a population."""
+    from optuna import samplers
+
+    kind = getattr(samplers, name)
+    genetic = issubclass(kind, samplers.BaseGASampler)
+    return kind(seed=seed, population_size=population) if genetic else kind(seed=seed)
 
 
 def _parents(sampler: BaseGASampler, view: VisibleStudy, history: Sequence[PastTrial]) -> None:
@@ -138,7 +134,6 @@ def _parents(sampler: BaseGASampler, view: VisibleStudy, history: Sequence[PastT
 
 
 def _new(
-    strategy: str,
     sampler: BaseSampler,
     view: VisibleStudy,
     trial_id: int,
@@ -150,7 +145,7 @@ def _new(
     space, limits = problem.space, problem.limits
     seen = {record.genome.key for record in history}
     inside = sum(record.inside for record in history)
-    if (inside < problem.population and strategy != "random-optuna") or not space.genes:
+    if inside < problem.population or not space.genes:
         return Proposal(newcomer(problem, seen | drawn, rng))
     duplicates = 0
     for draw in range(DRAWS + MUTATIONS):
@@ -168,6 +163,8 @@ def _new(
 
 def _draw(sampler: BaseSampler, view: VisibleStudy, trial_id: int, space: SearchSpace) -> Genome:
     """One sample, taken as `Study.ask` takes it."""
+    from studies.store.trial import distributions
+
     study, trial = view.study, view.trial(trial_id)
     relative = sampler.sample_relative(
         study, trial, sampler.infer_relative_search_space(study, trial)

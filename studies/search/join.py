@@ -13,6 +13,7 @@ from nas.errors import InputError
 from nas.files.settings import from_mapping
 from nas.proxy import Proxy
 from search_spaces import load_plugins
+from studies.samplers.strategies import find_strategy
 from studies.search.machines import Means, connection, find_machine
 from studies.search.request import GOALS, SearchRequest, check_request
 from studies.search.run import Result, Watcher, work
@@ -83,6 +84,7 @@ def _settings(joining: Joining, store: Store) -> tuple[SearchSettings, tuple[str
     """The study's settings as they would be here, and the devices of the workers."""
     plugins = load_plugins(joining.plugins)
     record, goal = store.searched(), store.notes()[GOAL]
+    find_strategy(record["strategy"], f"study {store.name!r}")
     found = find_machine(joining)(recorded_space(record).skeleton, ())
     data = recorded_data(record, joining.data, joining.data_dir)
     final = from_mapping(Proxy, goal["final"], "the finalists' proxy") if goal["final"] else None

@@ -17,10 +17,9 @@ from nas.evaluation.jobs import Epoch, EvaluationJob
 from nas.evaluation.result import Evaluation
 from nas.predictors.zero_cost import score
 from nas.strategies.problem import Exhausted, PastTrial, Problem, Proposal
-from nas.strategies.propose import propose
 from nas.workers.protocol import Finished, Pool
 from studies.samplers.pruners import judge
-from studies.samplers.strategies import SAMPLERS, sample
+from studies.samplers.strategies import propose
 from studies.search.objectives import OBJECTIVES
 from studies.search.records import Records
 from studies.search.request import SearchRequest
@@ -199,10 +198,9 @@ class Search:
         seen = self.records.history(k)
 
         def draw(drawn: Set[str] = frozenset()) -> Proposal:
-            asked = settings.strategy, self.records.problem, seen, k, settings.seed
-            if settings.strategy in SAMPLERS:
-                return sample(*asked, given, drawn)
-            return Proposal(given) if given else propose(*asked, drawn)
+            return propose(
+                settings.strategy, self.records.problem, seen, k, settings.seed, drawn, given
+            )
 
         if given or not settings.screen:
             return draw(), {}

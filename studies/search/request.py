@@ -16,7 +16,7 @@ from nas.errors import InputError, unknown
 from nas.strategies.problem import Limits
 from search_spaces import load_plugins
 from studies.samplers.pruners import PRUNERS
-from studies.samplers.strategies import MULTI_OBJECTIVE, PARETO, check_parents, strategy_names
+from studies.samplers.strategies import STRATEGIES, find_strategy, has_parents
 from studies.search.machines import Means, find_machine
 from studies.search.objectives import check_objectives
 from studies.search.screen import Screen
@@ -120,13 +120,9 @@ class Asked:
         """
         plugins = load_plugins(request.plugins)
         space, start = starting_point(find_space(request.space), request.start)
-        if request.strategy not in strategy_names():
-            raise unknown("strategy", request.strategy, strategy_names(), place="--strategy")
-        default = "accuracy,params" if request.strategy in PARETO else "accuracy"
-        objectives = check_objectives(
-            (request.objectives or default).split(","), request.strategy,
-            several=request.strategy in MULTI_OBJECTIVE,
-        )  # fmt: skip
+        strategy = find_strategy(request.strategy)
+        names = request.objectives.split(",") if request.objectives else strategy.default_objectives
+        objectives = check_objectives(names, request.strategy, strategy.several)
         if request.pruner not in PRUNERS:
             raise unknown("pruner", request.pruner, PRUNERS, place="--pruner")
         if request.pruner != "none" and len(objectives) > 1:
@@ -135,8 +131,12 @@ class Asked:
                 f"but the objectives are {','.join(objectives)}"
             )
         screen = Screen.parse(request.screen) if request.screen is not None else None
-        if request.inherit:
-            check_parents(request.strategy)
+        if request.inherit and not strategy.parents:
+            able = ", ".join(filter(has_parents, STRATEGIES))
+            raise InputError(
+                f"--inherit: the candidates of strategy {request.strategy} have no parents; "
+                f"those of {able} have"
+            )
         if request.data is None and space.data not in SOURCES:
             raise InputError(
                 f"space {space.name} is usually searched on {space.data}, which this program does "

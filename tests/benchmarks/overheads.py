@@ -32,7 +32,6 @@ from nas import compile_network, evaluate
 from nas.architecture.plan import plan
 from nas.evaluation.jobs import Epoch, EvaluationJob
 from nas.strategies.problem import Proposal
-from nas.strategies.propose import STRATEGIES
 from nas.workers.protocol import Finished, Pool
 from studies.search.loop import Search
 from studies.search.records import with_results
@@ -218,7 +217,7 @@ def resume(url):
 
 
 def propose_all(records):
-    for strategy in sorted(STRATEGIES):
+    for strategy in ["mu-plus-lambda", "nsga2", "random", "regularized"]:
         several = strategy == "nsga2"
         settings = settings_of(strategy, "accuracy,params" if several else None)
         search = Search(settings, None, workers=None)

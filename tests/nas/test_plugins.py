@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from nas import InputError, extend
+from nas import Genome, InputError, SearchSpace, Skeleton, Stage, extend
 from nas.architecture.blocks import BLOCKS, STEMS
 from nas.architecture.merges import MERGES
 from nas.data.load import SOURCES
 from nas.plugins import MOVED, TABLES, installed_plugins, load_plugin
+from nas.strategies.problem import PastTrial, Problem
+from nas.strategies.propose import STRATEGIES, find_strategy, propose
 from search_spaces import SPACES
 
 
@@ -57,6 +59,35 @@ def test_every_new_place_is_there():
         import_module(new)
     for name, module in TABLES.items():
         assert isinstance(getattr(import_module(module), name), dict)
+
+
+def test_a_strategy_is_a_function_that_breeds_or_has_traits(tmp_path):
+    path = tmp_path / "strategies.py"
+    path.write_text(
+        "from functools import partial\n"
+        "from nas.strategies.problem import Proposal\n"
+        "from nas.strategies.propose import Strategy, evolve\n"
+        "def eldest(population, problem, rng):\n"
+        "    return Proposal(problem.space.sample(rng), (population[0].number,))\n"
+        "traits = Strategy(partial(evolve, eldest), several=True)\n"
+        "STRATEGIES = {'eldest': eldest, 'unrelated': None, 'eldest-of-several': traits}\n"
+    )
+    load_plugin(path)
+    space = SearchSpace(Skeleton((1, 8, 8), 10, (Stage(4, 4),)))
+    problem = Problem(space, (1.0,), population=2)
+    given = [Genome.plain(4), Genome.residual(4)]
+    history = [PastTrial(k, genome, (0.5,), True, True) for k, genome in enumerate(given)]
+    try:
+        for name, parents in [("eldest", (0,)), ("unrelated", ()), ("eldest-of-several", (0,))]:
+            assert propose(name, problem, history, 2, 0).parents == parents
+            assert propose(name, problem, history, 2, 0, given=given[0]).genome == given[0]
+        assert find_strategy("eldest").parents
+        assert not find_strategy("eldest").several
+        assert not find_strategy("unrelated").parents
+        assert find_strategy("eldest-of-several").several
+    finally:
+        for name in ("eldest", "unrelated", "eldest-of-several"):
+            del STRATEGIES[name]
 
 
 @pytest.mark.parametrize(

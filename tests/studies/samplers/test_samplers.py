@@ -14,11 +14,14 @@ import pytest
 
 from nas import Genome, InputError, plan
 from nas.strategies.problem import Exhausted, Limits, PastTrial, Problem
+from studies.notebook.study import open_study
+from studies.report.write import write_report
 from studies.samplers.pruners import PRUNERS, judge
-from studies.samplers.strategies import SAMPLERS, sample
+from studies.samplers.strategies import SAMPLERS, propose
+from studies.search.join import Joining, join_study
 from studies.search.run import run_search
 from studies.store.storages import open_storage
-from studies.store.store import Store
+from studies.store.store import SETTINGS, Store
 from tests.studies.searches import command, request, trials_of
 
 
@@ -34,7 +37,7 @@ def run(strategy, problem, count, seed=0, lag=4, value=similarity):
         masked = [
             PastTrial(r.number, r.genome, None, True, False, memory=r.memory) for r in history
         ]
-        proposal = sample(strategy, problem, [*seen, *masked[len(seen) :]], k, seed)
+        proposal = propose(strategy, problem, [*seen, *masked[len(seen) :]], k, seed)
         values = (float(value(proposal.genome)),)
         history.append(PastTrial(k, proposal.genome, values, True, True, memory=proposal.memory))
     return history
@@ -48,19 +51,19 @@ def test_candidates_are_new_and_repeat_themselves_from_any_point(strategy, small
     assert all(r.genome in small_space for r in history)
     seen = history[:16]
     masked = [PastTrial(r.number, r.genome, None, True, False, memory=r.memory) for r in history]
-    again = sample(strategy, problem, [*seen, *masked[16:20]], 20, 0)
+    again = propose(strategy, problem, [*seen, *masked[16:20]], 20, 0)
     assert again.genome == history[20].genome
     assert dict(again.memory) == dict(history[20].memory)
-    other = sample(strategy, problem, [*seen, *masked[16:20]], 20, 1)
+    other = propose(strategy, problem, [*seen, *masked[16:20]], 20, 1)
     assert other.genome != history[20].genome
 
 
-@pytest.mark.parametrize("strategy", ["tpe", "gp", "nsga2-optuna", "nsga3"])
+@pytest.mark.parametrize("strategy", ["tpe", "gp", "nsga3"])
 def test_samplers_learn(strategy, small_space):
     problem = Problem(small_space, (1.0,), population=8)
     count = 24 if strategy == "gp" else 60
     learnt = [r.values[0] for r in run(strategy, problem, count)[-8:]]
-    drawn = [r.values[0] for r in run("random-optuna", problem, 60)]
+    drawn = [r.values[0] for r in run("random", problem, 60)]
     assert np.mean(learnt) > np.mean(drawn) + 2 * np.std(drawn) / math.sqrt(8)
 
 
@@ -76,12 +79,12 @@ def test_a_sampler_stays_within_limits_and_ends_with_the_space(small_space):
         run("tpe", problem, 17)
 
 
-@pytest.mark.parametrize("strategy", ["tpe", "gp", "nsga2-optuna", "nsga3", "random-optuna"])
+@pytest.mark.parametrize("strategy", SAMPLERS)
 def test_several_objectives(strategy, small_space):
     problem = Problem(small_space, (1.0, -1.0), population=6)
     history = []
     for k in range(14):
-        proposal = sample(strategy, problem, history, k, 0)
+        proposal = propose(strategy, problem, history, k, 0)
         values = (similarity(proposal.genome), float(len(str(proposal.genome))))
         history.append(PastTrial(k, proposal.genome, values, True, True, memory=proposal.memory))
     assert len({r.genome.key for r in history}) == 14
@@ -97,7 +100,7 @@ def searched(small_toml, storage, **more):
     [
         ("tpe", "median"),
         pytest.param("gp", "none", marks=pytest.mark.slow),
-        ("nsga2-optuna", "halving"),
+        ("nsga3", "halving"),
         pytest.param("regularized", "hyperband", marks=pytest.mark.slow),
     ],
 )
@@ -234,19 +237,41 @@ def test_a_study_of_before_pruners_goes_on(small_toml, tmp_path):
         searched(small_toml, storage, pruner="median", study=name)
 
 
+def test_a_study_of_a_strategy_that_is_gone_is_read_and_not_continued(small_toml, tmp_path):
+    storage = f"sqlite:///{tmp_path}/a.db"
+    asked = request(small_toml, storage, strategy="nsga2", evaluations=4, study="old")
+    run_search(asked)
+    opened = open_storage(storage)
+    (study,) = opened.get_all_studies()
+    assert study.user_attrs[SETTINGS]["strategy"] == "nsga2"
+    recorded = {**study.user_attrs[SETTINGS], "strategy": "nsga2-optuna"}
+    opened.set_study_user_attr(study._study_id, SETTINGS, recorded)
+    before = trials_of(storage)
+    why = "strategy nsga2-optuna is gone, nsga2 searches in the same way"
+    with pytest.raises(InputError, match=f"--strategy: {why}"):
+        run_search(replace(asked, strategy="nsga2-optuna", evaluations=8))
+    with pytest.raises(InputError, match=f"study 'old': {why}"):
+        join_study(Joining(study="old", storage=storage, device="cpu", workers=1))
+    with pytest.raises(InputError, match="nsga2-optuna"):
+        run_search(replace(asked, evaluations=8))
+    assert trials_of(storage) == before
+    assert "nsga2-optuna" in str(open_study("old", storage).facts())
+    page = write_report("old", storage, str(tmp_path / "old.html"))
+    assert "nsga2-optuna" in page.read_text()
+
+
 def test_genetic_samplers_go_on_after_a_thousand_generations(small_space):
     problem = Problem(small_space, (1.0,), population=2)
     rng = random.Random(0)
-    for strategy, name in [("nsga2-optuna", "NSGAIISampler"), ("nsga3", "NSGAIIISampler")]:
-        history = [
-            PastTrial(
-                k, small_space.sample(rng), (rng.random(),), True, True,
-                memory={f"{name}:generation": k // 2},
-            )
-            for k in range(2400)
-        ]  # fmt: skip
-        found = sample(strategy, problem, history, 2400, 0)
-        assert found.memory == {f"{name}:generation": 1200}
+    history = [
+        PastTrial(
+            k, small_space.sample(rng), (rng.random(),), True, True,
+            memory={"NSGAIIISampler:generation": k // 2},
+        )
+        for k in range(2400)
+    ]  # fmt: skip
+    found = propose("nsga3", problem, history, 2400, 0)
+    assert found.memory == {"NSGAIIISampler:generation": 1200}
 
 
 def test_a_trial_without_a_result_says_nothing_to_a_pruner():

@@ -214,7 +214,7 @@ def test_a_comparison_names_it(inherited_storage, small_toml, tmp_path):
     assert [one.inherits for one in found.contenders] == [False, True]
 
 
-@pytest.mark.parametrize("strategy", ["tpe", "random", "nsga2-optuna"])
+@pytest.mark.parametrize("strategy", ["tpe", "random", "nsga3"])
 def test_strategies_without_parents_are_refused(strategy, small_toml, tmp_path):
     storage = f"sqlite:///{tmp_path}/a.db"
     with pytest.raises(InputError, match=rf"--inherit: .* strategy {strategy} have no parents"):
