@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from studies.store.trial import Trial
+    pass
 
 
 LONGEST = 160
@@ -44,7 +44,14 @@ def whole_points(difference: float) -> str:
 
 
 def p_value(p: float) -> str:
-    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
+    """`p = 0.012`, `p < 0.001`."""
+    number = p_number(p)
+    return f"p {number}" if number.startswith("<") else f"p = {number}"
+
+
+def p_number(p: float) -> str:
+    """`0.012`, `< 0.001`."""
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
 def large(number: float) -> str:
@@ -54,15 +61,6 @@ def large(number: float) -> str:
         return short
     digits, _, power = short.partition("e+")
     return f"{digits}\u00a0×\u00a010{str(int(power)).translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
-
-
-def amount(objective: str, value: float) -> str:
-    """A value of an objective with its unit."""
-    if objective == "accuracy":
-        return percent(value)
-    if objective.startswith("latency"):
-        return f"{1000 * value:.3g} ms"
-    return large(value) if objective in ("params", "macs") else f"{value:.3g}"
 
 
 def listed(words: list[str]) -> str:
@@ -86,7 +84,42 @@ def percent(share: float) -> str:
     return f"{100 * share:.2f} %"
 
 
-def scored(trial: Trial) -> str:
+def scored(accuracy: float, again: float | None) -> str:
     """A trial's validation accuracy, and the mean over fresh seeds where it was a contender."""
-    own = percent(trial.attrs["accuracy"])
-    return own if trial.again is None else f"{own}; {percent(trial.again)} over fresh seeds"
+    own = percent(accuracy)
+    return own if again is None else f"{own}; {percent(again)} over fresh seeds"
+
+
+class Tested(Protocol):
+    """What a row of the finalists' table is written from."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def n(self) -> int: ...
+    @property
+    def mean(self) -> float: ...
+    @property
+    def std(self) -> float | None: ...
+    @property
+    def params(self) -> int: ...
+    @property
+    def macs(self) -> int: ...
+    @property
+    def difference(self) -> float | None: ...
+    @property
+    def p(self) -> float | None: ...
+
+
+def finalist_cells(row: Tested) -> dict[str, str]:
+    """A row of the finalists' table as text, by header."""
+    spread = f" ± {100 * row.std:.2f}" if row.n > 1 and row.std is not None else ""
+    return {
+        "pattern": row.name,
+        "test accuracy": f"{100 * row.mean:.2f}{spread} %" if row.n else "–",
+        "n": str(row.n),
+        "parameters": count(row.params),
+        "MACs": count(row.macs),
+        "− residual": "" if row.difference is None else points(row.difference),
+        "p (Holm)": "" if row.p is None else p_number(row.p),
+    }

@@ -147,7 +147,7 @@ class ConsoleWatcher(Watcher):
             self.console.print(drawing(trial.genome, skeleton))
         self.console.print(
             f"Best of {finished} by the proxy: trial {trial.number}, validation accuracy "
-            f"{scored(trial)}"
+            f"{scored(trial.attrs['accuracy'], trial.again)}"
             f"{' (its ancestors trained too)' if 'inherited_from' in trial.attrs else ''}",
             soft_wrap=True,
         )

@@ -15,7 +15,8 @@ from nas.architecture.space import SearchSpace
 from nas.drawing.colours import colour_of
 from nas.drawing.text import text_rows
 from nas.proxy import Proxy
-from studies.formatting import count, percent
+from studies.formatting import count, finalist_cells
+from studies.search.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from studies.finals.finalists import Finalist
@@ -34,24 +35,11 @@ def finalists_table(rows: Sequence[Finalist]) -> Table:
         title=f"Finalists: test accuracy over {n} fresh seed{'s' if n > 1 else ''}",
         title_justify="left",
     )
-    table.add_column("pattern")
-    for name in ("mean ± std", "n", "params", "MACs", "− residual", "p (Holm)"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in sorted(rows, key=lambda row: -row.mean):
-        spread = f"{100 * row.mean:.2f} ± {100 * row.std:.2f} %" if n > 1 else percent(row.mean)
-        difference = "" if row.difference is None else f"{100 * row.difference:+.2f}"
-        p = "" if row.p is None else f"{row.p:.3f}" if row.p >= 0.001 else "<0.001"
-        style = "" if row.name.startswith("trial") else "dim"
-        table.add_row(
-            row.name,
-            spread,
-            str(len(row.scores)),
-            count(row.params),
-            count(row.macs),
-            difference,
-            p,
-            style=style,
-        )
+    made = [(row, finalist_cells(row)) for row in sorted(rows, key=lambda row: -row.mean)]
+    for name in made[0][1]:
+        table.add_column(name, justify="left" if name == "pattern" else "right", no_wrap=True)
+    for row, texts in made:
+        table.add_row(*texts.values(), style="" if row.name.startswith("trial") else "dim")
     return table
 
 
@@ -65,17 +53,8 @@ def front_table(trials: Sequence[Trial], objectives: Sequence[str]) -> Table:
         attrs = trial.attrs
         name = attrs["role"] or str(trial.number)
         pairs = zip(objectives, trial.values or (), strict=False)
-        table.add_row(name, *(_objective(o, value) for o, value in pairs), str(trial.genome))
+        table.add_row(name, *(OBJECTIVES[o].show(value) for o, value in pairs), str(trial.genome))
     return table
-
-
-def _objective(name: str, value: float) -> str:
-    """An objective's value with its unit."""
-    if name == "accuracy":
-        return percent(value)
-    if name.startswith("latency"):
-        return f"{1000 * value:.3g} ms"
-    return f"{value:.3g}" if name == "gradient-ratio" else count(value)
 
 
 def drawing(genome: Genome, skeleton: Skeleton, costs: bool = False) -> Table:

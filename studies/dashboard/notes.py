@@ -30,7 +30,8 @@ def search_note(study: Study, pictures: Mapping[int, str]) -> str:
     parts = [f"## {_plain(study.name)}", _facts(study.facts())]
     best = study.best
     if best:
-        parts.append(f"### Best pattern: trial {best.number}, validation accuracy {scored(best)}")
+        accuracy = scored(best.attrs["accuracy"], best.again)
+        parts.append(f"### Best pattern: trial {best.number}, validation accuracy {accuracy}")
         if best.number in pictures:
             parts.append(f"![The pattern of trial {best.number}]({pictures[best.number]})")
         parts.append(f"`{short(str(best.genome))}`")

@@ -44,6 +44,10 @@ class Finalist:
         return [score for score in self.accuracies if score is not None]
 
     @property
+    def n(self) -> int:
+        return len(self.scores)
+
+    @property
     def mean(self) -> float:
         return float(np.mean(self.scores)) if self.scores else float("nan")
 

@@ -17,7 +17,7 @@ from nas.drawing.html import scrolling, table_html
 from nas.drawing.svg import plan_svg, shape_text
 from nas.errors import InputError
 from studies.finals.finalists import Finalist, recorded_finalists
-from studies.formatting import count, percent, scored, short
+from studies.formatting import count, finalist_cells, percent, scored, short
 from studies.notebook.course import course_svg
 from studies.search.objectives import OBJECTIVES
 from studies.search.settings import recorded_space
@@ -172,22 +172,14 @@ class Study:
     def _row(self, trial: Trial, more: Sequence[str]) -> list[str]:
         attrs, values = trial.attrs, dict(zip(self.objectives, trial.values or (), strict=False))
         name = f"{trial.number}" + (f" ({attrs['role']})" if attrs["role"] else "")
-        extra = [f"{values[objective]:.4g}" if objective in values else "" for objective in more]
+        extra = [OBJECTIVES[name].show(values[name]) if name in values else "" for name in more]
         sizes = count(attrs["params"]), count(attrs["macs"])
         return [name, percent(attrs["accuracy"]), *extra, *sizes, short(str(trial.genome))]
 
     def finalists_table(self) -> tuple[list[str], list[list[str]]]:
         """(header, rows of text): test accuracy over fresh seeds, most accurate first."""
-        header = ["finalist", "test accuracy", "n", "parameters", "MACs", "− residual", "p (Holm)"]
-        rows = []
-        for row in sorted(self.finalists, key=lambda row: -row.mean):
-            n = len(row.scores)
-            spread = f"{100 * row.mean:.2f}" + (f" ± {100 * row.std:.2f}" if n > 1 else "")
-            difference = "" if row.difference is None else f"{100 * row.difference:+.2f}"
-            p = "" if row.p is None else f"{row.p:.3f}" if row.p >= 0.001 else "<0.001"
-            sizes = count(row.params), count(row.macs)
-            rows.append([row.name, f"{spread} %", str(n), *sizes, difference, p])
-        return header, rows
+        rows = [finalist_cells(row) for row in sorted(self.finalists, key=lambda row: -row.mean)]
+        return list(rows[0]), [list(row.values()) for row in rows]
 
     def _course(self) -> str:
         scores = {t.number: t.attrs["accuracy"] for t in self.trials if t.ok}
@@ -196,7 +188,7 @@ class Study:
 
     def __repr__(self) -> str:
         best = self.best
-        found = f", best trial {best.number} with {scored(best)}" if best else ""
+        found = f", best trial {best.number} with {_scored(best)}" if best else ""
         return f"<Study {self.name}: {self.progress()}{found}>"
 
     def _repr_html_(self) -> str:
@@ -207,7 +199,7 @@ class Study:
         if best:
             parts.append(
                 f"<p><b>best: trial {best.number}</b>, validation accuracy "
-                f"{scored(best)}<br><code>{escape(str(best.genome))}</code></p>"
+                f"{_scored(best)}<br><code>{escape(str(best.genome))}</code></p>"
             )
             parts.append(scrolling(plan_svg(plan(best.genome, self.space.skeleton))))
         header, rows = self.table()
@@ -220,6 +212,10 @@ class Study:
         if self.going_on:
             parts.append(f"<p>Go on: <code>{escape(self.going_on)}</code></p>")
         return "".join(parts)
+
+
+def _scored(trial: Trial) -> str:
+    return scored(trial.attrs["accuracy"], trial.again)
 
 
 def open_study(

@@ -7,20 +7,13 @@ from collections.abc import Sequence
 from nas.architecture.genome import Skip
 from studies.analysis.facts import Facts, Finals, Row
 from studies.analysis.front import Front, Point
-from studies.formatting import amount, count, percent
+from studies.formatting import count, percent
 from studies.knockouts.recorded import Knockout, Loss
 from studies.report.canvas import ACCENT, FONT, GRID, INK, MUTED, SURFACE, WARM, Canvas, spread
+from studies.search.objectives import OBJECTIVES
 
 DASHES = {"plain": (1, 2), "residual": (5, 3), "dense": (5, 2, 1, 2), "start": (9, 3)}
 MARKERS = {"plain": "s", "residual": "^", "dense": "D", "start": "v"}
-LABELS = {
-    "accuracy": "validation accuracy, %",
-    "params": "parameters",
-    "macs": "multiply-adds an image",
-    "latency-1": "latency of one image, ms",
-    "latency-full": "latency of a batch, ms",
-    "gradient-ratio": "gradient ratio, decades",
-}
 
 
 def progress(facts: Facts, against: str) -> str:
@@ -96,11 +89,12 @@ def window(core: Sequence[float], others: Sequence[float]) -> tuple[float, float
 def trade_off(front: Front, facts: Facts, second: int) -> str:
     """Accuracy against another objective; what no other pattern beats is joined or ringed."""
     name = front.objectives[second]
-    canvas = Canvas(f"front-{name}", f"validation accuracy against {LABELS.get(name, name)}", 300)
+    objective = OBJECTIVES[name]
+    canvas = Canvas(f"front-{name}", f"validation accuracy against {objective.axis}", 300)
     axes, winner = canvas.axes, facts.winner.number if facts.winner else None
     notations = {row.number: row.notation for row in facts.trials}
     points = sorted(front.points, key=lambda p: (p.front, bool(p.role), p.number == winner))
-    scale = 1e3 if name.startswith("latency") else 1.0
+    scale = objective.scale
     ys = {p.number: 100 * p.values[0] for p in points}
     own = [ys[p.number] for p in points if not p.role]
     core = [y for p, y in zip(points, ys.values(), strict=True) if p.role or p.front]
@@ -112,15 +106,15 @@ def trade_off(front: Front, facts: Facts, second: int) -> str:
                   drawstyle="steps-post", zorder=1.8)  # fmt: skip
     for p in points:
         x, y = scale * p.values[second], ys[p.number]
-        value = amount(name, p.values[second])
+        value = objective.show(p.values[second])
         tip = f"{p.role or f'trial {p.number}'}: {y:.2f} %, {value}\n{notations[p.number]}"
         canvas.dot(x, max(y, low), tip, **_marker(p, p.number == winner, y < low))
     axes.set_ylim(low, high)
     axes.margins(x=0.08)
     _names(canvas, [(scale * p.values[second], max(low, ys[p.number]), p) for p in points], winner)
-    axes.set_xlabel(LABELS.get(name, name))
+    axes.set_xlabel(objective.axis)
     axes.set_ylabel("validation accuracy, %")
-    if name in ("params", "macs"):
+    if not objective.unit:
         axes.xaxis.set_major_formatter(lambda value, _: count(value))
         axes.locator_params(axis="x", nbins=5)
     axes.grid(color=GRID)

@@ -15,8 +15,9 @@ from nas.drawing.glyph import glyph
 from nas.drawing.svg import plan_svg
 from studies.analysis.facts import Facts, Row
 from studies.analysis.habits import Grid, Share
-from studies.formatting import count, percent, whole_points
+from studies.formatting import count, finalist_cells, percent, whole_points
 from studies.report import figures, words
+from studies.search.objectives import OBJECTIVES
 from studies.search.settings import recorded_space
 
 STUDY, IDENTITY = "skipnas-study", "skipnas-settings"
@@ -63,6 +64,8 @@ def _context(facts: Facts, markup: Any) -> dict[str, Any]:
         "marks": marks,
         "space": space,
         "words": words,
+        "objectives": OBJECTIVES,
+        "finalist": finalist_cells,
         "drawing": markup(_drawing(facts, space)),
         "figures": {name: markup(svg) for name, svg in _figures(facts).items()},
         "panels": [_panels(grid) for grid in facts.habits.grids] if facts.habits else [],

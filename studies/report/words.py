@@ -7,17 +7,10 @@ from collections.abc import Iterator
 
 from studies.analysis.facts import Facts, FinalRow
 from studies.formatting import duration, large, listed, p_value, percent, points
+from studies.search.objectives import OBJECTIVES
 
 DOUBT = 0.05
 """p-values from here on are called not beyond doubt."""
-NAMES = {
-    "accuracy": "validation accuracy",
-    "params": "parameters",
-    "macs": "multiply-adds",
-    "latency-1": "latency of one image",
-    "latency-full": "latency of a batch",
-    "gradient-ratio": "unevenness of gradients",
-}
 
 
 def question(facts: Facts) -> str:
@@ -25,7 +18,7 @@ def question(facts: Facts) -> str:
     settings = facts.settings
     space, data = settings["space"], settings["data"]
     layers = sum(stage["layers"] for stage in space["skeleton"]["stages"])
-    goals = listed([NAMES.get(name, name) for name in settings["objectives"]])
+    goals = listed([OBJECTIVES[name].label for name in settings["objectives"]])
     proxy = settings["proxy"]
     images = "all training images" if proxy["images"] is None else f"{proxy['images']} images"
     made = ""

@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf, log10
 
-import numpy as np
-
 from nas.errors import InputError, unknown
 from nas.evaluation.result import Evaluation
+from studies.formatting import large, percent
 
 WORST_SECONDS = 1e6
 """Latency of a candidate that does not fit into memory."""
@@ -19,11 +18,23 @@ WORST_DECADES = 300.0
 
 @dataclass(frozen=True)
 class Objective:
+    label: str
+    """What it is, in sentences and tables."""
+    unit: str
+    """Of axes; empty for counts."""
+    scale: float
+    """How many units a value of 1 is."""
+    show: Callable[[float], str]
+    """A value with its unit, as text."""
     maximise: bool
     value: Callable[[Evaluation], float]
     about: str
     measured: bool = False
     """Whether it is a measurement, which does not repeat exactly."""
+
+    @property
+    def axis(self) -> str:
+        return f"{self.label}, {self.unit}" if self.unit else self.label
 
 
 def gradient_ratio(evaluation: Evaluation) -> float:
@@ -32,6 +43,8 @@ def gradient_ratio(evaluation: Evaluation) -> float:
     `first` and `last` are the L2 norms of the gradients of the first and the last layer's branch,
     so 0 is even, and 2 is a hundred times more, or less, in the first layer.
     """
+    import numpy as np  # here, as the names of objectives are read without it
+
     decades = [
         abs(log10(first / last)) if 0 < first < inf and 0 < last < inf else WORST_DECADES
         for first, last in evaluation.gradients
@@ -44,20 +57,34 @@ def _seconds(measured: float | None) -> float:
     return WORST_SECONDS if measured is None else measured
 
 
+def _milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:.3g} ms"
+
+
 OBJECTIVES: dict[str, Objective] = {
-    "accuracy": Objective(True, lambda e: e.accuracy, "share of validation images"),
-    "params": Objective(False, lambda e: float(e.params), "learnt parameters"),
-    "macs": Objective(False, lambda e: float(e.macs), "multiply-adds an image"),
+    "accuracy": Objective(
+        "validation accuracy", "%", 100, percent,
+        True, lambda e: e.accuracy, "share of validation images",
+    ),
+    "params": Objective(
+        "parameters", "", 1, large, False, lambda e: float(e.params), "learnt parameters"
+    ),
+    "macs": Objective(
+        "multiply-adds", "", 1, large, False, lambda e: float(e.macs), "multiply-adds an image"
+    ),
     "latency-1": Objective(
-        False, lambda e: _seconds(e.latency_1), "seconds of a pass of one image", measured=True
+        "latency of one image", "ms", 1000, _milliseconds,
+        False, lambda e: _seconds(e.latency_1), "seconds of a pass of one image", measured=True,
     ),
     "latency-full": Objective(
-        False, lambda e: _seconds(e.latency_full), "seconds of a pass of a batch", measured=True
+        "latency of a batch", "ms", 1000, _milliseconds,
+        False, lambda e: _seconds(e.latency_full), "seconds of a pass of a batch", measured=True,
     ),
     "gradient-ratio": Objective(
-        False, gradient_ratio, "|log10| of the first layer's gradient over the last's"
+        "unevenness of gradients", "decades", 1, "{:.3g}".format,
+        False, gradient_ratio, "|log10| of the first layer's gradient over the last's",
     ),
-}
+}  # fmt: skip
 """A diverged candidate has accuracy 0; its parameters and MACs are what they are."""
 
 
