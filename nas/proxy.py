@@ -63,9 +63,9 @@ class Proxy:
         for name in ("warmup", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"proxy: {name} is {getattr(self, name)}; it must be in [0, 1)")
-        for name, allowed in _CHOICES.items():
+        for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise unknown(name, getattr(self, name), allowed, place="proxy")
 
 
-_CHOICES = {"augment": ("none", "crop", "crop-flip"), "precision": ("auto", "fp32", "bf16")}
+CHOICES = {"augment": ("none", "crop", "crop-flip"), "precision": ("auto", "fp32", "bf16")}

@@ -46,7 +46,7 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in command_names() and not args[0].startswith("-"):
+        if args[0] not in command_names() and not (args[0][:1] == "-" or ctx.resilient_parsing):
             raise unknown("command", args[0], command_names())
         name, command, rest = super().resolve_command(ctx, args)
         return name, load_command(name) if name and command else command, rest

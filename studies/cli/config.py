@@ -9,14 +9,9 @@ from typing import Any
 import click
 
 from nas.errors import InputError, brief, unknown
-from nas.files.settings import read_toml
-from search_spaces import SPACES
-from studies.cli.options import (
-    Bytes,
-    Count,
-)
+from studies.cli.names import DEFINITIONS, definition_names
+from studies.cli.options import Bytes, Count
 
-HERE = Path(__file__).parents[1] / "definitions"
 PATHS = ("space", "data", "plugin")
 """Options that may name a file, which is looked for beside the definition first."""
 
@@ -30,10 +25,10 @@ def find_definition(name: str) -> Path:
     path = Path(name)
     if path.suffix == ".toml":
         return path
-    names = sorted(found.stem for found in HERE.glob("*.toml"))
-    if name not in names:
-        raise unknown("study definition", name, names, place="--config (or a .toml file)")
-    return HERE / f"{name}.toml"
+    if name not in definition_names():
+        place = "--config (or a .toml file)"
+        raise unknown("study definition", name, definition_names(), place=place)
+    return DEFINITIONS / f"{name}.toml"
 
 
 def read_definition(path: Path) -> dict[str, Any]:
@@ -42,6 +37,8 @@ def read_definition(path: Path) -> dict[str, Any]:
     Raises:
         InputError: not readable, not TOML, or a character that no name of a file can have.
     """
+    from nas.files.settings import read_toml
+
     given = read_toml(path)
     for key, value in given.items():
         if any("\0" in str(one) for one in (value if isinstance(value, list) else [value])):
@@ -51,6 +48,7 @@ def read_definition(path: Path) -> dict[str, Any]:
 
 def _beside(path: Path, value: Any) -> Any:
     from nas.data.load import SOURCES
+    from search_spaces import SPACES
 
     if isinstance(value, list):
         return [_beside(path, one) for one in value]

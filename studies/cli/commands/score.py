@@ -16,7 +16,7 @@ from rich.table import Table
 
 from nas.architecture.genome import Genome
 from nas.errors import InputError, brief
-from studies.cli.options import data_dir_option, plugin_option, storage_option
+from studies.cli.options import data_dir_option, option, plugin_option, storage_option
 
 if TYPE_CHECKING:
     from nas.architecture.space import SearchSpace
@@ -35,7 +35,7 @@ Scored = list[tuple[Genome, dict[str, float]]]
 @click.option("--space", help=f"A named space (nas spaces) or a .toml file. [default: {SPACE}]")
 @click.option("--data", help="As for nas search. [default: the study's, or the space's usual data]")
 @data_dir_option
-@click.option("--score", "names", multiple=True, help="A score; repeatable. [default: all]")
+@option("--score", "names", multiple=True, help="{scores}; repeatable. [default: all]")
 @click.option(
     "--seed", type=click.IntRange(min=0),
     help="Of weights and batches. [default: the study's, or 0]",
@@ -56,8 +56,8 @@ def score(
 ) -> None:
     """Score networks at initialisation, at no cost of training; larger is better.
 
-    grad_norm, snip, synflow, naswot, jacob_cov and zico look at the network on a batch or two;
-    params, macs and skips are controls, which only count. With --study, every score is held against
+    Scores look at the network on a batch or two, but for params, macs and skips, which are controls
+    and only count. With --study, every score is held against
     the accuracies that the trials reached: Spearman's rank correlation, and the same given the
     number of skips, which is near 0 for a score that only counts them.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from studies.cli.options import data_dir_option, plugin_option, storage_option
+from studies.cli.options import data_dir_option, option, plugin_option, storage_option
 from studies.retraining.request import EPOCHS, TrainRequest
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ NOTATIONS: dict[str, Any] = {
 @click.option("--learning-rate", type=float, help="Peak. [default: the finalists']")
 @click.option("--images", type=int, help="Training images. [default: all]")
 @click.option("--resolution", type=int, help="Shrink to this side. [default: the pictures' own]")
-@click.option("--augment", help="none, crop or crop-flip. [default: the finalists']")
-@click.option("--precision", help="fp32 or bf16. [default: fp32 on a CPU, bf16 on a GPU]")
+@option("--augment", help="{augments}. [default: the finalists']")
+@option("--precision", help="{precisions}. [default: fp32 on a CPU, bf16 on a GPU]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights and batches.")
 @click.option("--patience", type=int,
               help="Stop after so many epochs without a better validation accuracy. "

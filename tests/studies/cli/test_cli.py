@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,10 +13,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nas.data.load import SOURCES
+from nas.predictors.zero_cost import SCORES
 from studies import cli
 from studies.cli.app import command_names, load_command
+from studies.cli.names import definition_names
+from studies.samplers.pruners import PRUNERS
+from studies.samplers.strategies import STRATEGIES
+from studies.search.objectives import OBJECTIVES
 from studies.search.request import prepare_settings
 
+HEAVY = [
+    "torch", "torchvision", "sklearn", "scipy", "pandas", "matplotlib", "optuna", "sqlalchemy", "rich",
+    "pydantic", "deap", "ray",
+]  # fmt: skip
+"""Libraries without which a help is shown."""
 GENOME = "- add(1) add(1,2@0.5) se(3) gate(1)*2 concat(1,2) scale(1) -"
 
 
@@ -334,19 +346,40 @@ def test_help_says_what_the_commands_say_and_loads_none_of_them():
         command, spoken_of = load_command(name), cli.app.get_command(context, name)
         assert command.get_short_help_str() == spoken_of.get_short_help_str()
         assert cli.app.resolve_command(context, [name])[1] is command
-    heavy = [
-        "torch",
-        "numpy",
-        "pandas",
-        "matplotlib",
-        "optuna",
-        "sqlalchemy",
-        "rich",
-        "pydantic",
-        "deap",
-    ]
     code = (
         "import sys; from studies.cli import app; app(['--help'], standalone_mode=False);"
-        f"assert not set({heavy}) & set(sys.modules), set({heavy}) & set(sys.modules)"
+        f"assert not set({[*HEAVY, 'numpy']}) & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_the_help_of_search_has_headings_and_the_names_of_tables(capsys):
+    _, out, _ = nas(capsys, "search", "--help")
+    sections = dict(re.findall(r"^(\S.*):\n((?:  .*\n)+)", out, re.MULTILINE))
+    expected = {
+        "What to search": "--space", "How": "--strategy", "Budget": "--evaluations",
+        "Machines": "--workers", "Finals": "--contenders", "Study and output": "--storage",
+    }  # fmt: skip
+    for heading, first in expected.items():
+        assert first in sections[heading]
+    flags = re.findall(r"^  (?:-\w, )?(--[a-z-]+)", out, re.MULTILINE)
+    assert len(flags) == len(set(flags)) == len(load_command("search").params) + 1
+    words = "".join(out.split())  # lines break at hyphens too
+    for table in (SOURCES, STRATEGIES, PRUNERS, OBJECTIVES, SCORES, definition_names()):
+        assert ",".join(name for name in table if name != "accuracy") in words
+    assert "nsga2,nsga3:accuracy,params" in words
+
+
+@pytest.mark.parametrize("command", [name for name in command_names() if name != "baseline"])
+def test_no_help_leaves_a_word_in_braces(command, capsys):
+    _, out, _ = nas(capsys, command, "--help")
+    assert not re.findall(r"\{(?!study\})\w+\}", out)
+
+
+def test_names_for_help_need_no_heavy_library():
+    code = (
+        "import sys; from studies.cli import app; app(['search', '--help'], standalone_mode=False);"
+        "from studies.cli.names import NAMES; assert all(list(names()) for names in NAMES.values());"
+        f"assert not set({HEAVY}) & set(sys.modules), set({HEAVY}) & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
