@@ -55,6 +55,7 @@ class Plan:
     head: Chain
     shapes: tuple[Shape, ...]
     last_use: tuple[int, ...]
+    genome: Genome
 
     @property
     def params(self) -> int:
@@ -109,7 +110,9 @@ def _made(genome: Genome, skeleton: Skeleton) -> Plan:
                 tuple(skips), tuple(adapters), tuple(learnt.items()),
             )
         )  # fmt: skip
-    return Plan(stem, tuple(layers), head(shapes[-1], skeleton), tuple(shapes), tuple(last_use))
+    return Plan(
+        stem, tuple(layers), head(shapes[-1], skeleton), tuple(shapes), tuple(last_use), genome
+    )  # fmt: skip
 
 
 _known = lru_cache(maxsize=256)(_made)

@@ -51,8 +51,14 @@ def genome_svg(genome: Genome, paper: bool = False) -> str:
     return _svg(nodes, [], str(genome), paper)
 
 
-def plan_svg(planned: Plan, title: str = "", paper: bool = False) -> str:
-    """The pattern with the skeleton's stages; pointing at a node tells its shape and cost."""
+def plan_svg(
+    planned: Plan, title: str = "", paper: bool = False, least: float | None = None
+) -> str:
+    """The pattern with the skeleton's stages; pointing at a node tells its shape and cost.
+
+    Args:
+        least: the share of its width below which it does not shrink, so that the page scrolls.
+    """
     stem = f"stem: {shape_text(planned.shapes[0])}, {planned.stem.params:,} parameters"
     nodes = [_Node("stem", stem)]
     for layer in planned.layers:
@@ -65,12 +71,7 @@ def plan_svg(planned: Plan, title: str = "", paper: bool = False) -> str:
         shape = shape_text(run[-1].shape)
         label = f"stage {stage}: {shape}"
         bands.append(_Band(run[0].index, run[-1].index, label, str(run[-1].shape[0])))
-    return _svg(nodes, bands, notation(planned), paper, title)
-
-
-def notation(planned: Plan) -> str:
-    """The notation of a plan's genome."""
-    return str(Genome.parse(" ".join(layer.token for layer in planned.layers)))
+    return _svg(nodes, bands, str(planned.genome), paper, title, least)
 
 
 def shape_text(shape: Iterable[int]) -> str:
@@ -78,8 +79,9 @@ def shape_text(shape: Iterable[int]) -> str:
 
 
 def _svg(
-    nodes: Sequence[_Node], bands: Sequence[_Band], label: str, paper: bool, title: str = ""
-) -> str:
+    nodes: Sequence[_Node], bands: Sequence[_Band], label: str, paper: bool, title: str = "",
+    least: float | None = None,
+) -> str:  # fmt: skip
     layers = len(nodes) - 1
     if layers > MAX_DRAWN:
         return _too_long(layers, paper)
@@ -96,6 +98,10 @@ def _svg(
     parts += [part for _, part in legend]
     if title:
         parts.append(_text(width / 2, 13, title, 12))
+    style = f"max-width:max(100%,{width / 2:.0f}px);height:auto"
+    if least is not None:
+        width = round(width)
+        style = f"width:100%;max-width:{width}px;min-width:{least * width:.0f}px;height:auto"
     ground, colour = "", "currentColor"
     if paper:
         ground, colour = f'<rect width="{width:.0f}" height="{height:.0f}" fill="#fff"/>', "#222"
@@ -103,7 +109,7 @@ def _svg(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
         f'width="{width:.0f}" height="{height:.0f}" role="img" aria-label="{escape(label[:300])}" '
         f'color="{colour}" font-family="sans-serif" '
-        f'style="max-width:max(100%,{width / 2:.0f}px);height:auto">{ground}{"".join(parts)}</svg>'
+        f'style="{style}">{ground}{"".join(parts)}</svg>'
     )
 
 

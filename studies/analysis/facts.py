@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
+from nas.architecture.genome import Genome
 from nas.architecture.space import SearchSpace
 from nas.errors import InputError
 from nas.files.settings import finite
@@ -33,7 +34,7 @@ class Row:
 
     number: int
     role: str
-    notation: str
+    genome: Genome
     status: str
     """One of `trials.STATUSES`."""
     why: str
@@ -54,7 +55,7 @@ class FinalRow:
     """A finalist or a hand-made pattern over fresh seeds, on the test set."""
 
     name: str
-    notation: str
+    genome: Genome
     accuracies: tuple[float | None, ...]
     mean: float
     interval: Interval
@@ -121,7 +122,7 @@ class Facts:
 
     def as_json(self) -> dict[str, Any]:
         """As nested JSON values; numbers that are not finite are null."""
-        return finite(asdict(self))
+        return finite(_told(self))
 
 
 def collect(store: Store, url: str) -> Facts:
@@ -173,7 +174,7 @@ def _row(trial: Trial) -> Row:
     attrs = trial.attrs
     scored = status_of(trial) in ("ok", "pruned", "diverged")
     return Row(
-        trial.number, role_of(trial), str(trial.genome), status_of(trial), attrs.get("why", ""),
+        trial.number, role_of(trial), trial.genome, status_of(trial), attrs.get("why", ""),
         attrs.get("accuracy") if scored else None, trial.again, attrs["params"], attrs["macs"],
         trial.values, tuple(attrs.get("parents") or ()), attrs.get("seconds"),
     )  # fmt: skip
@@ -211,7 +212,7 @@ def _finals(store: Store, study: Store | None, space: SearchSpace) -> Finals | N
         compared = row.difference is not None
         made.append(
             FinalRow(
-                row.name, str(row.genome), row.accuracies, row.mean, _interval(row.scores),
+                row.name, row.genome, row.accuracies, row.mean, _interval(row.scores),
                 row.std if len(row.scores) > 1 else None, len(row.scores), row.params, row.macs,
                 row.difference, _interval(deltas) if compared else None, row.p,
             )
@@ -224,3 +225,17 @@ def _interval(values: Sequence[float]) -> Interval:
     from nas.statistics import interval
 
     return interval(values) if len(values) > 1 else None
+
+
+def _told(value: Any) -> Any:
+    """Dataclasses as mappings, and a genome as its notation, which is also its field's name there."""
+    if isinstance(value, Genome):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _told(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_told(one) for one in value]
+    if is_dataclass(value):
+        found = ((field.name, getattr(value, field.name)) for field in fields(value))
+        return {"notation" if isinstance(one, Genome) else name: _told(one) for name, one in found}
+    return value

@@ -15,7 +15,7 @@ class Step:
     """A trial of the main line, eldest first."""
 
     number: int
-    notation: str
+    genome: Genome
     accuracy: float | None
     parent: int | None
     """The trial before it on the line; None for the first ancestor."""
@@ -69,7 +69,7 @@ def _family(winner: Trial | None, by_number: Mapping[int, Trial]) -> set[int]:
 def _step(trial: Trial, parent: Trial | None = None, other: Trial | None = None) -> Step:
     accuracy = trial.attrs.get("accuracy") if trial.ok else None
     if parent is None:
-        return Step(trial.number, str(trial.genome), accuracy, None, None, (), (), None)
+        return Step(trial.number, trial.genome, accuracy, None, None, (), (), None)
     before = parent.attrs.get("accuracy") if parent.ok else None
     gained = None if accuracy is None or before is None else accuracy - before
     pairs = zip(parent.genome.layers, trial.genome.layers, strict=True)
@@ -84,7 +84,7 @@ def _step(trial: Trial, parent: Trial | None = None, other: Trial | None = None)
     words += describe(parent.genome, trial.genome, rest)
     number = other.number if other else None
     return Step(
-        trial.number, str(trial.genome), accuracy, parent.number, number,
+        trial.number, trial.genome, accuracy, parent.number, number,
         tuple(words), changed, gained,
     )  # fmt: skip
 

@@ -92,7 +92,7 @@ def trade_off(front: Front, facts: Facts, second: int) -> str:
     objective = OBJECTIVES[name]
     canvas = Canvas(f"front-{name}", f"validation accuracy against {objective.axis}", 300)
     axes, winner = canvas.axes, facts.winner.number if facts.winner else None
-    notations = {row.number: row.notation for row in facts.trials}
+    notations = {row.number: row.genome for row in facts.trials}
     points = sorted(front.points, key=lambda p: (p.front, bool(p.role), p.number == winner))
     scale = objective.scale
     ys = {p.number: 100 * p.values[0] for p in points}

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from nas.architecture.genome import Genome
 from nas.architecture.plan import plan
 from nas.architecture.space import SearchSpace
 from nas.drawing.glyph import glyph
 from nas.drawing.svg import plan_svg
 from studies.analysis.facts import Facts, Row
 from studies.analysis.habits import Grid, Share
-from studies.formatting import count, finalist_cells, percent, whole_points
+from studies.formatting import (
+    count,
+    duration,
+    finalist_cells,
+    p_value,
+    percent,
+    points,
+    whole_points,
+)
 from studies.report import figures, words
 from studies.search.objectives import OBJECTIVES
 from studies.search.settings import recorded_space
@@ -28,6 +34,8 @@ GENES = 12
 """Genes with a bar of their own."""
 WIDE = 32
 """Columns from which the cells of a heat map have no numbers."""
+LEGIBLE = 0.72
+"""The share of its width below which the best pattern's drawing scrolls."""
 DIFFERENCE_SCALE = 0.5
 """A difference of shares that has the full colour."""
 
@@ -42,8 +50,8 @@ def render(facts: Facts) -> str:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {
-        "percent": percent, "points": words.points, "count": count, "duration": words.duration,
-        "p_value": words.p_value, "zip": lambda first, second: list(zip(first, second, strict=True)),
+        "percent": percent, "points": points, "count": count, "duration": duration,
+        "p_value": p_value, "zip": lambda first, second: list(zip(first, second, strict=True)),
     }  # fmt: skip
     here = files("studies.report")
     return environment.get_template("page.html").render(
@@ -73,12 +81,12 @@ def _context(facts: Facts, markup: Any) -> dict[str, Any]:
         "longest": max((max(g.share, g.noise) for g in facts.importance.genes[:GENES]), default=1),
         "genes": _gene_map(facts, space),
         "glyphs": {
-            text: markup(glyph(Genome.parse(text), distances))
-            for text in {row.notation for row in (*rows, *(facts.trials[n] for n in fronts))}
+            genome: markup(glyph(genome, distances))
+            for genome in {row.genome for row in (*rows, *(facts.trials[n] for n in fronts))}
         },
         "skip_text": figures.skip_text,
         "steps": [
-            (step, markup(glyph(Genome.parse(step.notation), distances, step.changed, zoom=2)))
+            (step, markup(glyph(step.genome, distances, step.changed, zoom=2)))
             for step in facts.lineage.steps
         ],
         "rows": rows,
@@ -93,11 +101,7 @@ def _context(facts: Facts, markup: Any) -> dict[str, Any]:
 def _drawing(facts: Facts, space: SearchSpace) -> str:
     if not facts.winner:
         return ""
-    svg = plan_svg(plan(Genome.parse(facts.winner.notation), space.skeleton))
-    found = re.search(r'width="(\d+)"', svg)
-    width = int(found[1]) if found else 0
-    style = f'style="width:100%;max-width:{width}px;min-width:{0.72 * width:.0f}px;height:auto"'
-    return re.sub(r'style="max-width:[^"]*"', style, svg, count=1)  # legible, or it scrolls
+    return plan_svg(plan(facts.winner.genome, space.skeleton), least=LEGIBLE)
 
 
 def _figures(facts: Facts) -> dict[str, str]:
@@ -195,8 +199,8 @@ def _gene_map(facts: Facts, space: SearchSpace) -> dict[str, Any] | None:
 
 def _distances(facts: Facts, space: SearchSpace) -> list[int]:
     """All that a pattern of the table may skip."""
-    given = [Genome.parse(row.notation) for row in facts.given]
-    used = {skip.distance for genome in given for layer in genome.layers for skip in layer.skips}
+    layers = (layer for row in facts.given for layer in row.genome.layers)
+    used = {skip.distance for layer in layers for skip in layer.skips}
     return sorted({*space.distances, *used})
 
 
@@ -230,29 +234,29 @@ def _costs(facts: Facts) -> list[tuple[str, str]]:
     """(what, how much) of everything that was recorded."""
     cost = facts.cost
     states = ", ".join(f"{n} {name}" for name, n in cost.statuses.items())
-    distinct = len({row.notation for row in facts.trials})
+    distinct = len({row.genome for row in facts.trials})
     rows = [
         ("trials", f"{cost.trials}: {states}"),
         ("candidates of the search", f"{cost.candidates}, {len(facts.given)} given patterns beside them"),
         ("distinct patterns", f"{distinct} of {cost.trials}: "
          + ("no pattern was trained twice" if distinct == cost.trials else "some were repeated")),
-        ("training in the search", words.duration(cost.seconds)),
+        ("training in the search", duration(cost.seconds)),
     ]  # fmt: skip
     if cost.duplicates is not None:
         rows.append(("known candidates drawn, and not trained again", str(cost.duplicates)))
     if cost.outside:
         rows.append(("candidates outside the space", str(cost.outside)))
     if cost.trials and cost.seconds:
-        rows.append(("mean of an evaluation", words.duration(cost.seconds / cost.trials)))
+        rows.append(("mean of an evaluation", duration(cost.seconds / cost.trials)))
     if cost.share_of_training is not None:
         text = f"{100 * cost.share_of_training:.0f} % (median), the rest is waiting and recording"
         rows.append(("share of a trial's time spent training", text))
     if cost.contenders_seconds:
-        rows.append(("training of contenders", words.duration(cost.contenders_seconds)))
+        rows.append(("training of contenders", duration(cost.contenders_seconds)))
     if cost.finalists_seconds:
-        rows.append(("training of finalists", words.duration(cost.finalists_seconds)))
+        rows.append(("training of finalists", duration(cost.finalists_seconds)))
     if cost.knockout_seconds:
-        rows.append(("training for knock-outs", words.duration(cost.knockout_seconds)))
+        rows.append(("training for knock-outs", duration(cost.knockout_seconds)))
     if cost.peak_bytes:
         rows.append(("peak memory of a process", f"{cost.peak_bytes / 2**20:,.0f} MiB"))
     if cost.first and cost.last:

@@ -421,12 +421,12 @@ def test_knock_outs_are_evaluations_and_are_not_trained_twice(knocked, digits):
     store = store_of(knocked)
     facts = collect(store, knocked)
     found = facts.knockout
-    winner = Genome.parse(facts.winner.notation)
+    winner = facts.winner.genome
     assert found.whole == facts.winner.accuracy
     assert found.missing == 0
     assert [(x.layer, x.distance) for x in found.losses] == skips_of(winner)
     space = recorded_space(store.settings)
-    known = {row.notation: row.accuracy for row in facts.trials}
+    known = {row.genome: row.accuracy for row in facts.trials}
     for loss in found.losses:
         layer = winner.layers[loss.layer - 1]
         left = tuple(s for s in layer.skips if s.distance != loss.distance)
@@ -435,7 +435,7 @@ def test_knock_outs_are_evaluations_and_are_not_trained_twice(knocked, digits):
         genome = Genome(tuple(layers))
         own = evaluate(genome, space.skeleton, space.proxy, 0, digits, "cpu").accuracy
         assert loss.retrained == own
-        assert (loss.trial is None) is (str(genome) not in known)
+        assert (loss.trial is None) is (genome not in known)
         assert 0 <= loss.cut <= 1
     trials = beside(knocked)
     write_report(
