@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from nas.architecture.merges import MERGES, Add
+from nas.architecture.merges import MERGES
 from studies.search.request import SearchRequest
 from studies.search.run import run_search
 
@@ -53,13 +53,20 @@ batch = 32
 """
 
 
+@pytest.fixture
+def merges_kept():
+    """Takes away what plugins add."""
+    before = dict(MERGES)
+    yield
+    MERGES.clear()
+    MERGES.update(before)
+
+
+@pytest.mark.usefixtures("merges_kept")
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
 @pytest.mark.parametrize("strategy", ["regularized", pytest.param("tpe", marks=pytest.mark.slow)])
-def test_a_search_among_faulty_candidates(tmp_path, monkeypatch, strategy):
-    for name in ("nan", "inf", "hungry", "crash"):
-        monkeypatch.setitem(MERGES, name, Add())
-    monkeypatch.setattr("studies.search.run.load_plugins", lambda paths: {paths[0]: "digest"})
-    (tmp_path / "faulty.py").write_text(PLUGIN)
+def test_a_search_among_faulty_candidates(tmp_path, strategy):
+    (tmp_path / "faulty.py").write_text(f"{PLUGIN}# {strategy}: a file is loaded once a process")
     crashes = strategy == "regularized"
     (tmp_path / "faulty.toml").write_text(SPACE.replace("MORE", '"crash"' if crashes else ""))
     asked = SearchRequest(
