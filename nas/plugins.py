@@ -36,6 +36,8 @@ MOVED = {
     "nas.scores": "nas.predictors.zero_cost",
 }
 """What files of users imported before version 0.2, and where it is now."""
+LOADED: dict[str, str] = {}
+"""File names of loaded plugins by hash; as lasting as the tables that plugins are added to."""
 
 
 def load_plugins(paths: Iterable[str | Path] = ()) -> dict[Path, str]:
@@ -67,7 +69,7 @@ def load_plugin(path: str | Path) -> str:
             f"--plugin {path}: {_moved(error) or f'{type(error).__name__}: {error}'}"
         ) from None
     digest = hashlib.blake2b(source, digest_size=8).hexdigest()
-    if digest in _loaded:
+    if digest in LOADED:
         return digest
     names = [name for name in TABLES if name in defined]
     if not names:
@@ -78,7 +80,7 @@ def load_plugin(path: str | Path) -> str:
             if key in owner:
                 raise InputError(f"--plugin {path}: {name} has an entry {key!r} already")
             owner[key] = value
-    _loaded[digest] = path.name
+    LOADED[digest] = path.name
     return digest
 
 
@@ -101,12 +103,7 @@ def installed_plugins() -> tuple[Path, ...]:
 
 def is_loaded(name: str) -> bool:
     """Whether a plugin of this file name has been loaded."""
-    return name in _loaded.values()
-
-
-_loaded: dict[
-    str, str
-] = {}  # file names by hash, as lasting as the tables that plugins are added to
+    return name in LOADED.values()
 
 
 def check_plugins(recorded: Mapping[str, str], given: Mapping[str, str], whose: str) -> None:

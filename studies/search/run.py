@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, replace
 
 from nas.evaluation.inheritance import WeightFolder
@@ -16,7 +16,7 @@ from studies.finals.finalists import Finalist, run_finalists
 from studies.finals.trainings import fresh_seeds
 from studies.search.given import given_patterns
 from studies.search.loop import Event, Outcome, Search
-from studies.search.machines import connection, open_pool
+from studies.search.machines import Means, connection, open_pool
 from studies.search.request import SearchRequest, check_request, goal_of, prepare_settings
 from studies.search.settings import SearchSettings
 from studies.store.names import COMMAND, ENDED, GOAL, VERSIONS
@@ -24,6 +24,9 @@ from studies.store.storages import open_storage, storage_errors, weights_folder
 from studies.store.store import Store
 from studies.store.trial import Trial, best_trials, nondominated
 
+MakePool = Callable[
+    [Means, EvaluationContext, Mapping[str, str], int], AbstractContextManager[tuple[Pool, int]]
+]
 POPULATIONS = 4
 """Populations of trained weights that are kept, and as many more as the lag."""
 
@@ -67,12 +70,16 @@ class Result:
 
 
 def run_search(
-    request: SearchRequest, view: Watcher | None = None, stop: Callable[[], bool] = lambda: False
+    request: SearchRequest,
+    view: Watcher | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    make_pool: MakePool = open_pool,
 ) -> Result:
     """Runs or continues a search, beside other processes that work on the same study.
 
     Args:
         stop: asked again and again; what runs is finished, and nothing starts, when it is true.
+        make_pool: opens the workers, as `open_pool` does.
 
     Raises:
         InputError: something in the request is wrong; nothing is recorded then.
@@ -89,7 +96,9 @@ def run_search(
             wanted = max(request.evaluations, len(store.trials()))
             store.note(COMMAND, replace(request, evaluations=wanted, max_seconds=None).command)
             store.note(GOAL, goal_of(replace(request, evaluations=wanted), settings))
-            return work(request, settings, devices, store, view or Watcher(), stop)
+            return work(
+                request, settings, devices, store, view or Watcher(), stop, make_pool=make_pool
+            )
 
 
 def work(
@@ -100,6 +109,7 @@ def work(
     view: Watcher,
     stop: Callable[[], bool],
     leads: bool = True,
+    make_pool: MakePool = open_pool,
 ) -> Result:
     """Evaluates in a study that this process has joined, until its goal is reached.
 
@@ -118,7 +128,7 @@ def work(
     with ExitStack() as stack:
         stack.callback(view.stop)
         workers, count = stack.enter_context(
-            open_pool(request, context, settings.device, settings.lag)
+            make_pool(request, context, settings.device, settings.lag)
         )
         view.started(settings, store, done, max(request.evaluations, done), count)
         search = Search(settings, store, workers, view.evaluated, view.elsewhere)

@@ -207,13 +207,13 @@ def plugin(tmp_path):
     """A plugin's file, and a way to forget it as a new process has."""
     path = tmp_path / "mine.py"
     path.write_text(PLUGIN)
-    before = dict(nas.plugins._loaded)
+    before = dict(nas.plugins.LOADED)
     digest = nas.plugins.load_plugin(path)
 
     def forget():
         MERGES.pop("half", None)
-        nas.plugins._loaded.clear()
-        nas.plugins._loaded.update(before)
+        nas.plugins.LOADED.clear()
+        nas.plugins.LOADED.update(before)
 
     yield path, digest, forget
     forget()

@@ -17,7 +17,7 @@ from studies.search.run import run_search
 from studies.store.storages import open_storage
 from tests.conftest import write_small_space
 from tests.helpers import NAS, killed
-from tests.studies.searches import request, trials_of
+from tests.studies.searches import here, request, trials_of
 
 WAYS = {
     **{name: {"strategy": name} for name in strategy_names()},
@@ -55,7 +55,7 @@ def undisturbed(tmp_path_factory):
         if way not in found:
             folder = tmp_path_factory.mktemp("undisturbed")
             storage = f"sqlite:///{folder}/a.db"
-            run_search(asked(way, folder, storage))
+            run_search(asked(way, folder, storage), make_pool=here)
             found[way] = every_trial(storage)
         return found[way]
 
@@ -67,9 +67,14 @@ def command(wanted):
 
 
 def resumed(wanted, rng):
-    """By two workers until the middle, then by one."""
-    run_search(replace(wanted, workers=2, evaluations=wanted.evaluations // 2, finalists=0))
-    run_search(wanted)
+    """By two workers until the middle, then by three."""
+    half = replace(wanted, workers=2, evaluations=wanted.evaluations // 2, finalists=0)
+    run_search(half, make_pool=here)
+    run_search(replace(wanted, workers=3), make_pool=here)
+
+
+def by_processes(wanted, rng):
+    run_search(replace(wanted, workers=2))
 
 
 def killed_and_resumed(wanted, rng):
@@ -91,14 +96,11 @@ def on_ray(wanted, rng):
     subprocess.run([*NAS, *arguments, "--json"], check=True, capture_output=True, env=environment)
 
 
-def by_one(wanted, rng):
-    run_search(wanted)
-
-
 HAPPENINGS = {
     "resumed": resumed,
+    "two processes": by_processes,
     "killed": killed_and_resumed,
-    "journal": by_one,
+    "journal": resumed,
     "postgresql": resumed,
     "ray": on_ray,
 }
