@@ -10,15 +10,18 @@ import re
 import runpy
 import shlex
 import subprocess
-import sys
 import tomllib
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
 
 import click
 import pytest
+import torch
 
+from nas import Genome, compile_network, load_data, plan, score
+from nas.plugins import TABLES
+from nas.strategies.mutations import MUTATIONS
 from search_spaces import SPACES, load_plugins, load_space
 from studies import cli
 
@@ -30,11 +33,10 @@ PAGES = [
 ]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NAMED = re.compile(r"# ([\w-]+\.(?:py|toml)):")
-NAS = [sys.executable, "-c", "from studies.cli import main; main()"]
 BUDGET = (
-    "--evaluations 6 --population 4 --contenders 0 --finalists 0 --workers 1 --device cpu --quiet"
+    "--evaluations 6 --population 4 --contenders 0 --finalists 0 --workers 1 --device cpu "
+    "--picture '' --quiet"
 )
-
 SMALL = """
 base = "digits9"
 [skeleton]
@@ -93,18 +95,26 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def searched(folder):
     """The folder with a study and a trained network."""
-    for command in (
-        f"search --space small.toml --study my-study --picture '' {BUDGET}",
-        "train best:my-study --epochs 1 --images 100 --out trained/winner --device cpu --quiet",
-    ):
-        run(*NAS, *shlex.split(command), cwd=folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        nas(f"search --space small.toml --study my-study {BUDGET}")
+        nas("train best:my-study --epochs 1 --images 100 --out trained/winner --device cpu --quiet")
     return folder
 
 
-def run(*command, cwd, **more):
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, **more)
-    assert done.returncode == 0, done.stderr
-    return done
+@pytest.fixture
+def tables():
+    """What plugins add to, which is after a test what it was before."""
+    owners = [getattr(import_module(module), name) for name, module in TABLES.items()]
+    before = [dict(owner) for owner in owners]
+    yield
+    for owner, entries in zip(owners, before, strict=True):
+        owner.clear()
+        owner.update(entries)
+
+
+def nas(words):
+    cli.app.main(shlex.split(words), standalone_mode=False)
 
 
 def test_every_block_is_of_a_language_that_is_checked():
@@ -116,18 +126,15 @@ def test_every_block_is_of_a_language_that_is_checked():
 @pytest.mark.parametrize("text", [p for p in blocks("python") if not file_of(p.values[0])])
 def test_python_runs(text, searched, monkeypatch):
     monkeypatch.chdir(searched)
-    if "__main__" in text:  # starts processes, which import it again
-        (searched / "script.py").write_text(text)
-        run(sys.executable, "script.py", cwd=searched)
-    else:
-        exec(text, {"__name__": "block"})
+    exec(text, {"__name__": "__main__"})
 
 
 @pytest.mark.parametrize("text", [p for p in blocks("python") if file_of(p.values[0])])
-def test_plugins_are_used(text, folder):
+def test_plugins_are_used(text, folder, tables, monkeypatch):
+    monkeypatch.chdir(folder)
     name = file_of(text)
-    (folder / name).write_text(text)  # another page may show one of the same name
-    run(sys.executable, "-m", "tests.test_docs", str(folder / name), cwd=ROOT)
+    Path(name).write_text(text)  # another page may show one of the same name
+    use_plugin(name)
 
 
 @pytest.mark.parametrize("text", blocks("toml"))
@@ -149,7 +156,8 @@ def test_toml_loads(text, folder, monkeypatch):
 @pytest.mark.parametrize("text", blocks("bash"))
 def test_shell(text, folder, monkeypatch):
     monkeypatch.chdir(folder)
-    run("bash", "-n", cwd=folder, input=text)
+    done = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     for words in commands(text):
         for word in words:
             assert exists(word), word
@@ -236,49 +244,32 @@ def test_every_picture_is_shown():
 
 def use_plugin(path):
     """Does with a plugin's entries what they are for."""
-    from nas import Genome, load_data, plan, score
-    from nas.strategies.mutations import MUTATIONS
-
-    made = SimpleNamespace(**dict.fromkeys(TABLES, ()))
-    made.__dict__.update(runpy.run_path(path))
+    added = {name: runpy.run_path(path).get(name, {}) for name in TABLES}
+    assert any(added.values())
     load_plugins([path])
-    space, residual = SPACES["digits9"], Genome.residual(9)
+    space, residual, digits = SPACES["digits9"], Genome.residual(9), load_data("digits")
 
     def compiles(notation, skeleton):
-        import torch
-
-        from nas import compile_network
-
         genome = Genome.parse(notation)
         network = compile_network(genome, skeleton)
         assert network(torch.zeros(2, *skeleton.input_shape)).shape == (2, skeleton.classes)
         learnt = sum(parameter.numel() for parameter in network.parameters())
         assert plan(genome, skeleton).params == learnt
 
-    for name in made.MERGES:
+    for name in added["MERGES"]:
         compiles(f"{name}(1)*9", space.skeleton)
         compiles(f"- {name}(1,2@0.5)*8", space.skeleton)
-    for name in made.BLOCKS:
+    for name in added["BLOCKS"]:
         compiles("add(1)*9", replace(space.skeleton, block=name))
-    for name in made.STEMS:
+    for name in added["STEMS"]:
         compiles("add(1)*9", replace(space.skeleton, stem=name))
-    for name in made.SOURCES:
+    for name in added["SOURCES"]:
         assert len(load_data(name).test)
-    for name in made.MUTATIONS:
+    for name in added["MUTATIONS"]:
         assert MUTATIONS[name](residual, space, random.Random(0)) in space
-    for name in made.SCORES:
-        digits = load_data("digits")
+    for name in added["SCORES"]:
         assert isinstance(score(residual, space.skeleton, space.proxy, 0, digits, name), float)
-    for name in made.SPACES:
+    for name in added["SPACES"]:
         assert SPACES[name].sample(random.Random(0)) in SPACES[name]
-    for name in made.STRATEGIES:
-        given = f"search --space small.toml --strategy {name} --plugin {path} --study {name} --picture '' {BUDGET}"
-        run(*NAS, *shlex.split(given), cwd=Path(path).parent)
-
-
-TABLES = (
-    "MERGES", "BLOCKS", "STEMS", "SOURCES", "STRATEGIES", "MUTATIONS", "SCORES", "SPACES",
-)  # fmt: skip
-
-if __name__ == "__main__":
-    use_plugin(sys.argv[1])
+    for name in added["STRATEGIES"]:
+        nas(f"search --space small.toml --strategy {name} --plugin {path} --study {name} {BUDGET}")
