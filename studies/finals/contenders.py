@@ -40,7 +40,9 @@ def run_contenders(
         stop: asked again and again; no training starts, and nothing is noted, when it is true.
     """
     beside = store.open_beside(CONTENDERS, skeleton, proxy, "validation accuracy")
-    batch = Trainings([trial.genome for trial in trials], seeds, proxy, "validation", "contender")
+    batch = Trainings.over_seeds(
+        "contender", [trial.genome for trial in trials], seeds, proxy, "validation"
+    )
     with beside.joined(url):
         results = train_all(batch, skeleton, beside, workers, on_result, stop)
     if results is None:

@@ -83,7 +83,7 @@ def run_finalists(
     beside = store.open_beside(FINALISTS, skeleton, proxy, "test accuracy")
     named = [[name, str(genome)] for name, genome in entries]
     store.note(TABLE, {"entries": named, "seeds": list(seeds)})
-    batch = Trainings([genome for _, genome in entries], seeds, proxy, "test", "final")
+    batch = Trainings.over_seeds("final", [genome for _, genome in entries], seeds, proxy, "test")
     with beside.joined(url):
         results = train_all(batch, skeleton, beside, workers, on_result, stop)
     return _rows(entries, seeds, results, skeleton) if results else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nas.architecture.genome import Genome
@@ -26,15 +26,20 @@ def fresh_seeds(seed: int, count: int, first: int = 0) -> list[int]:
 
 @dataclass(frozen=True)
 class Trainings:
-    """Trainings of all genomes over all seeds."""
+    """What is to be trained, once each."""
 
-    genomes: Sequence[Genome]
-    seeds: Sequence[int]
+    wanted: Sequence[tuple[str, Genome, int]]
+    """(role, genome, seed); the role is recorded with the trial."""
     proxy: Proxy
     part: str
     """Of the data, on which they are scored."""
-    role: str
-    """Recorded with every trial."""
+
+    @classmethod
+    def over_seeds(
+        cls, role: str, genomes: Sequence[Genome], seeds: Sequence[int], proxy: Proxy, part: str
+    ) -> Trainings:
+        """Every genome over every seed."""
+        return cls([(role, genome, seed) for seed in seeds for genome in genomes], proxy, part)
 
 
 def train_all(
@@ -53,15 +58,17 @@ def train_all(
     Returns:
         Accuracies by key and seed; None if it was stopped before all were trained.
     """
-    wanted = {(genome.key, seed): genome for seed in batch.seeds for genome in batch.genomes}
+    wanted = {(role, genome.key, seed): genome for role, genome, seed in batch.wanted}
     running: dict[int, EvaluationJob] = {}
-    waiting: list[tuple[int, Genome, int]] = []
+    waiting: list[tuple[int, Genome, int]] = []  # number, genome, seed
     counted = -1
     while True:
         if not stop():
-            waiting += [(t.number, t.genome, t.attrs["seed"]) for t, _ in store.take_lost()]
+            lost = [trial for trial, _ in store.take_lost() if _what(trial) in wanted]
+            waiting += [(t.number, t.genome, t.attrs["seed"]) for t in lost]
         trials = store.trials()
-        known = {(t.key, t.attrs["seed"]): t.state.is_finished() for t in trials}
+        known = {_what(trial): trial.state.is_finished() for trial in trials}
+        number = len(trials)
         done = sum(known.get(key, False) for key in wanted)
         if done > counted:
             on_result(done, len(wanted))
@@ -70,14 +77,15 @@ def train_all(
             break
         while workers.idle and not stop():
             if not waiting:
-                new = _begin(wanted, known, len(known), store, skeleton, batch.role)
-                if new is None:
+                key = next((key for key in wanted if key not in known), None)
+                if key is None or not _begin(number, key, wanted[key], store, skeleton):
                     break
-                waiting.append(new)
-            number, genome, seed = waiting.pop(0)
-            known.setdefault((genome.key, seed), False)
-            running[number] = EvaluationJob(number, genome, batch.proxy, seed, batch.part)
-            workers.submit(running[number])
+                known[key] = False
+                waiting.append((number, wanted[key], key[2]))
+                number += 1
+            job = _job(*waiting.pop(0), batch)
+            running[job.number] = job
+            workers.submit(job)
         store.renew()
         others = sum(key in known for key in wanted) - done > len(running)
         for report in workers.reports(timeout=POLL_SECONDS if others else 5):
@@ -86,22 +94,22 @@ def train_all(
     return results_of(trials) if done == len(wanted) else None
 
 
+def _what(trial: Trial) -> tuple[str, str, int]:
+    """Which training a trial is: role, key and seed."""
+    return trial.attrs["role"], trial.key, trial.attrs["seed"]
+
+
 def _begin(
-    wanted: Mapping[tuple[str, int], Genome],
-    known: Collection[tuple[str, int]],
-    number: int,
-    store: Store,
-    skeleton: Skeleton,
-    role: str,
-) -> tuple[int, Genome, int] | None:
-    """The next training that nobody has begun, recorded as begun; None if another was faster."""
-    key = next((key for key in wanted if key not in known), None)
-    if key is None:
-        return None
-    genome, seed = wanted[key], key[1]
-    planned = plan(genome, skeleton)
+    number: int, what: tuple[str, str, int], genome: Genome, store: Store, skeleton: Skeleton
+) -> bool:
+    """Records a training as begun; False if another process was faster."""
+    (role, _, seed), planned = what, plan(genome, skeleton)
     attrs = {"seed": seed, "params": planned.params, "macs": planned.macs, "role": role}
-    return (number, genome, seed) if store.add(number, genome, attrs) else None
+    return store.add(number, genome, attrs)
+
+
+def _job(number: int, genome: Genome, seed: int, batch: Trainings) -> EvaluationJob:
+    return EvaluationJob(number, genome, batch.proxy, seed, batch.part)
 
 
 def _finish(store: Store, job: EvaluationJob, report: Finished, skeleton: Skeleton) -> None:

@@ -87,7 +87,7 @@ def recorded_knockout(store: Store, winner: Trial, trials: Sequence[Trial]) -> K
 
 def by_part(trials: Sequence[Trial]) -> Mapping[tuple[str, str, str], Trial]:
     """A knock-out study's trials by (role, key of the network that was cut or nothing, key)."""
-    return {(t.attrs["role"], t.attrs["of"], t.key): t for t in trials}
+    return {(t.attrs["role"], t.attrs.get("of", ""), t.key): t for t in trials}
 
 
 def trained_keys(trials: Sequence[Trial]) -> dict[str, Trial]:

@@ -7,18 +7,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nas.architecture.genome import Genome
 from nas.architecture.plan import plan
 from nas.architecture.space import SearchSpace
 from nas.devices.device import device_kind, find_device
 from nas.devices.machine import MAX_WORKERS, default_count, default_devices
 from nas.errors import InputError
-from nas.evaluation.jobs import EvaluationContext, EvaluationJob
+from nas.evaluation.jobs import EvaluationContext
 from nas.evaluation.result import Evaluation, failed
 from nas.files.settings import differences
 from nas.plugins import load_plugins
 from nas.training.version import TRAINER_VERSION
 from nas.workers.process_pool import Workers
 from nas.workers.protocol import Finished, Job
+from studies.finals.trainings import Trainings, train_all
 from studies.knockouts.lesions import LesionJob, knockout_job, remove_skip, skips_of
 from studies.knockouts.recorded import (
     CUT,
@@ -30,7 +32,7 @@ from studies.knockouts.recorded import (
 from studies.search.settings import recorded_data, recorded_space
 from studies.store.names import KNOCKOUTS
 from studies.store.store import Store
-from studies.store.trial import Trial, best_trials
+from studies.store.trial import best_trials
 
 
 @dataclass(frozen=True)
@@ -75,16 +77,21 @@ def run_knockout(
     beside = store.open_beside(
         KNOCKOUTS, space.skeleton, space.proxy, "validation accuracy", seed=settings["seed"]
     )
+    known, seed = trained_keys(trials), settings["seed"]
     with beside.owned(url):
-        parts = Parts(beside, best[0], trained_keys(trials), space, settings["seed"])
-        on_result(parts.total - parts.missing, parts.total)
-        jobs = parts.jobs()
-        count = means.workers or min(default_count(devices), max(1, len(jobs)))
+        cuts = Cuts(beside, best[0].genome, space, seed)
+        anew = [(RETRAINED, one, seed) for one in cuts.without if one.key not in known]
+        total = 1 + 2 * len(cuts.without)
+        count = means.workers or min(default_count(devices), max(1, len(anew)))
+        on_result(total - len(cuts.numbers) - len(anew), total)
         with Workers(knockout_job, context, count) as workers:
-            for report in workers.run(jobs, idle=beside.renew):
+            for report in workers.run(cuts.jobs(), idle=beside.renew):
                 if isinstance(report, Finished):
-                    parts.finish(report)
-                    on_result(parts.total - parts.missing, parts.total)
+                    cuts.finish(report)
+            train_all(
+                Trainings(anew, space.proxy, "validation"), space.skeleton, beside, workers,
+                lambda done, of: on_result(total - of + done, total),
+            )  # fmt: skip
 
 
 def _check(
@@ -108,61 +115,38 @@ def _check(
         )
 
 
-class Parts:
-    """The networks of one winner's knock-outs: which there are, which are recorded, which to train."""
+class Cuts:
+    """The network of a winner, whole and without each of its skips: which of them are to be scored."""
 
-    def __init__(
-        self, store: Store, winner: Trial, known: Mapping[str, Trial], space: SearchSpace, seed: int
-    ) -> None:
-        self.store, self.space, self.seed = store, space, seed
-        self.winner = winner.genome
-        self.without = [remove_skip(self.winner, *skip) for skip in skips_of(self.winner)]
-        key = winner.key
-        wanted = [(WHOLE, key, self.winner)]
-        wanted += [(CUT, key, genome) for genome in self.without]
-        wanted += [(RETRAINED, "", genome) for genome in self.without if genome.key not in known]
-        recorded = store.trials()
-        found = by_part(recorded)
+    def __init__(self, store: Store, winner: Genome, space: SearchSpace, seed: int) -> None:
+        self.store, self.space, self.seed, self.winner = store, space, seed, winner
+        self.without = [remove_skip(winner, *skip) for skip in skips_of(winner)]
+        self.genomes = {genome.key: genome for genome in (winner, *self.without)}
         self.numbers: dict[tuple[str, str], int] = {}
         """Of every network that is not scored yet, by (role, key)."""
-        number = len(recorded)
-        for role, of, genome in wanted:
-            trial = found.get((role, of, genome.key))
+        recorded = store.trials()
+        found, number = by_part(recorded), len(recorded)
+        for role, genome in [(WHOLE, winner), *((CUT, genome) for genome in self.without)]:
+            trial = found.get((role, winner.key, genome.key))
             if trial is None:
                 planned = plan(genome, space.skeleton)
                 sizes = {"params": planned.params, "macs": planned.macs}
-                attrs = {"role": role, "of": of, "seed": seed, **sizes}
-                store.add(number, genome, attrs)
+                store.add(number, genome, {"role": role, "of": winner.key, "seed": seed, **sizes})
                 self.numbers[role, genome.key] = number
                 number += 1
             elif not trial.state.is_finished():
                 self.numbers[role, genome.key] = trial.number
-        self.total = 1 + 2 * len(self.without)
-        self.genomes = {genome.key: genome for genome in (self.winner, *self.without)}
-
-    @property
-    def missing(self) -> int:
-        return len(self.numbers)
 
     def jobs(self) -> list[Job]:
-        """One training of the winner for all cuts, and one for every pattern without a skip."""
-        proxy = self.space.proxy
-        trained: list[Job] = []
-        if any(role in (WHOLE, CUT) for role, _ in self.numbers):
-            pairs = zip(skips_of(self.winner), self.without, strict=True)
-            skips = tuple(skip for skip, genome in pairs if (CUT, genome.key) in self.numbers)
-            trained.append(LesionJob(-1, self.winner, proxy, self.seed, skips))
-        for (role, key), number in self.numbers.items():
-            if role == RETRAINED:
-                trained.append(EvaluationJob(number, self.genomes[key], proxy, self.seed))
-        return trained
+        """One training of the winner for all cuts, unless they are scored."""
+        if not self.numbers:
+            return []
+        pairs = zip(skips_of(self.winner), self.without, strict=True)
+        skips = tuple(skip for skip, genome in pairs if (CUT, genome.key) in self.numbers)
+        return [LesionJob(0, self.winner, self.space.proxy, self.seed, skips)]
 
     def finish(self, report: Finished) -> None:
-        """Records a result; a job that failed fails the networks that it was about."""
-        if report.number >= 0:
-            key = next(k for (role, k), n in self.numbers.items() if n == report.number)
-            self._record(RETRAINED, key, report.result or self._failed(key, report.why))
-            return
+        """Records the scores; a job that failed fails all networks that it was about."""
         found = report.result
         for index, (layer, distance) in enumerate(found.skips if found else ()):
             key = remove_skip(self.winner, layer, distance).key

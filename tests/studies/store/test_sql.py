@@ -11,7 +11,7 @@ import sqlalchemy
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
-from nas import Genome
+from nas import Genome, InputError
 from nas.evaluation.result import Evaluation
 from studies.store.calls import OptunaTrials
 from studies.store.claims import CLAIM
@@ -19,6 +19,7 @@ from studies.store.sql import SqlTrials
 from studies.store.storages import open_storage
 from studies.store.store import REPORT_SECONDS, Store
 from studies.store.trial import Genes, distributions, nondominated
+from studies.store.trials import trials_in
 
 FAST = Evaluation(
     Genome.plain(4), 0, "ok", "", 0.5, (0.25, 0.5), (2.0, 1.0), ((1.0, 2.0), (0.5, math.inf)),
@@ -225,3 +226,11 @@ def test_the_front_is_optunas(url, small_space):
     best = optuna.load_study(study_name="study", storage=open_storage(url)).best_trials
     front = nondominated(store.trials(), store.maximise)
     assert [t.number for t in front] == [t.number for t in best] == [0, 1, 4]
+
+
+def test_tables_that_are_not_as_known_are_refused_with_a_way_out(tmp_path, monkeypatch):
+    """Rather than to go on slowly, without sharing."""
+    storage = open_storage(f"sqlite:///{tmp_path}/a.db")
+    monkeypatch.delattr(models, "TrialHeartbeatModel")
+    with pytest.raises(InputError, match="pip install 'optuna>=5.0,<5.1'"):
+        trials_in(storage, 1)
