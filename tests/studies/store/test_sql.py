@@ -232,5 +232,5 @@ def test_tables_that_are_not_as_known_are_refused_with_a_way_out(tmp_path, monke
     """Rather than to go on slowly, without sharing."""
     storage = open_storage(f"sqlite:///{tmp_path}/a.db")
     monkeypatch.delattr(models, "TrialHeartbeatModel")
-    with pytest.raises(InputError, match="pip install 'optuna>=5.0,<5.1'"):
+    with pytest.raises(InputError, match=r"pip install 'optuna>=5\.0,<5\.1'"):
         trials_in(storage, 1)
