@@ -24,6 +24,7 @@ from nas.plugins import TABLES
 from nas.strategies.mutations import MUTATIONS
 from search_spaces import SPACES, load_plugins, load_space
 from studies import cli
+from tests.test_architecture import NAS, STUDIES
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -240,6 +241,16 @@ def test_every_picture_is_shown():
         Path(link).name for page in PAGES for link in re.findall(r"!\[.*?\]\((.+?)\)", prose(page))
     }
     assert {path.name for path in (ROOT / "docs" / "pictures").iterdir()} == shown
+
+
+@pytest.mark.parametrize(
+    ("column", "package", "floors"), [(2, "nas", NAS), (3, "studies", STUDIES)]
+)
+def test_the_page_shows_the_floors_of_the_tests(column, package, floors):
+    lines = (ROOT / "docs" / "architecture.md").read_text().splitlines()
+    cells = [line.split("|")[column].strip() for line in lines if re.match(r"\| \d", line)]
+    there = {path.stem for path in (ROOT / package).iterdir()}
+    assert [set(cell.split(", ")) for cell in cells if cell] == [floor & there for floor in floors]
 
 
 def use_plugin(path):
