@@ -6,7 +6,6 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -17,7 +16,7 @@ from nas.drawing.figure import draw, save
 from studies.cli.tables import drawing, finalists_table, front_table
 from studies.formatting import count, percent, scored
 from studies.search.loop import Event
-from studies.search.request import SearchRequest
+from studies.search.request import SearchRequest, without
 from studies.search.run import Result, Watcher
 from studies.search.settings import SearchSettings
 from studies.store.store import Store
@@ -202,7 +201,7 @@ class ConsoleWatcher(Watcher):
                 *plugins,
             ],
             "the pattern's table": ["nas", "show", str(genome), *self._skeleton()],
-            "go on": ["nas", *_without(arguments, "--evaluations"), "--evaluations", str(more)],
+            "go on": ["nas", *without(arguments, "--evaluations"), "--evaluations", str(more)],
         }
         self.console.print("Next:")
         for what, command in commands.items():
@@ -243,16 +242,3 @@ class JobProgress:
         self.progress.update(self.task, completed=done, total=total, note=key)
         if self.progress.disable and not self.quiet and done % max(1, total // 10) == 0:
             self.console.print(f"{done}/{total} trainings {key}", soft_wrap=True, highlight=False)
-
-
-def _without(arguments: Sequence[str], option: str) -> list[str]:
-    """The arguments less an option and its value."""
-    kept, skip = [], False
-    for argument in arguments:
-        if skip:
-            skip = False
-        elif argument == option:
-            skip = True
-        elif not argument.startswith(f"{option}="):
-            kept.append(argument)
-    return kept

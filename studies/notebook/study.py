@@ -20,6 +20,7 @@ from studies.finals.finalists import Finalist, recorded_finalists
 from studies.formatting import count, finalist_cells, percent, scored, short
 from studies.notebook.course import course_svg
 from studies.search.objectives import OBJECTIVES
+from studies.search.request import without
 from studies.search.settings import recorded_space
 from studies.store.names import COMMAND, FINALISTS, search_names
 from studies.store.store import Store
@@ -99,7 +100,8 @@ class Study:
         if not self.command or done < self.budget:
             return self.command
         more = 2 * max(done, self.budget)
-        return f"{_without(self.command, '--evaluations')} --evaluations {more}"
+        words = without(shlex.split(self.command), "--evaluations")
+        return shlex.join([*words, "--evaluations", str(more)])
 
     def facts(self) -> list[tuple[str, str]]:
         """(word, sentence): what was searched, how, and how far it is."""
@@ -248,12 +250,3 @@ def _number_after(command: str, option: str, default: int) -> int:
     words = shlex.split(command)
     after = dict(pairwise(words)).get(option, "")
     return int(after) if after.isdecimal() else default
-
-
-def _without(command: str, option: str) -> str:
-    """The command less an option and its value."""
-    words = shlex.split(command)
-    if option in words:
-        at = words.index(option)
-        del words[at : at + 2]
-    return shlex.join(words)

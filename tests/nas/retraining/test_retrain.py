@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 
 import nas.retraining.retrain as module
@@ -203,7 +204,7 @@ def test_a_diverged_training_is_recorded(settings, tmp_path):
 
 def test_two_processes_do_not_share_a_folder(settings, tmp_path):
     with (
-        module._held(tmp_path),
+        FileLock(tmp_path / ".lock"),
         pytest.raises(InputError, match="another process trains in this folder"),
     ):
         fit(settings, tmp_path, "cpu")

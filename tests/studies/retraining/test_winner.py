@@ -15,6 +15,7 @@ import optuna
 import pytest
 import torch
 
+import nas.plugins
 from nas import Genome, InputError, load_network
 from nas.files.safe import replacing
 from nas.retraining.retrain import TrainingWatcher, fit
@@ -220,12 +221,12 @@ def test_studies_that_need_what_is_not_there(place, monkeypatch):
     monkeypatch.setattr(Store, "trials", None)  # their merges may be the plugin's
     with pytest.raises(InputError, match=r"study 'small' needs the plugin mine\.py: .*--plugin"):
         pattern("best:small")
-    monkeypatch.setattr("nas.plugins.LOADED", {"abc": "mine.py"})
+    monkeypatch.setattr(nas.plugins, "LOADED", {"abc": "mine.py"})
     with pytest.raises(InputError, match=r"--plugin mine\.py: it has changed .* made with abc"):
         pattern("best:small", {"mine.py": "def"})
     monkeypatch.undo()
     monkeypatch.chdir(place)
-    monkeypatch.setattr("nas.plugins.LOADED", {"abc": "mine.py"})
+    monkeypatch.setattr(nas.plugins, "LOADED", {"abc": "mine.py"})
     assert pattern("best:small", {"mine.py": "abc"}).genome
     change({"plugins": {}, "data": {"name": "photos", "fingerprint": "f", "split_seed": 0}})
     with pytest.raises(InputError, match=r"name the data \('photos' in the study\) with --data"):
