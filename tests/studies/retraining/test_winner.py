@@ -247,7 +247,7 @@ def test_a_study_without_a_successful_trial(place):
         pattern("best:empty")
     with pytest.raises(InputError, match="has no trial 0; it has none yet"):
         pattern("trial:empty/0")
-    empty.add(0, Genome.parse("add(1)*4"), recorded_space(settings), {"role": "", "params": 1})
+    empty.add(0, Genome.parse("add(1)*4"), {"role": "", "params": 1})
     with pytest.raises(InputError, match="no successful trial of the search among 1"):
         pattern("best:empty")
     assert pattern("trial:empty/0").genome == Genome.parse("add(1)*4")
