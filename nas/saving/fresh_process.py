@@ -1,4 +1,4 @@
-"""Reads an exported network in a process of its own: `python -m nas.fresh FORMAT FILE IN OUT`.
+"""Reads an exported network in a process of its own: `python -m nas.saving.fresh_process FORMAT FILE IN OUT`.
 
 IN is an .npz with batches of pictures, OUT one with their logits. Each reader imports only what
 someone who deploys the file would.

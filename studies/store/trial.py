@@ -33,7 +33,7 @@ class Trial:
     memory: Mapping[str, Any]
     """What the strategy kept with it (Optuna's system attributes)."""
     again: float | None = None
-    """Mean accuracy over fresh seeds, where it was a contender (`studies.contenders`)."""
+    """Mean accuracy over fresh seeds, where it was a contender (`studies.finals.contenders`)."""
 
     @property
     def key(self) -> str:
