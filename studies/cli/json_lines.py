@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nas.retraining.retrain import Fitted, TrainingWatcher
 from nas.retraining.settings import RetrainSettings
@@ -15,9 +15,6 @@ from studies.search.run import Result, Watcher
 from studies.search.settings import SearchSettings
 from studies.store.store import Store
 from studies.store.url import shown
-
-if TYPE_CHECKING:
-    pass
 
 
 class JsonWatcher(Watcher):

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -19,9 +18,6 @@ from nas.retraining.settings import RetrainSettings, chosen
 from nas.training.curves import Curves
 from studies.formatting import count, percent, plural
 from studies.retraining.pattern import Pattern
-
-if TYPE_CHECKING:
-    pass
 
 
 class TrainingConsoleWatcher(TrainingWatcher):

@@ -5,16 +5,13 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.console import Console
 
 from studies.cli.options import data_dir_option, option, plugin_option, storage_option
 from studies.retraining.request import EPOCHS, TrainRequest
-
-if TYPE_CHECKING:
-    pass
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
