@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import struct
+import subprocess
 import sys
 import zipfile
 import zlib
@@ -37,6 +38,7 @@ from studies.dashboard.painter import Pictures
 from studies.report.write import file_name
 from studies.retraining.request import TrainRequest, prepare
 from studies.samplers.strategies import SAMPLERS, make_sampler
+from studies.search import run
 from studies.store.storages import weights_folder
 
 
@@ -144,12 +146,12 @@ def test_a_gzip_bomb_among_idx_files(tmp_path):
 
 
 def test_cifar_is_unpickled_only_where_it_is_what_torchvision_knows(tmp_path, mark, monkeypatch):
-    from torchvision.datasets import CIFAR10
+    from torchvision.datasets import CIFAR10, cifar
 
     def offline(*_, **__):
         raise OSError("offline")
 
-    monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", offline)
+    monkeypatch.setattr(cifar, "download_and_extract_archive", offline)
     folder = tmp_path / CIFAR10.base_folder
     folder.mkdir()
     for name, _ in [*CIFAR10.train_list, *CIFAR10.test_list, (CIFAR10.meta["filename"], "")]:
@@ -357,7 +359,7 @@ def test_a_searchs_picture_stays_in_its_folder(tmp_path, monkeypatch, name):
         asked["picture"] = view.picture.replace("{study}", request.study)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("studies.search.run.run_search", run_search)
+    monkeypatch.setattr(run, "run_search", run_search)
     monkeypatch.setattr(sys, "argv", ["nas", "search", "--study", name, "--picture", "{study}.png"])
     with pytest.raises(SystemExit):
         cli.main()
@@ -494,12 +496,12 @@ def test_a_storage_whose_snapshot_is_unpickled_is_not_opened():
 def test_the_fresh_process_takes_logits_and_no_pickles(tmp_path, mark, monkeypatch):
     """What another process put in the answer's place is not unpickled either."""
 
-    def run(command, **_):
+    def answer(command, **_):
         with open(command[7], "wb") as file:
             np.savez(file, np.array([Bomb(mark)], dtype=object))
         return type("Ended", (), {"returncode": 0, "stderr": ""})
 
-    monkeypatch.setattr("subprocess.run", run)
+    monkeypatch.setattr(subprocess, "run", answer)
     with pytest.raises(ValueError, match="allow_pickle=False"):
         fresh_logits("safetensors", tmp_path / "x", [np.zeros(1)])
 

@@ -3,8 +3,7 @@
 1. the tests marked gpu: bitwise repeats, packs as solo runs, --fast within seed noise;
 2. the same evaluations in two processes give the same results, in fp32 and bf16, with latencies;
 3. memory: what a step was predicted to need, and what it needed;
-4. designs: ways of training several networks at once (gpu_designs.py);
-5. candidates a minute beside the usual way, for 1 to 8 processes and several lags.
+4. candidates a minute beside the usual way, for 1 to 8 processes and several lags.
 
 Pictures of CIFAR's size are noise here: only times are taken from them.
 
@@ -102,7 +101,6 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         cifar = noise(folder)
         memory(prepare_settings(SearchRequest(space="cifar9", data=str(cifar), device="cuda"))[0])
-        fine.append(script("gpu_designs.py", "--device", "cuda"))
         work = [("digits9",), ("cifar9", "--data", cifar)]
         work += [("fashion9",)] if arguments.fashion_mnist else []
         for space in work:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nas import Genome, InputError, SearchSpace, Skeleton, Stage, extend
+from nas import Genome, InputError, SearchSpace, Skeleton, Stage, extend, plugins
 from nas.architecture.blocks import BLOCKS, STEMS
 from nas.architecture.merges import MERGES
 from nas.data.load import SOURCES
@@ -108,5 +108,5 @@ def test_what_is_refused(tmp_path, text, message):
 
 def test_entry_points_name_modules(monkeypatch):
     point = EntryPoint("demo", "nas.architecture.merges", "skipnas.plugins")
-    monkeypatch.setattr("nas.plugins.entry_points", lambda group: [point])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [point])
     assert [path.name for path in installed_plugins()] == ["merges.py"]

@@ -105,10 +105,12 @@ def test_cifar_through_torchvision(tmp_path, monkeypatch, classes):
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
 def test_offline_the_error_says_what_to_do(tmp_path, monkeypatch, name):
+    from torchvision.datasets import cifar
+
     def no_network(*args, **kwargs):
         raise URLError("no route")
 
-    monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", no_network)
+    monkeypatch.setattr(cifar, "download_and_extract_archive", no_network)
     with pytest.raises(InputError) as caught:
         load_data(name, tmp_path)
     assert "--data-dir" in str(caught.value)

@@ -14,34 +14,13 @@ import nas.retraining.retrain as module
 from nas import Genome, InputError, evaluate, load_network
 from nas.devices.device import device_kind
 from nas.retraining.checkpoint import read_checkpoint
-from nas.retraining.retrain import TrainingWatcher, fit
+from nas.retraining.retrain import fit
 from nas.retraining.settings import RetrainSettings, chosen
 from nas.training import lockstep, scoring
 from nas.training.curves import Curves
+from tests.helpers import CrashError, Stopping
 
 GENOME = Genome.parse("- concat(1,2@0.5) add(1) add(2)")
-
-
-class CrashError(Exception):
-    pass
-
-
-class Stopping(TrainingWatcher):
-    """Ends a training as a crash would: after so many epochs, or steps."""
-
-    def __init__(self, epochs=None, steps=None):
-        self.epochs, self.steps, self.began = epochs, steps, None
-
-    def started(self, settings, folder, curves, steps):
-        self.began = len(curves.losses)
-
-    def step(self, done):
-        if done == self.steps:
-            raise CrashError
-
-    def epoch(self, curves):
-        if len(curves.losses) == self.epochs:
-            raise CrashError
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from nas.saving import exports as module
 from nas.saving.classifier import Classifier
 from nas.saving.exports import FORMATS, Exported, export
 from nas.saving.fresh_process import READERS
-from tests.nas.saving.test_network_file import CARD, EVERY_MERGE, moved, skeleton
+from tests.helpers import CARD
+from tests.nas.saving.networks import EVERY_MERGE, moved, skeleton
 
 
 @pytest.fixture(scope="module")

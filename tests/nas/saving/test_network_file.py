@@ -12,15 +12,13 @@ from safetensors.torch import load_file as load_tensors
 from safetensors.torch import save_file
 
 import nas.plugins
-from nas import Genome, InputError, Skeleton, Stage, compile_network, load_network, save_network
+from nas import Genome, InputError, compile_network, load_network, save_network
 from nas.architecture.merges import MERGES
 from nas.plugins import check_plugins
 from nas.saving.classifier import Card, Classifier
+from tests.helpers import CARD
+from tests.nas.saving.networks import EVERY_MERGE, moved, skeleton
 
-EVERY_MERGE = Genome.parse(
-    "- add(1) scale(1,2) channel(2@0.5) attention(1) se(1,3) gate(2) dense(1) concat(1,2@1.5)"
-)
-CARD = Card((70.5,), (81.25,), tuple("0123456789"), training={"epochs": 3})
 SKELETONS = {
     "usual": {},
     "preactivation": {"block": "preact-basic"},
@@ -28,20 +26,6 @@ SKELETONS = {
     "no norm": {"norm": "none", "bias": True, "init": "he"},
     "adapter A": {"adapter": "A"},
 }
-
-
-def skeleton(**more):
-    values = {"input_shape": (1, 12, 12), "classes": 10, "stages": (Stage(4, 4), Stage(5, 8, 2))}
-    return Skeleton(**{**values, **more})
-
-
-def moved(network):
-    """The network with statistics that are not the initial ones."""
-    rng = torch.Generator().manual_seed(0)
-    network.train()
-    with torch.no_grad():
-        network(torch.randn(16, *network.skeleton.input_shape, generator=rng))
-    return network.eval()
 
 
 @pytest.fixture

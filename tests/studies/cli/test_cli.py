@@ -20,8 +20,10 @@ from studies.cli.app import command_names, load_command
 from studies.cli.names import definition_names
 from studies.samplers.pruners import PRUNERS
 from studies.samplers.strategies import STRATEGIES
+from studies.search import run
 from studies.search.objectives import OBJECTIVES
 from studies.search.request import prepare_settings
+from tests.helpers import nas
 
 HEAVY = [
     "torch", "torchvision", "sklearn", "scipy", "pandas", "matplotlib", "optuna", "sqlalchemy", "rich",
@@ -29,19 +31,6 @@ HEAVY = [
 ]  # fmt: skip
 """Libraries without which a help is shown."""
 GENOME = "- add(1) add(1,2@0.5) se(3) gate(1)*2 concat(1,2) scale(1) -"
-
-
-def nas(capsys, *arguments, monkeypatch=None):
-    """Runs the command in this process: (exit code, stdout, stderr)."""
-    before = sys.argv
-    sys.argv = ["nas", *map(str, arguments)]
-    try:
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-    finally:
-        sys.argv = before
-    out, err = capsys.readouterr()
-    return ended.value.code, out, err
 
 
 def test_help_has_examples(capsys):
@@ -288,7 +277,7 @@ def test_study_definitions_are_what_a_search_takes(path, capsys, monkeypatch, re
         asked.append(request)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("studies.search.run.run_search", run_search)
+    monkeypatch.setattr(run, "run_search", run_search)
     assert nas(capsys, "search", "--config", path.stem, "--device", "cpu")[0] == 130
     settings, _ = prepare_settings(asked[0])
     assert asked[0].evaluations >= 100

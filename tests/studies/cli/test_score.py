@@ -12,7 +12,7 @@ from nas.predictors.zero_cost import SCORES
 from nas.statistics import correlate, partial_spearman, spearman
 from search_spaces import SPACES
 from studies.store.storages import open_storage
-from tests.studies.cli.test_cli import nas
+from tests.helpers import nas
 from tests.studies.searches import trials_of
 
 

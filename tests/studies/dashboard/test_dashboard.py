@@ -20,16 +20,14 @@ import optuna
 import pytest
 
 from nas import Genome
+from studies.dashboard import painter
 from studies.dashboard.painter import Painter, Pictures
 from studies.dashboard.server import Dashboard
 from studies.store.storages import existing_storage, picture_folder
-from tests.studies.cli.test_cli import nas
+from tests.helpers import NAS, nas
 
 SVG = "{http://www.w3.org/2000/svg}"
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever http_proxy says
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 
 
 @pytest.fixture
@@ -40,8 +38,8 @@ def url(searched, tmp_path):
 
 @pytest.fixture(autouse=True)
 def haste(monkeypatch):
-    monkeypatch.setattr("studies.dashboard.painter.EVERY_SECONDS", 0.3)
-    monkeypatch.setattr("studies.dashboard.painter.NOTE_SECONDS", 0.5)
+    monkeypatch.setattr(painter, "EVERY_SECONDS", 0.3)
+    monkeypatch.setattr(painter, "NOTE_SECONDS", 0.5)
 
 
 @contextmanager
@@ -63,8 +61,8 @@ def painted(url):
     """Does the painter's work to the end; its warnings."""
     folder, warnings = picture_folder(url), []
     folder.mkdir(exist_ok=True)
-    painter = Painter(existing_storage(url), Pictures(folder), folder, url, warnings.append)
-    while painter.look():
+    drawing = Painter(existing_storage(url), Pictures(folder), folder, url, warnings.append)
+    while drawing.look():
         pass
     return warnings
 
@@ -270,16 +268,13 @@ def test_the_dashboard_needs_no_torch(url):
     code = (
         "import sys\n"
         "from studies.dashboard.server import Dashboard\n"
+        "from tests.studies.dashboard.test_dashboard import painted\n"
         f"d = Dashboard({url!r}, port=0)\n"
-        "d.folder.mkdir()\n"
-        "d._painter.look()\n"
+        f"assert painted({url!r}) == []\n"
         "assert len(list(d.folder.iterdir())) == 20\n"
         "assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-NAS = [sys.executable, "-c", "from studies.cli import main; main()"]
 
 
 def started(*arguments):
@@ -405,41 +400,3 @@ def test_running_trials_and_their_curves_are_live(tmp_path, small_toml):
         os.killpg(search.pid, signal.SIGKILL)
         search.wait()
         search.stdout.close()
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium (Debian's package chromium)")
-def test_in_a_browser(url, tmp_path):
-    painted(url)
-
-    def dom(address):
-        """The page after its scripts have run."""
-        options = [
-            "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync", "--no-proxy-server",
-            "--disable-background-networking", "--disable-component-update",
-            f"--user-data-dir={tmp_path}/profile", "--virtual-time-budget=6000", "--dump-dom",
-        ]  # fmt: skip
-        command = [CHROMIUM, *options, address]
-        found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-        return found.stdout
-
-    with served(url) as (address, _):
-        detail = study(address)
-        page = dom(f"{address}/dashboard/studies/1")
-        assert detail["name"] in page
-        for words in ("History", "Hyperparameter Importance", "Intermediate values", "Best Trial"):
-            assert words in page, words
-        assert page.count('class="point"') >= 12  # of the history, drawn
-        importances = json.loads(get(f"{address}/api/studies/1/param_importances")[1])
-        genes = [entry["name"] for entry in importances["param_importances"][0]]
-        assert "l4.merge" in genes
-        assert f">{genes[0]}<" in page  # the most important gene's name, in the drawn plot
-        trial = detail["trials"][7]
-        page = dom(f"{address}/dashboard/studies/1/trials?numbers=7")
-        picture = f"/artifacts/1/{trial['trial_id']}/{trial['artifacts'][0]['artifact_id']}"
-        assert re.search(rf'<img[^>]+src="{picture}"', page)
-        page = dom(f"{address}/dashboard/studies/1/note")
-        assert re.search(r'<img[^>]+src="/artifacts/1/', page)
-        assert "(residual)</td>" in page
-        assert "[skipnas]" not in page
-        page = dom(f"{address}/dashboard/studies/1/smartSelection")
-        assert "Parallel Coordinate" in page

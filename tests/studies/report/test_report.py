@@ -29,7 +29,7 @@ from studies.analysis.facts import collect
 from studies.analysis.lineage import describe
 from studies.knockouts.lesions import skips_of, without_skip
 from studies.knockouts.run import KnockoutRequest
-from studies.report import write_report
+from studies.report import write, write_report
 from studies.report.canvas import spread
 from studies.report.figures import window
 from studies.report.page import render
@@ -42,7 +42,7 @@ from studies.store.storages import open_storage
 from studies.store.store import Store
 from studies.store.trial import Genes
 from tests.conftest import write_small_space
-from tests.studies.cli.test_cli import nas
+from tests.helpers import nas
 
 MEASURED = {
     "seconds",
@@ -483,7 +483,7 @@ def test_knock_outs_only_where_the_study_was_searched(url, tmp_path, monkeypatch
 
     assert "not the images of the study" in message(data="fashion-mnist")
     assert "--workers 0" in message(workers=0)
-    monkeypatch.setattr("torch.__version__", "2.99")
+    monkeypatch.setattr(torch, "__version__", "2.99")
     assert 'device.torch is "' in message()
     assert not (tmp_path / "a.html").exists()
     assert len(open_storage(url).get_all_studies()) == 2
@@ -709,7 +709,7 @@ def test_passwords_stay_out(made, monkeypatch):
     made.add("add(1)*4", 0.5)
     secret = "postgresql://me:hunter2@host/nas"
     made.store.note("nas:command", SearchRequest(storage=secret).command)
-    monkeypatch.setattr("studies.report.write.find_study", lambda name, storage: made.store)
+    monkeypatch.setattr(write, "find_study", lambda name, storage: made.store)
     for form in ("html", "json"):
         path = write_report(
             "made", secret, f"{made.url.removeprefix('sqlite:///')}.{form}", form=form

@@ -1,12 +1,8 @@
 """nas train and nas export as a user meets them."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +11,9 @@ import optuna
 import pytest
 import torch
 
-import nas.plugins
 from nas import Genome, InputError, load_network
 from nas.files.safe import replacing
+from nas.plugins import LOADED
 from nas.retraining.retrain import TrainingWatcher, fit
 from search_spaces import SPACES
 from studies.cli.tensorboard import TensorBoardWatcher
@@ -29,8 +25,8 @@ from studies.search.settings import recorded_space
 from studies.store.storages import existing_storage
 from studies.store.store import Store
 from tests.conftest import write_small_space
-from tests.nas.retraining.test_retrain import CrashError, Stopping
-from tests.studies.cli.test_cli import nas as run
+from tests.helpers import CrashError, Stopping, killed
+from tests.helpers import nas as run
 
 SETTINGS = "nas:settings"
 
@@ -84,25 +80,12 @@ def lines(text):
     return [json.loads(line) for line in text.splitlines()]
 
 
-def killed(arguments, epochs):
-    """Kills the command with signal 9 in the middle of the epoch after so many."""
-    command = [sys.executable, "-c", "from studies.cli import main; main()", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    for line in process.stdout:
-        if json.loads(line).get("epoch") == epochs:
-            break
-    time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-
-
 def test_kill_nine_in_mid_training_and_resume(place, capsys):
     code, out, _ = run(capsys, *TRAIN, "--out", "whole")
     assert code == 0
     whole = lines(out)
     assert [line["event"] for line in whole] == ["started", *["epoch"] * 6, "ended"]
-    killed([*TRAIN, "--out", "parts"], 2)
+    killed([*TRAIN[:-1], "--out", "parts"], "epoch", 2)
     assert not Path("parts/network.safetensors").exists()
     code, out, _ = run(capsys, *TRAIN, "--out", "parts")
     assert code == 0
@@ -221,12 +204,12 @@ def test_studies_that_need_what_is_not_there(place, monkeypatch):
     monkeypatch.setattr(Store, "trials", None)  # their merges may be the plugin's
     with pytest.raises(InputError, match=r"study 'small' needs the plugin mine\.py: .*--plugin"):
         pattern("best:small")
-    monkeypatch.setattr(nas.plugins, "LOADED", {"abc": "mine.py"})
+    monkeypatch.setitem(LOADED, "abc", "mine.py")
     with pytest.raises(InputError, match=r"--plugin mine\.py: it has changed .* made with abc"):
         pattern("best:small", {"mine.py": "def"})
     monkeypatch.undo()
     monkeypatch.chdir(place)
-    monkeypatch.setattr(nas.plugins, "LOADED", {"abc": "mine.py"})
+    monkeypatch.setitem(LOADED, "abc", "mine.py")
     assert pattern("best:small", {"mine.py": "abc"}).genome
     change({"plugins": {}, "data": {"name": "photos", "fingerprint": "f", "split_seed": 0}})
     with pytest.raises(InputError, match=r"name the data \('photos' in the study\) with --data"):

@@ -17,6 +17,7 @@ from studies.analysis.facts import collect
 from studies.knockouts.recorded import trained_keys
 from studies.notebook.study import open_study
 from studies.report.words import answer
+from studies.search import run
 from studies.search.run import run_search
 from studies.store.storages import open_storage, weights_folder
 from studies.store.store import Store
@@ -103,7 +104,7 @@ def test_the_same_trials_with_two_workers_and_without_the_files(
 
 @pytest.mark.slow
 def test_the_same_trials_though_files_never_stay(inherited, small_toml, tmp_path, monkeypatch):
-    monkeypatch.setattr("studies.search.run.POPULATIONS", -1)  # -1 × 6 + a lag of 8: two files
+    monkeypatch.setattr(run, "POPULATIONS", -1)  # -1 × 6 + a lag of 8: two files
     storage = f"sqlite:///{tmp_path}/few.db"
     run_search(request(small_toml, storage, inherit=True))
     assert trials_of(storage) == inherited

@@ -10,6 +10,7 @@ import time
 
 import optuna
 import pytest
+import torch
 
 import studies
 from nas import Genome, InputError
@@ -91,7 +92,7 @@ def test_other_settings_are_refused_and_named(small_toml, tmp_path):
 def test_a_device_of_another_kind_is_refused(small_toml, tmp_path, monkeypatch):
     storage = f"sqlite:///{tmp_path}/a.db"
     run_search(request(small_toml, storage, evaluations=3))
-    monkeypatch.setattr("torch.__version__", "2.99")
+    monkeypatch.setattr(torch, "__version__", "2.99")
     with pytest.raises(InputError, match=r'device\.torch is ".*", not "2\.99"'):
         run_search(request(small_toml, storage))
 

@@ -1,6 +1,7 @@
 """What is written and read directly is what Optuna's own calls write and read."""
 
 import math
+import os
 import time
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -169,7 +170,7 @@ def test_a_trial_is_two_writes(small_space, tmp_path, monkeypatch):
     path = tmp_path / "a.log"
     store = opened(str(path))
     writes = []
-    monkeypatch.setattr("os.fsync", lambda descriptor: writes.append(path.stat().st_size))
+    monkeypatch.setattr(os, "fsync", lambda descriptor: writes.append(path.stat().st_size))
     store._reported = math.inf
     store.add(0, Genome.plain(4), {}, Genes.of(Genome.plain(4), small_space))
     store.report(0, 1, 0.5)
