@@ -34,7 +34,7 @@ def show(
     from nas.architecture.genome import Genome
     from nas.architecture.plan import plan
     from nas.architecture.skeletons.convolutional import Skeleton, Stage
-    from nas.drawing.figure import draw, save
+    from nas.drawing.figure import check_picture, draw, save
     from search_spaces import load_plugins
     from studies.cli.tables import drawing
     from studies.formatting import count
@@ -42,6 +42,7 @@ def show(
 
     load_plugins(plugins)
     genome = Genome.parse(notation)
+    check_picture(out or "")
     if on:
         skeleton = find_baseline(on).skeleton
     elif space:

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import click
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -96,126 +95,11 @@ def test_spaces_lists_and_details(capsys):
     assert "3×16 | 3×32/2 | 3×64/2" in out
 
 
-def make_pictures(folder, classes=2, broken=False):
-    for name in range(classes):
-        (folder / str(name)).mkdir(parents=True)
-        for index in range(8):
-            Image.new("L", (9, 9), 100 * name + index).save(folder / str(name) / f"{index}.png")
-    if broken:
-        (folder / "0" / "3.png").write_bytes(b"\x89PNG")
-    return folder
-
-
-def bad_inputs(tmp_path):
-    (tmp_path / "keys.toml").write_text("evalutions = 3")
-    (tmp_path / "types.toml").write_text("evaluations = 'many'")
-    (tmp_path / "fraction.toml").write_text("lag = 2.5")
-    (tmp_path / "bool.toml").write_text("seed = true")
-    (tmp_path / "syntax.toml").write_text("a = = 1")
-    (tmp_path / "space.toml").write_text("base = 'digits9'\n[proxy]\nepoch = 3")
-    (tmp_path / "foreign.db").write_bytes(b"SQLite format 3\0 but not really" * 100)
-    (tmp_path / "text.db").write_text("hello\n" * 1000)
-    np.savez(tmp_path / "one.npz", images=np.zeros((9, 8, 8), np.uint8), labels=np.zeros(9))
-    small = np.arange(60, dtype=np.uint8).reshape(60, 1, 1).repeat(2, 1).repeat(2, 2)
-    np.savez(tmp_path / "small.npz", images=small, labels=np.arange(60) % 2)
-    make_pictures(tmp_path / "single", classes=1)
-    make_pictures(tmp_path / "corrupt", broken=True)
-    return {
-        "unknown space": (["--space", "digits8"], "did you mean digits9"),
-        "unknown data": (["--data", "fashion"], "did you mean fashion-mnist"),
-        "unknown strategy": (["--strategy", "regularised"], "did you mean regularized"),
-        "unknown device": (["--device", "gpu"], "unknown device 'gpu'"),
-        "missing device": (["--device", "cuda:99"], "cuda:99"),
-        "unknown objective": (["--objectives", "accuracy,param"], "did you mean params"),
-        "objectives": (["--objectives", "accuracy,params"], "has one objective"),
-        "no accuracy": (["--strategy", "nsga2", "--objectives", "params"], "accuracy comes first"),
-        "zero evaluations": (["--evaluations", "0"], "--evaluations 0: it must be at least 1"),
-        "negative seed": (["--seed", "-1"], "--seed -1: it must be at least 0"),
-        "picture": (["--picture", "best.gif"], "pictures end in"),
-        "picture folder": (["--picture", "no/best.png"], "there is no folder"),
-        "config fraction": (["--config", tmp_path / "fraction.toml"], "lag must be a whole number"),
-        "config bool": (["--config", tmp_path / "bool.toml"], "seed must be a whole number"),
-        "words for numbers": (["--evaluations", "many"], "'many' is not a valid integer"),
-        "workers": (["--workers", "9"], "--workers 9 is more than --lag 8"),
-        "negative time": (["--max-seconds", "-1"], "--max-seconds -1: it must be at least 0"),
-        "no time": (["--time-limit", "0"], "--time-limit 0: it must be above 0 seconds"),
-        "no size": (["--memory-limit", "many"], "'many' is not a size: a number and a unit"),
-        "no memory": (["--memory-limit", "0GB"], "--memory-limit 0: it must be above 0 bytes"),
-        "too many": (["--evaluations", "1" + "0" * 12], "it must be at most 1e+07"),
-        "no count": (["--workers", "roy"], "'roy' is neither a number of processes nor ray"),
-        "no data": (["--space", "resnet50"], "name a folder of images by class with --data"),
-        "few params": (["--max-params", "10"], "--max-params 10 is below the plain pattern's"),
-        "unknown option": (["--evalutions", "3"], "--evaluations"),
-        "config keys": (["--config", tmp_path / "keys.toml"], "did you mean evaluations"),
-        "config types": (["--config", tmp_path / "types.toml"], "evaluations"),
-        "config syntax": (["--config", tmp_path / "syntax.toml"], "line 1"),
-        "unknown config": (["--config", "pareot"], "did you mean pareto"),
-        "screen": (["--screen", "synflow"], "SCORE:N with N candidates from 2 to 64"),
-        "unknown pruner": (["--pruner", "medain"], "did you mean median"),
-        "inherit": (["--strategy", "tpe", "--inherit"], "those of regularized, mu-plus-lambda"),
-        "pruner": (["--strategy", "nsga2", "--pruner", "median"], "it judges by accuracy alone"),
-        "no config": (["--config", tmp_path / "none.toml"], "none.toml"),
-        "space keys": (["--space", tmp_path / "space.toml"], "did you mean epochs"),
-        "no space file": (["--space", tmp_path / "none.toml"], "none.toml"),
-        "foreign storage": (["--storage", f"sqlite:///{tmp_path}/foreign.db"], "cannot be opened"),
-        "text storage": (["--storage", f"sqlite:///{tmp_path}/text.db"], "cannot be opened"),
-        "no such folder": (["--storage", f"sqlite:///{tmp_path}/no/a.db"], "cannot be opened"),
-        "not a url": (["--storage", "nonsense"], "cannot be opened"),
-        "text journal": (["--storage", f"{tmp_path}/text.db.log"], "cannot be opened"),
-        "one class": (["--data", tmp_path / "one.npz"], "data with 1 class"),
-        "single folder": (["--data", tmp_path / "single"], "data with 1 class"),
-        "corrupt image": (["--data", tmp_path / "corrupt"], "3.png: not a readable image"),
-        "too small": (["--data", tmp_path / "small.npz"], "the least side is 3"),
-        "no plugin": (["--plugin", tmp_path / "none.py"], "none.py"),
-    }
-
-
-def test_bad_input_is_one_line_and_exit_code_2(capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    cases = bad_inputs(tmp_path)
-    (tmp_path / "text.db.log").write_text("hello\n" * 9)
-    for name, (arguments, message) in cases.items():
-        code, out, err = nas(capsys, "search", *arguments)
-        assert code == 2, f"{name}: {err}"
-        assert message in err, f"{name}: {err}"
-        assert err.startswith("error: "), name
-        assert err.count("\n") == 1, f"{name}: {err}"
-        assert out == "", name
-    assert not (tmp_path / "nas.db").exists() or not _trials(tmp_path / "nas.db")
-
-
 def _trials(path: Path) -> list:
     import optuna
 
     summaries = optuna.get_all_study_summaries(f"sqlite:///{path}")
     return [s.study_name for s in summaries if s.n_trials]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["show", "add(1"], "column 1: 'add(1' is not a layer"),
-        (["show", "add(1) add(9)"], "at most 2 here"),
-        (["show", "add(1)*8", "--space", "digits9"], "the genome has 8 layers, the skeleton 9"),
-        (["show", "add(1)*9", "--out", "a.gif"], "pictures end in .png, .svg, .pdf"),
-        (["show", "add(1)*9", "--out", "no/such/a.png"], "no/such/a.png"),
-        (["show", "ad(1)"], "did you mean add"),
-        (["spaces", "digits8"], "did you mean digits9"),
-        (["baseline", "show", "resnet-57"], "resnet-56"),
-        (["baseline", "run", "exercise-6"], "did you mean exercise-"),
-        (["baseline", "run", "all", "--profile", "quik"], "did you mean quick"),
-        (["baseline", "run", "exercise-4", "--data", "digits"], "the least side is 17"),
-        (["baseline", "run", "all", "--data", "digits", "--device", "cuda:77"], "cuda:77"),
-        (["serch"], "search"),
-        (["show"], "NOTATION"),
-    ],
-)
-def test_other_commands_refuse_alike(capsys, monkeypatch, tmp_path, arguments, message):
-    monkeypatch.chdir(tmp_path)
-    code, _, err = nas(capsys, *arguments)
-    assert code == 2
-    assert message in err
-    assert err.count("\n") == 1
 
 
 def test_a_study_that_is_not_ours(capsys, tmp_path, small_toml):

@@ -131,24 +131,3 @@ def test_a_score_from_a_plugin(capsys, tmp_path):
     assert code == 0
     assert json.loads(out)["scores"] == [{"genome": "-*9", "layers": 9.0}]
     del SCORES["layers"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([], "a GENOME is needed"),
-        (["add(1)*8"], "the genome has 8 layers, the skeleton 9"),
-        (["add(1"], "column 1: 'add(1' is not a layer"),
-        (["add(1)*9", "--score", "sinflow"], "did you mean synflow"),
-        (["add(1)*9", "--seed", "-1"], "-1 is not in the range"),
-        (["add(1)*9", "--space", "resnet50"], "did you mean|name a folder of images"),
-        (["add(1)*9", "--study", "a"], "its trials have their space and seed"),
-        (["--study", "a", "--storage", "sqlite:///none.db"], "there is no file none.db"),
-    ],
-)
-def test_what_is_refused(capsys, tmp_path, monkeypatch, arguments, message):
-    monkeypatch.chdir(tmp_path)
-    code, out, err = nas(capsys, "score", *arguments)
-    assert (code, out) == (2, "")
-    assert any(part in err for part in message.split("|"))
-    assert err.count("\n") == 1

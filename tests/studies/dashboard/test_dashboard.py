@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -13,7 +12,6 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
-from pathlib import Path
 from xml.etree import ElementTree
 
 import optuna
@@ -24,7 +22,7 @@ from studies.dashboard import painter
 from studies.dashboard.painter import Painter, Pictures
 from studies.dashboard.server import Dashboard
 from studies.store.storages import existing_storage, picture_folder
-from tests.helpers import NAS, nas
+from tests.helpers import NAS
 
 SVG = "{http://www.w3.org/2000/svg}"
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever http_proxy says
@@ -318,45 +316,6 @@ def test_all_addresses_are_a_warning_and_no_studies_are_no_error(tmp_path):
     assert "There are no studies of nas search yet" in printed
     assert "there is no password" in err
     assert err.count("\n") == 1
-
-
-def test_bad_input_is_one_line_and_exit_code_2(capsys, tmp_path, url, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("text.db").write_text("hello\n" * 1000)
-    Path("text.log").write_text("hello\n" * 9)
-    Path("empty.db").touch()
-    shutil.copy("nas.db", "mine.db")
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        cases = {
-            ("--storage", "sqlite:///nsa.db"): "there is no file nsa.db; nas search --storage",
-            ("--storage", "nsa.log"): "there is no file nsa.log",
-            ("--storage", "sqlite:///no/nas.db"): "there is no folder no",
-            ("--storage", "sqlite:///text.db"): "file is not a database",
-            ("--storage", "sqlite:///empty.db"): "no Optuna studies in this database",
-            ("--storage", "text.log"): "cannot be opened",
-            ("--storage", "mine.db"): "an example is sqlite:///mine.db",
-            ("--storage", "sqlite://"): "in memory",
-            ("--storage", "postgresql+psycopg://me:secret@127.0.0.1:1/x"): "me:***@127.0.0.1",
-            ("--port", str(port)): f"port {port} on 127.0.0.1 is in use; --port {port + 1}",
-            ("--port", "65536"): "65536",
-            ("--host", "no.such.host.invalid"): "--host no.such.host.invalid",
-            ("--plugin", "none.py"): "none.py",
-            ("--prot", "1"): "--port",
-        }
-        for arguments, message in cases.items():
-            code, out, err = nas(capsys, "dashboard", *arguments)
-            assert code == 2, arguments
-            assert message in err, err
-            assert err.startswith("error: "), err
-            assert err.count("\n") == 1, err
-            assert out == ""
-            assert "secret" not in err
-    assert not Path("nsa.db").exists()
-    assert not Path("nsa.log").exists()
-    assert Path("empty.db").stat().st_size == 0
 
 
 def test_running_trials_and_their_curves_are_live(tmp_path, small_toml):

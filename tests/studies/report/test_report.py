@@ -14,7 +14,6 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 
-import optuna
 import pandas as pd
 import pytest
 import torch
@@ -716,44 +715,6 @@ def test_passwords_stay_out(made, monkeypatch):
         )
         assert "hunter2" not in path.read_text()
         assert "me:***@host" in path.read_text()
-
-
-# Bad input
-
-
-def test_bad_input_is_one_line(capsys, tmp_path, monkeypatch, url, made):
-    monkeypatch.chdir(tmp_path)
-    name = store_of(url).name
-    theirs = f"sqlite:///{tmp_path}/theirs.db"
-    optuna.create_study(study_name="theirs", storage=theirs).optimize(lambda t: 0, n_trials=1)
-    optuna.create_study(study_name="theirs", storage=open_storage(url))
-    (tmp_path / "text.db").write_text("hello\n" * 1000)
-    made.store.storage.get_all_studies()
-    cases = {
-        "unknown": (["none", "--storage", url], f"unknown study 'none': allowed: {name}"),
-        "finalists": ([f"{name}-finalists", "--storage", url], f"holds the finalists of study '{name}'"),
-        "theirs": (["theirs", "--storage", url], "was not made by nas search"),
-        "only theirs": (["--storage", theirs], "it has no search"),
-        "no storage": (["x", "--storage", f"sqlite:///{tmp_path}/no.db"], "there is no file"),
-        "no journal": (["x", "--storage", "no.log"], "there is no file"),
-        "other program": (["x", "--storage", f"sqlite:///{tmp_path}/text.db"], "cannot be opened"),
-        "empty": (["made", "--storage", made.url], "has no trials yet"),
-        "empty table": (["made", "--storage", made.url, "--format", "csv"], "has no trials yet"),
-        "format": ([name, "--storage", url, "--format", "htm"], "did you mean html"),
-        "folder": ([name, "--storage", url, "--out", "no/a.html"], "there is no folder no"),
-        "a folder": ([name, "--storage", url, "--out", str(tmp_path)], "it is a folder"),
-        "no plugin": ([name, "--storage", url, "--plugin", "none.py"], "none.py"),
-        "device": ([name, "--storage", url, "--knock-out", "--device", "gpu"], "unknown device"),
-    }  # fmt: skip
-    for case, (arguments, message) in cases.items():
-        code, out, err = nas(capsys, "report", *arguments)
-        assert code == 2, f"{case}: {err}"
-        assert message in err, f"{case}: {err}"
-        assert err.count("\n") == 1, f"{case}: {err}"
-        assert out == "", case
-    assert not list(tmp_path.glob("*.html"))
-    assert not (tmp_path / "no.db").exists()
-    assert not (tmp_path / "no.log").exists()
 
 
 def test_a_study_with_a_plugins_merge_asks_for_the_plugin(made, capsys):

@@ -236,50 +236,6 @@ def test_a_study_without_a_successful_trial(place):
     assert pattern("trial:empty/0").genome == Genome.parse("add(1)*4")
 
 
-SMALL = ["--epochs", "1", "--device", "cpu"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["train", "best:smal"], "unknown study 'smal': did you mean small"),
-        (["train", "best:small", "--storage", "sqlite:///none.db"], "there is no file none.db"),
-        (["train", "trial:small/99"], "has no trial 99; it has 0 to 5"),
-        (["train", "trial:small"], "write trial:STUDY/NUMBER"),
-        (["train", "best:small-finalists"], "holds the finalists of study"),
-        (["train", "best:small", "--space", "digits9"], "a study has its skeleton"),
-        (["train", "add(1)*9"], "the skeleton of 'add(1)*9' is missing"),
-        (["train", "add(1)*8", "--space", "digits9"], "8 layers, the skeleton 9"),
-        (["train", "add(1)*9", "--space", "digits"], "did you mean digits9"),
-        (["train"], "a pattern is needed"),
-        (["train", "--baseline", "resnet-56"], "name the data with --data"),
-        (["train", "-*9", "--space", "digits9", "--baseline", "resnet-56"], "one of them"),
-        (["train", "best:small", "--data", "fashion"], "did you mean fashion-mnist"),
-        (["train", "best:small", "--split-seed", "1"], "split 1 (fingerprint"),
-        (["train", "best:small", "--resolution", "9"], "resolution 9 is larger"),
-        (["train", "best:small", "--augment", "flip"], "did you mean crop-flip"),
-        (["train", "best:small", "--threads", "0"], "threads is 0"),
-        (["train", "best:small", "--seed", "-1"], "--seed -1"),
-        (["train", "best:small", "--epochs", "0"], "epochs is 0"),
-        (["train", "best:small", *SMALL, "--out", "nas.db"], "--out nas.db"),
-        (["export", "add(1)*9"], "the skeleton of 'add(1)*9' is missing"),
-        (["export", "best:small"], "nas train best:small makes them"),
-        (["export", "nowhere"], "no such folder or file, nor the notation"),
-        (["export", "nas.db"], "not a readable safetensors file"),
-        (["export", "."], "no .safetensors file in this folder"),
-        (["export", "-*9", "--space", "digits9", "--format", "onyx"], "did you mean onnx"),
-    ],
-)
-def test_bad_input_is_one_line(place, capsys, arguments, message):
-    before = sorted(place.iterdir())
-    code, _, err = run(capsys, *arguments)
-    assert code == 2
-    assert err.startswith("error: ")
-    assert message in err
-    assert err.count("\n") == 1
-    assert sorted(place.iterdir()) == before
-
-
 def test_a_notation_may_begin_with_a_dash_and_have_any_letters(place, capsys):
     arguments = ["- channel(1)*8", "--space", "digits9", "--format", "safetensors"]
     code, out, _ = run(capsys, "export", *arguments)
