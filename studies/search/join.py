@@ -39,7 +39,7 @@ class Joining(Means):
 
 
 def join_study(
-    joining: Joining, view: Watcher | None = None, stop: Callable[[], bool] = lambda: False
+    joining: Joining, watcher: Watcher | None = None, stop: Callable[[], bool] = lambda: False
 ) -> Result:
     """Works on a study that a search has made, until its goal is reached.
 
@@ -55,7 +55,7 @@ def join_study(
                 goal = store.notes()[GOAL]
                 request = _request(joining, goal)
                 check_request(replace(request, lag=settings.lag))
-                result = work(request, settings, devices, store, view or Watcher(), stop, False)
+                result = work(request, settings, devices, store, watcher or Watcher(), stop, False)
                 if result.outcome.reason != "budget" or store.notes()[GOAL] == goal:
                     return result
 

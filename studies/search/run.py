@@ -71,7 +71,7 @@ class Result:
 
 def run_search(
     request: SearchRequest,
-    view: Watcher | None = None,
+    watcher: Watcher | None = None,
     stop: Callable[[], bool] = lambda: False,
     make_pool: MakePool = open_pool,
 ) -> Result:
@@ -97,7 +97,7 @@ def run_search(
             store.note(COMMAND, replace(request, evaluations=wanted, max_seconds=None).command)
             store.note(GOAL, goal_of(replace(request, evaluations=wanted), settings))
             return work(
-                request, settings, devices, store, view or Watcher(), stop, make_pool=make_pool
+                request, settings, devices, store, watcher or Watcher(), stop, make_pool=make_pool
             )
 
 
@@ -106,7 +106,7 @@ def work(
     settings: SearchSettings,
     devices: tuple[str, ...],
     store: Store,
-    view: Watcher,
+    watcher: Watcher,
     stop: Callable[[], bool],
     leads: bool = True,
     make_pool: MakePool = open_pool,
@@ -126,16 +126,16 @@ def work(
     )  # fmt: skip
     done = sum(trial.state.is_finished() for trial in store.trials())
     with ExitStack() as stack:
-        stack.callback(view.stop)
+        stack.callback(watcher.stop)
         workers, count = stack.enter_context(
             make_pool(request, context, settings.device, settings.lag)
         )
-        view.started(settings, store, done, max(request.evaluations, done), count)
-        search = Search(settings, store, workers, view.evaluated, view.elsewhere)
+        watcher.started(settings, store, done, max(request.evaluations, done), count)
+        search = Search(settings, store, workers, watcher.evaluated, watcher.elsewhere)
         outcome = search.run(request, stop)
         finalists: list[Finalist] = []
         if not stop() and (leads or outcome.reason != "clock"):
-            finalists = _finals(request, settings, store, workers, view, stop)
+            finalists = _finals(request, settings, store, workers, watcher, stop)
         trials = store.ranked()
     if stop():
         outcome = replace(outcome, reason="interrupted")
@@ -148,7 +148,7 @@ def work(
         store.name, request.storage, settings, outcome, trials,
         best[0] if best else None, finalists, front,
     )  # fmt: skip
-    view.ended(result)
+    watcher.ended(result)
     return result
 
 
@@ -170,7 +170,7 @@ def _finals(
     settings: SearchSettings,
     store: Store,
     workers: Pool,
-    view: Watcher,
+    watcher: Watcher,
     stop: Callable[[], bool],
 ) -> list[Finalist]:
     space = settings.space
@@ -180,7 +180,7 @@ def _finals(
             run_contenders(
                 best, space.skeleton, space.proxy,
                 fresh_seeds(settings.seed, request.contender_seeds, FIRST_SEED), store,
-                request.storage, workers, view.contenders, stop,
+                request.storage, workers, watcher.contenders, stop,
             )  # fmt: skip
     best = _best(store.ranked(), settings, request.finalists)
     if not best or stop():
@@ -190,7 +190,7 @@ def _finals(
     return run_finalists(
         entries, space.skeleton, space.final_proxy,
         fresh_seeds(settings.seed, request.finalist_seeds), store, request.storage, workers,
-        view.finals, stop,
+        watcher.finals, stop,
     )  # fmt: skip
 
 

@@ -95,20 +95,20 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
         picture = picture.replace("{study}", file_name(request.study))
     check_picture(picture)
     console = Console()
-    view = (
+    watcher = (
         JsonWatcher(request)
         if as_json
         else ConsoleWatcher(console, request, quiet, picture or None)
     )
     try:
         with Interrupt("Finishing what runs; Ctrl-C again stops it now.") as stop:
-            result = run_search(request, view, stop)
+            result = run_search(request, watcher, stop)
         interrupted = result.outcome.reason == "interrupted"
     except KeyboardInterrupt:
         interrupted = True
     if interrupted:
-        if isinstance(view, ConsoleWatcher):
-            view.stop()
+        if isinstance(watcher, ConsoleWatcher):
+            watcher.stop()
         command = shlex.join(["nas", *map(shown, sys.argv[1:])])
         print(
             f"\nStopped; all finished evaluations are kept. Go on with:\n  {command}",

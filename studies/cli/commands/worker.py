@@ -56,8 +56,8 @@ def worker(quiet: bool, as_json: bool, **options: Any) -> None:
     joining = Joining(**options)
     request = SearchRequest(study=joining.study, storage=joining.storage)
     console = Console()
-    view = JsonWatcher(request) if as_json else WorkerWatcher(console, request, quiet, None)
+    watcher = JsonWatcher(request) if as_json else WorkerWatcher(console, request, quiet, None)
     with Interrupt("Finishing what runs; Ctrl-C again stops it now.") as stop:
-        result = join_study(joining, view, stop)
+        result = join_study(joining, watcher, stop)
     if result.outcome.reason == "interrupted":
         sys.exit(EXIT_INTERRUPTED)
