@@ -40,6 +40,7 @@ from studies.retraining.request import TrainRequest, prepare
 from studies.samplers.strategies import SAMPLERS, make_sampler
 from studies.search import run
 from studies.store.storages import weights_folder
+from studies.store.trial import Genes
 
 
 class Bomb:
@@ -448,7 +449,8 @@ def test_the_report_shows_html_of_a_storage_as_text(tmp_path, small_space, digit
     for number, notation in enumerate(("-*4", "add(1)*4", "- add(1)*3")):
         role = HTML if number == 1 else "" if number else "plain"
         attrs = {"role": role, "params": 1, "macs": 1, "why": HTML}
-        store.add(number, Genome.parse(notation), space, attrs)
+        genome = Genome.parse(notation)
+        store.add(number, genome, attrs, Genes.of(genome, space))
         store.finish(number, hostile(Evaluation), [0.5])
     page = write_report(HTML, url, tmp_path / "page.html").read_text()
     assert HTML[2:] not in page
