@@ -34,7 +34,7 @@ def write_study(storage, space, data, name, accuracies, **change):
     found = [*genomes.values(), *(space.sample(rng) for _ in accuracies)]
     scores = [0.5, 0.8, 0.7, *accuracies]
     for number, (role, genome, score) in enumerate(zip(roles, found, scores, strict=True)):
-        store.add(number, genome, space, {"role": role, "params": 1, "macs": 1, "parents": []})
+        store.add(number, genome, {"role": role, "params": 1, "macs": 1, "parents": []})
         done = replace(failed(genome, space.skeleton, 0, ""), status="ok", why="", seconds=2.0)
         store.finish(number, replace(done, accuracy=score, accuracies=(0.1, score)), [score])
     return store
