@@ -2,10 +2,7 @@
 
 import binascii
 import math
-import os
 import random
-import signal
-import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -22,7 +19,7 @@ from studies.search.join import Joining, join_study
 from studies.search.run import run_search
 from studies.store.storages import open_storage
 from studies.store.store import SETTINGS, Store
-from tests.studies.searches import command, request, trials_of
+from tests.studies.searches import request, trials_of
 
 
 def similarity(genome):
@@ -93,55 +90,6 @@ def test_several_objectives(strategy, small_space):
 def searched(small_toml, storage, **more):
     run_search(request(small_toml, storage, **more))
     return trials_of(storage)
-
-
-@pytest.mark.parametrize(
-    ("strategy", "pruner"),
-    [
-        ("tpe", "median"),
-        pytest.param("gp", "none", marks=pytest.mark.slow),
-        ("nsga3", "halving"),
-        pytest.param("regularized", "hyperband", marks=pytest.mark.slow),
-    ],
-)
-def test_the_same_trials_however_a_search_is_cut(strategy, pruner, small_toml, tmp_path):
-    more = {"strategy": strategy, "pruner": pruner, "objectives": "accuracy", "lag": 4}
-    more["evaluations"] = 18
-    small_toml.write_text(small_toml.read_text().replace("epochs = 2", "epochs = 4", 1))
-    whole = searched(small_toml, f"sqlite:///{tmp_path}/whole.db", workers=2, **more)
-    assert len(whole) == 18
-    storage = f"sqlite:///{tmp_path}/cut.db"
-    for evaluations in (10, 18):
-        searched(small_toml, storage, study="another", **{**more, "evaluations": evaluations})
-    assert trials_of(storage) == whole
-    if pruner != "none":
-        states = [t[2] for t in whole]
-        assert 0 < states.count("PRUNED") < 15
-        assert "PRUNED" not in states[:3]  # the hand-made patterns are what others are held against
-
-
-@pytest.mark.slow
-def test_kill_nine_while_candidates_wait_for_the_pruner(small_toml, tmp_path):
-    small_toml.write_text(small_toml.read_text().replace("epochs = 2", "epochs = 4", 1))
-    options = ["--strategy", "tpe", "--pruner", "halving", "--lag", "4", "--workers", "2"]
-    options += ["--evaluations", "16"]
-    storage, rng = f"sqlite:///{tmp_path}/killed.db", random.Random(3)
-    for _ in range(2):
-        process = subprocess.Popen(
-            command(small_toml, storage, *options),
-            stdout=subprocess.PIPE, text=True, start_new_session=True,
-        )  # fmt: skip
-        for _ in range(rng.randint(3, 8)):
-            process.stdout.readline()
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-    subprocess.run(command(small_toml, storage, *options), check=True, capture_output=True)
-    whole = searched(
-        small_toml, f"sqlite:///{tmp_path}/whole.db", strategy="tpe", pruner="halving", lag=4,
-        evaluations=16,
-    )  # fmt: skip
-    assert trials_of(storage) == whole
 
 
 def test_pruned_trials_count_as_what_they_are(small_toml, tmp_path):

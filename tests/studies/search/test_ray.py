@@ -1,9 +1,6 @@
 """A search on Ray: the same trials as with workers of this machine, also when a node dies."""
 
-import json
-import os
 import signal
-import subprocess
 import sys
 
 import pytest
@@ -14,21 +11,7 @@ from nas import InputError  # noqa: E402
 from nas.workers.ray_cluster import connected  # noqa: E402
 from studies.cli.interrupt import Interrupt  # noqa: E402
 from studies.search.run import Watcher, run_search  # noqa: E402
-from tests.studies.searches import command, request, trials_of  # noqa: E402
-
-
-@pytest.mark.slow
-def test_the_command_gives_the_same_trials_on_ray(undisturbed, small_toml, tmp_path):
-    storage = f"sqlite:///{tmp_path}/ray.db"
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY")}
-    found = subprocess.run(
-        [*command(small_toml, storage), "--workers", "ray:2", "--pruner", "none"],
-        capture_output=True, text=True, timeout=300, check=False, env=environment,
-    )  # fmt: skip
-    assert found.returncode == 0, found.stderr
-    said = [json.loads(line) for line in found.stdout.splitlines()]
-    assert said[0]["workers"] == 2
-    assert trials_of(storage) == undisturbed
+from tests.studies.searches import request, trials_of  # noqa: E402
 
 
 def test_a_node_that_dies_in_mid_search_takes_no_trial_with_it(

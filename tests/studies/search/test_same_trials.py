@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from studies.samplers.pruners import PRUNERS
-from studies.samplers.strategies import strategy_names
+from studies.samplers.strategies import STRATEGIES
 from studies.search.run import run_search
 from studies.store.storages import open_storage
 from tests.conftest import write_small_space
@@ -20,7 +20,7 @@ from tests.helpers import NAS, killed
 from tests.studies.searches import here, request, trials_of
 
 WAYS = {
-    **{name: {"strategy": name} for name in strategy_names()},
+    **{name: {"strategy": name} for name in STRATEGIES},
     **{f"pruner {name}": {"strategy": "tpe", "pruner": name} for name in PRUNERS if name != "none"},
     "regularized, pruned": {"pruner": "hyperband"},
     "screen": {"screen": "synflow:3"},
@@ -77,17 +77,28 @@ def by_processes(wanted, rng):
     run_search(replace(wanted, workers=2))
 
 
-def killed_and_resumed(wanted, rng):
-    for moment in sorted(rng.sample(range(1, wanted.evaluations - 2), 2)):
-        arguments = command(replace(wanted, workers=2))
-        before = sum(t[2] in ("COMPLETE", "PRUNED") for t in known(wanted.storage))
-        killed(arguments, "evaluated", max(1, moment - before), seconds=0.2 * rng.random())
+def killed_and_resumed(wanted, rng, whom=("group", "parent")):
+    """Killed as a whole, then only what leads; nothing that it had said is lost."""
+    moments = sorted(rng.choices(range(1, wanted.evaluations - 2), k=len(whom)))
+    for moment, victim in zip(moments, whom, strict=True):
+        before, arguments = finished(wanted.storage), command(replace(wanted, workers=2))
+        wait = max(1, moment - before)
+        said = killed(arguments, "evaluated", wait, victim, seconds=0.2 * rng.random())
+        assert finished(wanted.storage) >= before + sum(s["event"] == "evaluated" for s in said)
     subprocess.run([*NAS, *command(wanted), "--json"], check=True, capture_output=True)
+
+
+def killed_often(wanted, rng):
+    killed_and_resumed(wanted, rng, 12 * ("group",))
 
 
 def known(storage):
     """The search's trials, if it has begun."""
     return min(every_trial(storage).items(), default=("", []))[1]
+
+
+def finished(storage):
+    return sum(trial[2] in ("COMPLETE", "PRUNED") for trial in known(storage))
 
 
 def on_ray(wanted, rng):
@@ -100,11 +111,16 @@ HAPPENINGS = {
     "resumed": resumed,
     "two processes": by_processes,
     "killed": killed_and_resumed,
+    "killed often": killed_often,
     "journal": resumed,
     "postgresql": resumed,
     "ray": on_ray,
 }
-ORDINARY = {("regularized", happening) for happening in HAPPENINGS if happening != "ray"}
+ORDINARY = {
+    ("regularized", happening)
+    for happening in HAPPENINGS
+    if happening not in ("ray", "killed often")
+}
 """One real kill and every storage in the ordinary tests; all ways are stopped and go on there."""
 
 
@@ -117,6 +133,7 @@ ORDINARY = {("regularized", happening) for happening in HAPPENINGS if happening 
         )
         for way in WAYS
         for happening in HAPPENINGS
+        if (way, happening) != ("finals", "killed often")
     ],
 )  # fmt: skip
 def test_the_same_trials(way, happening, undisturbed, tmp_path, request):

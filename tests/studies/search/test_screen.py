@@ -1,9 +1,6 @@
 """Screening: which candidate it takes, and promise 2 with it."""
 
-import json
-import os
 import random
-import signal
 import subprocess
 from dataclasses import replace
 from math import inf, isfinite, nan
@@ -134,34 +131,6 @@ def screened_storage(tmp_path_factory):
 @pytest.fixture(scope="module")
 def undisturbed(screened_storage):
     return trials_of(screened_storage)
-
-
-def test_the_same_trials_with_two_workers_and_after_a_stop(undisturbed, small_toml, tmp_path):
-    storage = f"sqlite:///{tmp_path}/two.db"
-    asked = {"screen": "synflow:3", "workers": 2}
-    run_search(request(small_toml, storage, evaluations=7, **asked))
-    run_search(request(small_toml, storage, evaluations=18, **asked))
-    assert trials_of(storage) == undisturbed
-
-
-@pytest.mark.slow
-def test_the_same_trials_after_kill_nine(undisturbed, small_toml, tmp_path):
-    storage = f"sqlite:///{tmp_path}/killed.db"
-    asked = command(
-        small_toml, storage, "--screen", "synflow:3", "--workers", "2", "--evaluations", "18"
-    )
-    process = subprocess.Popen(asked, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    events = 0
-    for line in process.stdout:
-        events += json.loads(line)["event"] == "evaluated"
-        if events == 9:
-            break
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    assert len(trials_of(storage)) < 18
-    subprocess.run(asked, check=True, capture_output=True)
-    assert trials_of(storage) == undisturbed
 
 
 def test_every_trial_is_the_best_scored_of_three_new_candidates(undisturbed, small_toml):

@@ -1,12 +1,8 @@
 """Promise 2: the study is the only state. Same trials whoever runs it and however it is disturbed."""
 
 import json
-import os
-import random
 import shlex
-import signal
 import subprocess
-import time
 
 import optuna
 import pytest
@@ -40,38 +36,6 @@ def test_the_same_trials_with_one_and_two_workers_and_any_budget(undisturbed, sm
     assert [t[1] for t in undisturbed[:3]] == patterns
     assert [t[5]["role"] for t in undisturbed[:4]] == ["plain", "residual", "dense", ""]
     assert any(t[5]["parents"] for t in undisturbed)
-
-
-@pytest.mark.parametrize(
-    ("whom", "count"),
-    [
-        ("group", 3),
-        pytest.param("parent", 3, marks=pytest.mark.slow),
-        pytest.param("group", 20, marks=pytest.mark.slow),
-    ],
-)
-def test_kill_nine_in_mid_search_and_resume(undisturbed, small_toml, tmp_path, whom, count):
-    storage = f"sqlite:///{tmp_path}/killed.db"
-    rng = random.Random(f"moments {whom} {count}")
-    moments = sorted(rng.choices(range(1, 24 if count > 3 else 13), k=count))
-    for moment in moments:
-        process = subprocess.Popen(
-            command(small_toml, storage, "--workers", "2"),
-            stdout=subprocess.PIPE, text=True, start_new_session=True,
-        )  # fmt: skip
-        started = json.loads(process.stdout.readline())
-        done = started["done"]
-        while done < moment and process.stdout.readline():
-            done += 1
-        time.sleep(rng.random() * 0.3)
-        (os.killpg if whom == "group" else os.kill)(process.pid, signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-        kept = [trial for trial in trials_of(storage) if trial[2] == "COMPLETE"]
-        assert kept == [undisturbed[trial[0]] for trial in kept]  # none lost, none changed
-        assert len(kept) >= done
-    subprocess.run(command(small_toml, storage), check=True, capture_output=True)
-    assert trials_of(storage) == undisturbed
 
 
 def test_other_settings_are_refused_and_named(small_toml, tmp_path):
@@ -231,13 +195,6 @@ def test_finalists_are_tested_over_fresh_seeds_and_resume(small_toml, tmp_path):
     assert [r.accuracies[:2] for r in more.finalists] == [r.accuracies for r in first.finalists]
 
 
-@pytest.mark.slow
-def test_a_journal_file_gives_the_same_trials(undisturbed, small_toml, tmp_path):
-    storage = f"{tmp_path}/study.log"
-    run_search(request(small_toml, storage))
-    assert trials_of(storage) == undisturbed
-
-
 def test_a_user_merge_from_a_plugin(small_toml, tmp_path):
     plugin = tmp_path / "mine.py"
     plugin.write_text(
@@ -279,13 +236,6 @@ def test_the_command_that_is_kept_repeats_the_study_and_keeps_no_password(small_
 def test_genomes_in_the_store_are_the_notation(undisturbed):
     for _, notation, *_, attrs in undisturbed:
         assert attrs["notation"] == str(Genome.parse(notation))
-
-
-@pytest.mark.slow
-def test_postgresql_gives_the_same_trials(undisturbed, small_toml, postgresql):
-    run_search(request(small_toml, postgresql, evaluations=10))
-    run_search(request(small_toml, postgresql))
-    assert trials_of(postgresql) == undisturbed
 
 
 def test_a_worker_does_not_wait_for_records_and_proposals_see_only_what_is_recorded(

@@ -19,8 +19,7 @@ from nas.strategies.problem import PastTrial
 from nas.workers.process_pool import Workers
 from studies.cli.interrupt import Interrupt
 from studies.search.join import Joining, join_study
-from studies.search.loop import CLAIMS
-from studies.search.records import with_results
+from studies.search.records import CLAIMS, with_results
 from studies.search.run import Watcher, run_search
 from studies.store import claims
 from studies.store.claims import GRACE_SECONDS, Claim, Presence, is_alive
