@@ -50,14 +50,15 @@ class Store:
 
     def __init__(self, storage: BaseStorage, name: str, study_id: int) -> None:
         self.storage, self.name, self.study_id = storage, name, study_id
-        self._records: Trials = trials_in(storage, study_id)
+        self.records: Trials = trials_in(storage, study_id)
         self._ids: dict[int, int] = {}
         self._finished: list[Trial] = []
         self._unwritten: dict[int, tuple[dict[int, float], dict[str, Any]]] = {}
+        self.report_seconds: float = REPORT_SECONDS
         self._reported = -float(REPORT_SECONDS)
         self._renewed = -float(BEAT_SECONDS)
         self._exclusive: Exclusive | None = None
-        self._me = ""
+        self.me = ""
         self._claims: dict[int, Claim] = {}
         """This process's, by number."""
 
@@ -191,7 +192,7 @@ class Store:
 
     def trials(self) -> list[Trial]:
         """All trials by number. Those that had finished when they were last read are not read again."""
-        found = self._records.read(len(self._finished))
+        found = self.records.read(len(self._finished))
         self._ids.update((trial.number, trial_id) for trial_id, trial in found)
         trials = [*self._finished, *(trial for _, trial in found)]
         running = (trial.number for trial in trials if not trial.state.is_finished())
@@ -240,8 +241,8 @@ class Store:
             intermediate_values={},
             trial_id=-1,
         )
-        claim = Claim(self._me)
-        trial_id = self._records.create(number, template, claim)
+        claim = Claim(self.me)
+        trial_id = self.records.create(number, template, claim)
         if trial_id is None:
             return False
         self._ids[number], self._claims[number] = trial_id, claim
@@ -249,16 +250,16 @@ class Store:
 
     def together(self) -> AbstractContextManager[None]:
         """What is added and finished within is one write, where the storage allows it."""
-        return self._records.together()
+        return self.records.together()
 
     def take_lost(self) -> list[tuple[Trial, int]]:
         """Claims the running trials of processes that are gone, and says how often each was claimed."""
         taken = {}
-        for one in self._records.claims():
+        for one in self.records.claims():
             if one.number in self._claims or not one.free():
                 continue
-            claim = Claim(self._me, one.claim.times + 1 if one.claim else 1)
-            if self._records.take(one.trial_id, one.claim, claim):
+            claim = Claim(self.me, one.claim.times + 1 if one.claim else 1)
+            if self.records.take(one.trial_id, one.claim, claim):
                 self._claims[one.number] = claim
                 taken[one.number] = claim.times
         if not taken:
@@ -269,17 +270,17 @@ class Store:
         """Says that this process is alive; to be called at least every GRACE_SECONDS."""
         if time.monotonic() - self._renewed > BEAT_SECONDS:
             self._renewed = time.monotonic()
-            self._records.beat([self._ids[number] for number in self._claims])
+            self.records.beat([self._ids[number] for number in self._claims])
             if self._exclusive:
                 self._exclusive.renew()
 
     def report(self, number: int, epoch: int, accuracy: float) -> None:
         """Records the accuracy after an epoch as an intermediate value; `finish` at the latest."""
         self._of(number)[0][epoch] = accuracy
-        if time.monotonic() - self._reported > REPORT_SECONDS:
+        if time.monotonic() - self._reported > self.report_seconds:
             self._reported = time.monotonic()
             unwritten, claim = self._unwritten.pop(number), self._claims.get(number)
-            self._records.write(self._ids[number], *unwritten, claim=claim)
+            self.records.write(self._ids[number], *unwritten, claim=claim)
 
     def judge(self, number: int, kept: Mapping[str, Any]) -> None:
         """Keeps what a pruner keeps with a running trial; the next report or `finish` writes it."""
@@ -303,7 +304,7 @@ class Store:
         )
         found = None if state == TrialState.FAIL else list(values)
         claim = self._claims.pop(number, None)
-        return self._records.write(self._ids[number], curve, attrs, state, found, claim)
+        return self.records.write(self._ids[number], curve, attrs, state, found, claim)
 
     @contextmanager
     def joined(self, url: str) -> Iterator[None]:
@@ -315,12 +316,12 @@ class Store:
         Raises:
             InputError: it does not, and another process works on it.
         """
-        if not self._records.shared:
+        if not self.records.shared:
             with self.owned(url):
                 yield
             return
         with Presence() as presence:
-            self._me = presence.name
+            self.me = presence.name
             try:
                 yield
             finally:
@@ -345,4 +346,4 @@ class Store:
         """Leaves running trials to whoever wants them."""
         for number in numbers:
             claim = self._claims.pop(number)
-            self._records.take(self._ids[number], claim, Claim("", claim.times - 1))
+            self.records.take(self._ids[number], claim, Claim("", claim.times - 1))

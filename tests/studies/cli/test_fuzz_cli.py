@@ -33,8 +33,8 @@ from studies.cli.app import command_names, load_command
 from studies.store.names import search_names
 from studies.store.storages import open_storage
 from tests.conftest import write_small_space
+from tests.fuzz_texts import NOTATIONS, NUMBERS, mutated
 from tests.fuzzing import case, cases, counted, limited_memory
-from tests.test_fuzz import NOTATIONS, NUMBERS, mutated
 
 
 class Started(Exception):  # noqa: N818

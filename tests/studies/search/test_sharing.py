@@ -178,7 +178,7 @@ def test_who_was_taken_for_dead_and_comes_back_records_nothing(begun, small_spac
     result = failed(Genome.plain(4), small_space.skeleton, 0, "test")
     with first.joined(begun):
         first.take_lost()
-        claim(begun, Claim(first._me, 2), seconds=GRACE_SECONDS + 5)
+        claim(begun, Claim(first.me, 2), seconds=GRACE_SECONDS + 5)
         with second.joined(begun), monkeypatch.context() as patch:
             patch.setattr(claims, "is_alive", lambda name: None)  # as from elsewhere
             assert [t.number for t, _ in second.take_lost()] == [4]
@@ -196,12 +196,12 @@ def test_two_that_take_the_same_trial_at_once_do_not_both_get_it(begun, small_sp
     claim(begun, Claim("", 0), seconds=0)
     first, second = (Store.load(open_storage(begun), "shared") for _ in range(2))
     with first.joined(begun), second.joined(begun):
-        seen = second._records.claims()
+        seen = second.records.claims()
         assert len(first.take_lost()) == 1
-        second._records.claims = lambda: seen
+        second.records.claims = lambda: seen
         assert second.take_lost() == []
         first.finish(4, failed(Genome.plain(4), small_space.skeleton, 0, "test"), ())
-        assert not first._records.take(seen[0].trial_id, Claim(first._me, 1), Claim(second._me))
+        assert not first.records.take(seen[0].trial_id, Claim(first.me, 1), Claim(second.me))
 
 
 def test_a_trial_that_no_search_survives_has_failed_and_the_search_goes_on(begun, small_toml):
@@ -215,9 +215,9 @@ def test_a_trial_that_no_search_survives_has_failed_and_the_search_goes_on(begun
 def test_signs_of_life_do_not_depend_on_time_zones(small_toml, postgresql, monkeypatch):
     run_search(request(small_toml, postgresql, evaluations=3, study="shared"))
     monkeypatch.setenv("PGTZ", "Asia/Tokyo")
-    Store.load(open_storage(postgresql), "shared").add(3, Genome.plain(4), None, {})
+    Store.load(open_storage(postgresql), "shared").add(3, Genome.plain(4), {})
     monkeypatch.setenv("PGTZ", "America/New_York")
-    [claimed] = Store.load(open_storage(postgresql), "shared")._records.claims()
+    [claimed] = Store.load(open_storage(postgresql), "shared").records.claims()
     assert 0 <= claimed.age < GRACE_SECONDS
 
 

@@ -18,7 +18,7 @@ from studies.store.calls import OptunaTrials
 from studies.store.claims import CLAIM
 from studies.store.sql import SqlTrials
 from studies.store.storages import open_storage
-from studies.store.store import REPORT_SECONDS, Store
+from studies.store.store import Store
 from studies.store.trial import Genes, distributions, nondominated
 from studies.store.trials import trials_in
 
@@ -61,9 +61,10 @@ def fill(store, space):
         store.judge(number, {"rung": 1})
         store.finish(number, evaluation, values)
     store.add(len(finished), inside, attrs, Genes.of(inside, space))
-    store._reported = -REPORT_SECONDS
+    store.report_seconds = 0
     store.judge(len(finished), {"rung": 0})
     store.report(len(finished), 1, 0.1)
+    store.report_seconds = math.inf
     store.report(len(finished), 2, -math.inf)
     return inside, outside
 
@@ -126,13 +127,8 @@ def test_optuna_reads_what_it_would_have_written(url, small_space, monkeypatch):
 
 
 def test_databases_are_read_directly_and_other_storages_through_calls(url, tmp_path):
-    records = opened(url)._records
+    records = opened(url).records
     assert type(records) is (OptunaTrials if url.endswith(".log") else SqlTrials)
-
-
-def test_optuna_without_its_tables_is_read_through_calls(tmp_path, monkeypatch):
-    monkeypatch.delattr(models, "TrialParamModel")
-    assert type(opened(f"sqlite:///{tmp_path}/a.db")._records) is OptunaTrials
 
 
 def test_another_processs_trial_is_noticed(url, small_space):
@@ -171,7 +167,7 @@ def test_a_trial_is_two_writes(small_space, tmp_path, monkeypatch):
     store = opened(str(path))
     writes = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: writes.append(path.stat().st_size))
-    store._reported = math.inf
+    store.report_seconds = math.inf
     store.add(0, Genome.plain(4), {}, Genes.of(Genome.plain(4), small_space))
     store.report(0, 1, 0.5)
     store.finish(0, FAST, (0.5, 10.0))
@@ -195,7 +191,7 @@ def test_what_is_written_together_is_there_as_a_whole(url, small_space):
         assert [t.state.name for t in reader.trials()] == ["RUNNING"]
     commits = []
     if transaction:
-        sqlalchemy.event.listen(store._records.engine, "commit", commits.append)
+        sqlalchemy.event.listen(store.records.engine, "commit", commits.append)
     with store.together():
         write(1)
         assert [t.state.name for t in reader.trials()] == (
@@ -209,7 +205,7 @@ def test_a_number_that_is_taken_does_not_take_back_what_else_was_written(url, sm
     store = opened(url)
     store.add(0, Genome.plain(4), {}, Genes.of(Genome.plain(4), small_space))
     other = Store.load(open_storage(url), "study")
-    other.add(1, Genome.residual(4), small_space, {})
+    other.add(1, Genome.residual(4), {})
     with store.together():
         assert not store.add(1, Genome.plain(4), {}, Genes.of(Genome.plain(4), small_space))
         assert store.finish(0, FAST, (0.5, 10.0))
