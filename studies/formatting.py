@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from typing import Protocol
 
 LONGEST = 160
@@ -119,3 +120,16 @@ def finalist_cells(row: Tested) -> dict[str, str]:
         "− residual": "" if row.difference is None else points(row.difference),
         "p (Holm)": "" if row.p is None else p_number(row.p),
     }
+
+
+def without(arguments: Sequence[str], option: str) -> list[str]:
+    """The arguments less an option and its value."""
+    kept, skip = [], False
+    for argument in arguments:
+        if skip:
+            skip = False
+        elif argument == option:
+            skip = True
+        elif not argument.startswith(f"{option}="):
+            kept.append(argument)
+    return kept

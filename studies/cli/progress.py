@@ -14,9 +14,9 @@ from rich.text import Text
 from baselines import BASELINES
 from nas.drawing.figure import draw, save
 from studies.cli.tables import drawing, finalists_table, front_table
-from studies.formatting import count, percent, scored
+from studies.formatting import count, percent, scored, without
 from studies.search.loop import Event
-from studies.search.request import SearchRequest, without
+from studies.search.request import SearchRequest
 from studies.search.run import Result, Watcher
 from studies.search.settings import SearchSettings
 from studies.store.store import Store

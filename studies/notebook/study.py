@@ -17,10 +17,9 @@ from nas.drawing.html import scrolling, table_html
 from nas.drawing.svg import plan_svg, shape_text
 from nas.errors import InputError
 from studies.finals.finalists import Finalist, recorded_finalists
-from studies.formatting import count, finalist_cells, percent, scored, short
+from studies.formatting import count, finalist_cells, percent, scored, short, without
 from studies.notebook.course import course_svg
 from studies.search.objectives import OBJECTIVES
-from studies.search.request import without
 from studies.search.settings import recorded_space
 from studies.store.names import COMMAND, FINALISTS, search_names
 from studies.store.store import Store

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from math import inf
 from pathlib import Path
@@ -88,19 +88,6 @@ class SearchRequest(Means):
                 for one in value if isinstance(value, tuple) else (value,):
                     words += [flag, shown(one) if option.name == "storage" else str(one)]
         return shlex.join(words)
-
-
-def without(arguments: Sequence[str], option: str) -> list[str]:
-    """The arguments less an option and its value."""
-    kept, skip = [], False
-    for argument in arguments:
-        if skip:
-            skip = False
-        elif argument == option:
-            skip = True
-        elif not argument.startswith(f"{option}="):
-            kept.append(argument)
-    return kept
 
 
 GOALS = tuple(option.name for option in fields(SearchRequest) if option.metadata.get("goal"))

@@ -92,7 +92,8 @@ def matrix_gflops(device: str, precision: str, side: int = 2048) -> float:
     first, second = (torch.randn(side, side, device=where).to(DTYPES[precision]) for _ in range(2))
     with one_thread(where):
         rate = 2e-9 * side**3 / _best(lambda: first @ second, where)
-        if where.type == "cpu" and library():
+        kernels = library() if where.type == "cpu" else None
+        if kernels and (kernels.bf16 or precision == "fp32"):
             rate = max(rate, _kernel_gflops(side, first.dtype, where))
     return rate
 
