@@ -18,7 +18,7 @@ from nas.retraining.retrain import fit
 from nas.retraining.settings import RetrainSettings, chosen
 from nas.training import lockstep, scoring
 from nas.training.curves import Curves
-from tests.helpers import CrashError, Stopping
+from tests.training_helpers import CrashError, Stopping
 
 GENOME = Genome.parse("- concat(1,2@0.5) add(1) add(2)")
 

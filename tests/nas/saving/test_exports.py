@@ -12,8 +12,8 @@ from nas.saving import exports as module
 from nas.saving.classifier import Classifier
 from nas.saving.exports import FORMATS, Exported, export
 from nas.saving.fresh_process import READERS
-from tests.helpers import CARD
 from tests.nas.saving.networks import EVERY_MERGE, moved, skeleton
+from tests.training_helpers import CARD
 
 
 @pytest.fixture(scope="module")

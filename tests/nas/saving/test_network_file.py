@@ -16,8 +16,8 @@ from nas import Genome, InputError, compile_network, load_network, save_network
 from nas.architecture.merges import MERGES
 from nas.plugins import check_plugins
 from nas.saving.classifier import Card, Classifier
-from tests.helpers import CARD
 from tests.nas.saving.networks import EVERY_MERGE, moved, skeleton
+from tests.training_helpers import CARD
 
 SKELETONS = {
     "usual": {},

@@ -25,8 +25,9 @@ from studies.search.settings import recorded_space
 from studies.store.storages import existing_storage
 from studies.store.store import Store
 from tests.conftest import write_small_space
-from tests.helpers import CrashError, Stopping, killed
+from tests.helpers import killed
 from tests.helpers import nas as run
+from tests.training_helpers import CrashError, Stopping
 
 SETTINGS = "nas:settings"
 
