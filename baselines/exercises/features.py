@@ -18,14 +18,8 @@ from nas.training.scoring import accuracy
 
 NEAR_ZERO = 0.05
 """A value is near zero below this share of its tensor's standard deviation (Gaussian: 4.0 %)."""
-
-
 FEATURE_IMAGES = 256
-
-
 LESION_IMAGES = 1000
-
-
 HISTOGRAM_BINS = 61
 
 

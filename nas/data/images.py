@@ -13,8 +13,6 @@ from nas.data.dataset import Raw
 from nas.errors import InputError
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
-
-
 IDX_BYTES = 64 << 20
 """Of the longest IDX file that is read; Fashion-MNIST's longest has 47 million."""
 

@@ -8,8 +8,6 @@ from pathlib import Path
 from nas.errors import InputError
 
 GIB = 1 << 30
-
-
 MOST_BYTES = 32 * GIB
 """Of images or weights, on any machine."""
 

@@ -24,12 +24,8 @@ QUIET = {
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # its messages about dead processes are reported as reasons
 }
 """Environment variables for Ray, where the user has not set them."""
-
-
 KEEP_GPUS_VISIBLE = {"RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "1"}
 """Otherwise Ray would hide GPUs from processes that have begun to use others already."""
-
-
 CONNECT_SECONDS = 5.0
 
 

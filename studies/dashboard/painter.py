@@ -34,24 +34,14 @@ from studies.store.names import COMMAND, FINALISTS, MEANS, SETTINGS, beside_name
 from studies.store.store import Store
 
 Warn = Callable[[str], None]
-
-
 EVERY_SECONDS = 3.0
 """Between two looks at the storage."""
-
-
 NOTE_SECONDS = 10.0
 """Least time between two versions of a note."""
-
-
 RETRY_SECONDS = 30.0
 """After something failed."""
-
-
 BATCH = 50
 """Pictures before the next look, which begins with the newest study."""
-
-
 PAUSE = 2.0
 """Rest after a write, in times of what it took: a search that writes too goes first."""
 

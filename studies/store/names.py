@@ -5,36 +5,20 @@ from __future__ import annotations
 from optuna.storages import BaseStorage
 
 SETTINGS = "nas:settings"
-
-
 VERSIONS = "nas:versions"
-
-
 COMMAND = "nas:command"
-
-
 GOAL = "nas:goal"
 ENDED = "nas:ended"
-"""Keys of what a search notes in its study: versions of packages, the command that repeats it, and how
-many evaluations and finalists it is to have."""
-
-
+"""Keys of what a search notes in its study: its settings, versions of packages, the command that repeats
+it, how many evaluations and finalists it is to have, and how it ended."""
 CONTENDERS, FINALISTS, KNOCKOUTS = "contenders", "finalists", "knock-outs"
 """What studies beside a search hold."""
-
-
 MEANS = "nas:contenders"
 """Key of the note of the contenders' means, by number."""
-
-
 TABLE = "nas:finalists"
 """Key of the note of the names, patterns and seeds of the last finalists' table."""
-
-
 JUDGED = "pruner"
 """Key of what a pruner keeps with a trial."""
-
-
 RECORDED = ("space", "proxy", "data", "strategy", "objectives", "seed", "lag", "limits", "device")
 """What the record of a search has at least."""
 

@@ -121,11 +121,7 @@ def _tables(database: URL) -> set[str]:
 
 LOCK_SECONDS = 60
 """How long a write waits for others to SQLite's file."""
-
-
 RACES = ("already exists", "duplicate key", "UNIQUE constraint")
-
-
 OPENINGS = 10
 """Tries to open a database, while it says that another process makes its tables."""
 
