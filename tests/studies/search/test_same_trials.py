@@ -122,6 +122,8 @@ ORDINARY = {
     if happening not in ("ray", "killed often")
 }
 """One real kill and every storage in the ordinary tests; all ways are stopped and go on there."""
+EVERYWHERE = ("regularized", "tpe", "inherit", "finals")
+"""Ways that are tried with all that may happen; what a storage or a pool does is no strategy's doing."""
 
 
 @pytest.mark.parametrize(
@@ -134,6 +136,7 @@ ORDINARY = {
         for way in WAYS
         for happening in HAPPENINGS
         if (way, happening) != ("finals", "killed often")
+        and (way in EVERYWHERE or happening in ("resumed", "two processes", "killed"))
     ],
 )  # fmt: skip
 def test_the_same_trials(way, happening, undisturbed, tmp_path, request):
