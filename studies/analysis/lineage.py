@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nas.architecture.genome import Genome, Layer
-from nas.strategies.propose import has_parents
+from studies.samplers.strategies import has_parents
 from studies.store.trial import Trial
 
 

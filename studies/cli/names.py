@@ -21,7 +21,7 @@ def _data() -> Iterable[str]:
 
 
 def _strategies() -> Iterable[str]:
-    from nas.strategies.propose import STRATEGIES
+    from studies.samplers.strategies import STRATEGIES
 
     return STRATEGIES
 
@@ -40,7 +40,7 @@ def _objectives() -> Iterable[str]:
 
 def _default_objectives() -> Iterable[str]:
     """`nsga2, nsga3: accuracy,params`: the strategies that do not have accuracy alone."""
-    from nas.strategies.propose import STRATEGIES, find_strategy
+    from studies.samplers.strategies import STRATEGIES, find_strategy
 
     strategies: dict[str, list[str]] = {}
     for name in STRATEGIES:

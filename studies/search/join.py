@@ -12,8 +12,8 @@ from typing import Any
 from nas.errors import InputError
 from nas.files.settings import from_mapping
 from nas.proxy import Proxy
-from nas.strategies.propose import find_strategy
 from search_spaces import load_plugins
+from studies.samplers.strategies import find_strategy
 from studies.search.machines import Means, connection, find_machine
 from studies.search.request import GOALS, SearchRequest, check_request
 from studies.search.run import Result, Watcher, work

@@ -17,9 +17,9 @@ from nas.evaluation.jobs import Epoch, EvaluationJob
 from nas.evaluation.result import Evaluation
 from nas.predictors.zero_cost import score
 from nas.strategies.problem import Exhausted, PastTrial, Problem, Proposal
-from nas.strategies.propose import propose
 from nas.workers.protocol import Finished, Pool
 from studies.samplers.pruners import judge
+from studies.samplers.strategies import propose
 from studies.search.objectives import OBJECTIVES
 from studies.search.records import Records
 from studies.search.request import SearchRequest

@@ -14,9 +14,9 @@ from nas.architecture.space import SearchSpace
 from nas.data.load import SOURCES, load_data
 from nas.errors import InputError, unknown
 from nas.strategies.problem import Limits
-from nas.strategies.propose import STRATEGIES, find_strategy, has_parents
 from search_spaces import load_plugins
 from studies.samplers.pruners import PRUNERS
+from studies.samplers.strategies import STRATEGIES, find_strategy, has_parents
 from studies.search.machines import Means, find_machine
 from studies.search.objectives import check_objectives
 from studies.search.screen import Screen

@@ -14,11 +14,11 @@ from PIL import Image
 
 from nas.data.load import SOURCES
 from nas.predictors.zero_cost import SCORES
-from nas.strategies.propose import STRATEGIES
 from studies import cli
 from studies.cli.app import command_names, load_command
 from studies.cli.names import definition_names
 from studies.samplers.pruners import PRUNERS
+from studies.samplers.strategies import STRATEGIES
 from studies.search import run
 from studies.search.objectives import OBJECTIVES
 from studies.search.request import prepare_settings

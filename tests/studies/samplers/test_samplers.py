@@ -11,11 +11,10 @@ import pytest
 
 from nas import Genome, InputError, plan
 from nas.strategies.problem import Exhausted, Limits, PastTrial, Problem
-from nas.strategies.propose import propose
 from studies.notebook.study import open_study
 from studies.report.write import write_report
 from studies.samplers.pruners import PRUNERS, judge
-from studies.samplers.strategies import SAMPLERS
+from studies.samplers.strategies import SAMPLERS, propose
 from studies.search.join import Joining, join_study
 from studies.search.run import run_search
 from studies.store.names import SETTINGS

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import pytest
 
-from nas.strategies.propose import STRATEGIES
 from studies.samplers.pruners import PRUNERS
+from studies.samplers.strategies import STRATEGIES
 from studies.search.run import run_search
 from studies.store.storages import open_storage
 from tests.conftest import write_small_space

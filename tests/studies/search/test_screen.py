@@ -9,7 +9,7 @@ import pytest
 
 from nas import Genome, InputError, SearchSpace, Skeleton, Stage, plan, score
 from nas.strategies.problem import Exhausted, PastTrial, Problem, Proposal
-from nas.strategies.propose import STRATEGIES, propose
+from studies.samplers.strategies import STRATEGIES, propose
 from studies.search.request import SearchRequest, prepare_settings
 from studies.search.run import run_search
 from studies.search.screen import Screen, screened
