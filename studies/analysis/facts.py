@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
@@ -96,8 +94,6 @@ class Progress:
 @dataclass(frozen=True)
 class Facts:
     study: str
-    identity: str
-    """Hash of the study's settings."""
     storage: str
     settings: dict[str, Any]
     versions: dict[str, str]
@@ -143,7 +139,6 @@ def collect(store: Store, url: str) -> Facts:
     knockout = recorded_knockout(store, winner, trials) if winner else None
     return Facts(
         study=store.name,
-        identity=identity(settings),
         storage=url,
         settings=settings,
         versions=notes.get(VERSIONS, {}),
@@ -163,11 +158,6 @@ def collect(store: Store, url: str) -> Facts:
         cost=cost_of(store, beside, trials, space, knockout),
         trials=tuple(map(_row, trials)),
     )
-
-
-def identity(settings: dict[str, Any]) -> str:
-    text = json.dumps(settings, sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def _row(trial: Trial) -> Row:

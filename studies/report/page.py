@@ -26,8 +26,6 @@ from studies.report import figures, words
 from studies.search.objectives import OBJECTIVES
 from studies.search.settings import recorded_space
 
-STUDY, IDENTITY = "skipnas-study", "skipnas-settings"
-"""Names of the page's meta tags that say whose report it is."""
 SHOWN = 500
 """Trials in the table; of more, the best."""
 GENES = 12
@@ -64,12 +62,10 @@ def render(facts: Facts) -> str:
 def _context(facts: Facts, markup: Any) -> dict[str, Any]:
     space = recorded_space(facts.settings)
     distances = _distances(facts, space)
-    marks = {"study": STUDY, "identity": IDENTITY}
     rows = _shown(facts)
     fronts = {point.number for point in facts.front.points if point.front} if facts.front else set()
     return {
         "facts": facts,
-        "marks": marks,
         "space": space,
         "words": words,
         "objectives": OBJECTIVES,

@@ -17,22 +17,11 @@ from typing import Any
 
 import optuna
 import sqlalchemy
-from optuna.distributions import (
-    distribution_to_json,
-)
+from optuna.distributions import distribution_to_json
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import (
-    Connection,
-    DateTime,
-    bindparam,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)  # fmt: skip
+from sqlalchemy import Connection, DateTime, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from nas.errors import InputError
@@ -46,7 +35,7 @@ DIALECTS = ("sqlite", "postgresql")
 """Databases with which this is tested; others are used through Optuna's calls."""
 
 
-class SqlTrials:
+class SqlTrials(SqlReader):
     """The trials of one study as rows (`Trials`), which several processes may write.
 
     Args:
@@ -56,16 +45,11 @@ class SqlTrials:
     shared = True
 
     def __init__(self, engine: sqlalchemy.Engine, study_id: int, tables: Any) -> None:
-        self.engine, self.study_id = engine, study_id
+        super().__init__(study_id, tables)
+        self.engine = engine
         self._open: Connection | None = None
         """Of the transaction of `together`."""
         self.studies = tables.StudyModel.__table__
-        self.rows = tables.TrialModel.__table__
-        self.params = tables.TrialParamModel.__table__
-        self.attrs = tables.TrialUserAttributeModel.__table__
-        self.memory = tables.TrialSystemAttributeModel.__table__
-        self.values = tables.TrialValueModel.__table__
-        self.curve = tables.TrialIntermediateValueModel.__table__
         self.beats = tables.TrialHeartbeatModel.__table__
         self.notes = tables.StudyUserAttributeModel.__table__
         # The server's clock, as those of several machines differ, in UTC, as their zones do.
@@ -74,7 +58,6 @@ class SqlTrials:
             self._clock = func.timezone("UTC", func.now(), type_=DateTime)
         self._value = tables.TrialValueModel.value_to_stored_repr
         self._step = tables.TrialIntermediateValueModel.intermediate_value_to_stored_repr
-        self._reader = SqlReader(study_id, tables)
         self._prepare()
 
     def _prepare(self) -> None:
@@ -285,7 +268,7 @@ class SqlTrials:
     def read(self, first: int) -> list[tuple[int, Trial]]:
         """The trials from number `first` on, with their ids, by number."""
         with self._errors(), self.engine.connect() as connection:
-            return self._reader.read(connection, first)
+            return self.trials_from(connection, first)
 
     def _count_before(self, connection: Connection, trial_id: int) -> int:
         """The number that follows the study's last trial before this one."""

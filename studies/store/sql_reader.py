@@ -30,7 +30,7 @@ class SqlReader:
         self._read_value = tables.TrialValueModel.stored_repr_to_value
         self._read_step = tables.TrialIntermediateValueModel.stored_repr_to_intermediate_value
 
-    def read(self, connection: Connection, first: int) -> list[tuple[int, Trial]]:
+    def trials_from(self, connection: Connection, first: int) -> list[tuple[int, Trial]]:
         """The trials from number `first` on, with their ids, by number."""
         rows = self.rows
         found = connection.execute(

@@ -4,7 +4,6 @@ import random
 import re
 import subprocess
 import sys
-import time
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -127,14 +126,12 @@ def test_titles_and_cells_are_escaped():
 
 
 def test_long_patterns_are_told_and_not_drawn():
-    started = time.perf_counter()
     html = Genome.residual(MAX_DRAWN)._repr_html_()
     assert html.count('rx="4"') == MAX_DRAWN + 1
     long = Genome.residual(9999)
     assert "9,999 layers: too many to draw" in long._repr_html_()
     assert "add(1)*9999" in long._repr_html_()
     ElementTree.fromstring(genome_svg(long, paper=True))
-    assert time.perf_counter() - started < 3
     rows = Cells(plan(Genome.residual(601), baseline_skeleton())._repr_html_()).rows
     assert len(rows) == MAX_ROWS + 3  # with the header, the gap and the total
     assert [f"{601 + 2 - MAX_ROWS:,} more layers" in row for row in rows].count(True) == 1
