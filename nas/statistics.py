@@ -6,25 +6,43 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 Values = Sequence[float] | np.ndarray
 RESAMPLES = 2000
 DETERMINED = 1e-9
 """Where 1 - r² is less, one ranking says all of the other."""
+FEWEST = 3
+"""Values below which no interval is told: of two, it says next to nothing."""
 LEAST_LOGARITHM = -745.0
 """Of a positive float64; taken for a ratio of 0."""
 
 
 def interval(values: Values, level: float = 0.95) -> tuple[float, float]:
-    """Student's t confidence interval of the mean; infinite for fewer than two values."""
+    """Student's t confidence interval of the mean; infinite for fewer than three values."""
     array = np.asarray(values, dtype=float)
-    if len(array) < 2:
+    if len(array) < FEWEST:
         return -np.inf, np.inf
     error = stats.sem(array)
     if error == 0:
         return float(array.mean()), float(array.mean())
     low, high = stats.t.interval(level, len(array) - 1, array.mean(), error)
+    return float(low), float(high)
+
+
+def share_interval(values: Values, level: float = 0.95) -> tuple[float, float] | None:
+    """Confidence interval of a mean of shares, which stays within 0 and 1; None for fewer than three.
+
+    Student's t on the scale of the mean's logit (delta method).
+    """
+    array = np.asarray(values, dtype=float)
+    if len(array) < FEWEST:
+        return None
+    mean, error = float(array.mean()), float(stats.sem(array))
+    if error == 0 or not 0 < mean < 1:
+        return mean, mean
+    spread = stats.t.ppf(0.5 + level / 2, len(array) - 1) * error / (mean * (1 - mean))
+    low, high = special.expit(special.logit(mean) + np.array([-spread, spread]))
     return float(low), float(high)
 
 
@@ -37,8 +55,8 @@ def mean_std(values: Values, unit: str = "%") -> str:
 
 
 def paired_p(deltas: np.ndarray) -> float | None:
-    """Two-sided t-test that paired differences are 0 on average; None for fewer than two."""
-    if len(deltas) < 2:
+    """Two-sided t-test that paired differences are 0 on average; None for fewer than three."""
+    if len(deltas) < FEWEST:
         return None
     constant = np.ptp(deltas) == 0  # t is not defined; equal scores are no evidence
     return 1.0 if constant else float(stats.ttest_1samp(deltas, 0.0).pvalue)

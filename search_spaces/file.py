@@ -27,7 +27,9 @@ def load_space(path: str | Path, spaces: dict[str, SearchSpace]) -> SearchSpace:
     """The space that a TOML file describes; its name is the file's.
 
     Tables `[skeleton]`, `[space]` (distances, merges, strengths, always), `[proxy]`, `[final]`, and the
-    keys `data` and `base`: what is not given comes from the space that `base` names.
+    keys `data` and `base`: what is not given comes from the space that `base` names, or from the
+    defaults. `data` may be a path, which begins at the file's folder. `input_shape` and `classes`
+    are replaced by those of the data that is searched on.
 
     Raises:
         InputError: unreadable, unknown or mistyped keys, impossible values; names file and key.
@@ -40,10 +42,15 @@ def load_space(path: str | Path, spaces: dict[str, SearchSpace]) -> SearchSpace:
     if base is None and "skeleton" not in given:
         raise InputError(f'{path}: a [skeleton] table or base = "…" is needed')
     start = spaces[base] if base is not None else None
+    data = given.get("data", start.data if start else "digits")
+    if not isinstance(data, str):
+        raise InputError(f"{path}: data must be a string, not {brief(data)}")
     made: dict[str, Any] = {}
     for name, kind in TABLES.items():
         source = start if name == "space" else getattr(start, name, None)
         defaults = {f.name: getattr(source, f.name) for f in fields(kind)} if source else {}
+        if name == "skeleton" and not source:
+            defaults = _of_data(data, spaces)
         if name in given:
             table, place = given[name], f"{path} [{name}]"
             if not isinstance(table, dict):
@@ -52,9 +59,9 @@ def load_space(path: str | Path, spaces: dict[str, SearchSpace]) -> SearchSpace:
         elif source:
             made[name] = kind(**defaults)
     choices = vars(made.pop("space", None) or Choices((1, 2, 3), ("add", "concat"), (0.5, 1.0)))
-    data = given.get("data", start.data if start else "digits")
-    if not isinstance(data, str):
-        raise InputError(f"{path}: data must be a string, not {brief(data)}")
+    beside = Path(path).parent / data
+    if "data" in given and beside.exists():
+        data = str(beside.resolve())
     try:
         return SearchSpace(**made, **choices, data=data, name=Path(path).stem)
     except InputError as error:
@@ -67,6 +74,14 @@ TABLES: dict[str, type] = {
     "proxy": Proxy,
     "final": Proxy,
 }
+
+
+def _of_data(data: str, spaces: dict[str, SearchSpace]) -> dict[str, Any]:
+    """Input shape and classes that a skeleton has before its data is known."""
+    usual = next((space.skeleton for space in spaces.values() if space.data == data), None)
+    if usual:
+        return {"input_shape": usual.input_shape, "classes": usual.classes}
+    return {"input_shape": (3, 32, 32), "classes": 10}
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from nas.architecture.parts import Shape
-from nas.errors import InputError
+from nas.data.preprocessing import Preprocessing
+from nas.errors import InputError, brief
+
+LEAST = (4, 2, 1)
+"""Images of a class, by how many parts came with the data: so that each other part can have one."""
+FEW = 4
+"""Images a label, on average, below which labels are hardly classes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,63 +36,94 @@ class Data:
     split_seed: int
     fingerprint: str
     """Hash of images, labels and split."""
+    preprocessing: Preprocessing
+    """How the images were made of pictures, and how others are made that a network is to see."""
+    given: tuple[str, ...] = ()
+    """The parts beside the training part that came with the data; others were split off it."""
+    found: str = ""
+    """The sizes of the pictures as they were found, in words, where they were files."""
+    source: str = ""
+    """What names the data everywhere on this machine: a set's name, or an absolute path."""
 
     @property
     def shape(self) -> Shape:
         """(C, H, W)."""
         return tuple(self.images.shape[1:])  # type: ignore[return-value]
 
+    def part(self, name: str) -> np.ndarray:
+        """Indices of `train`, `validation` or `test`."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+    def guessing(self, part: str) -> float:
+        """Accuracy on a part of always saying the class that is most frequent in training."""
+        most = np.bincount(self.labels[self.train]).argmax()
+        return float(np.mean(self.labels[self.part(part)] == most))
+
 
 @dataclass(frozen=True)
 class Raw:
-    """What a source delivers; without a test part of its own, one is split off."""
+    """What a source delivers; parts that it does not have are split off the first."""
 
     images: np.ndarray
     labels: np.ndarray
     classes: tuple[str, ...]
     test_images: np.ndarray | None = None
     test_labels: np.ndarray | None = None
+    validation_images: np.ndarray | None = None
+    validation_labels: np.ndarray | None = None
+    preprocessing: Preprocessing | None = None
+    """None where the images are as they were found."""
+    found: str = ""
+    """The sizes of pictures that were found, in words."""
 
 
-def make_data(name: str, raw: Raw, split_seed: int = 0) -> Data:
+def make_data(name: str, raw: Raw, split_seed: int = 0, source: str = "") -> Data:
     """Checks and splits raw arrays.
 
-    With a test part: 1/6 of the rest is for validation. Without: half of all images train, a
-    quarter validates, a quarter tests (small sets need large parts to tell patterns apart).
+    Parts that come with the data are used as they are. Without a test part, a quarter of the images
+    tests; without a validation part, a quarter validates, or 1/6 where the test part was given (small
+    sets need large parts to tell patterns apart).
 
     Raises:
-        InputError: wrong shapes or types, fewer than two classes, too few images of a class.
+        InputError: wrong shapes or types, labels that are no classes, fewer than two classes, too
+            few images of a class.
     """
     images, labels = _checked(name, raw.images, raw.labels)
     count = len(images)
-    if raw.test_images is not None and raw.test_labels is not None:
-        extra, extra_labels = _checked(name, raw.test_images, raw.test_labels)
-        if extra.shape[1:] != images.shape[1:]:
+    parts: dict[str, np.ndarray] = {}
+    for part, own, own_labels in (
+        ("validation", raw.validation_images, raw.validation_labels),
+        ("test", raw.test_images, raw.test_labels),
+    ):
+        if own is None or own_labels is None:
+            continue
+        more, more_labels = _checked(name, own, own_labels)
+        if more.shape[1:] != images.shape[1:]:
             raise InputError(
-                f"{name}: test images are {extra.shape[1:]}, the others {images.shape[1:]}"
+                f"{name}: {part} images are {more.shape[1:]}, the others {images.shape[1:]}"
             )
-        images, labels = np.concatenate([images, extra]), np.concatenate([labels, extra_labels])
-    present = np.unique(labels[:count])
-    if len(present) < 2:
-        raise InputError(f"{name}: data with {len(present)} class; at least 2 are needed")
+        parts[part] = np.arange(len(images), len(images) + len(more))
+        images, labels = np.concatenate([images, more]), np.concatenate([labels, more_labels])
     if labels.min() < 0 or labels.max() >= len(raw.classes):
         raise InputError(
             f"{name}: labels from {labels.min()} to {labels.max()}, but {len(raw.classes)} classes"
         )
-    every = np.arange(count)
-    if raw.test_images is not None:
-        test = np.arange(count, len(images))
-        train, validation = _split(name, every, labels, count // 6, split_seed)
-    else:
-        rest, test = _split(name, every, labels, count // 4, split_seed)
-        train, validation = _split(name, rest, labels, count // 4, split_seed)
+    _check_classes(name, labels[:count], raw.classes, LEAST[len(parts)])
+    rest, came = np.arange(count), tuple(parts)
+    if "test" not in parts:
+        rest, parts["test"] = _split(name, rest, labels, count // 4, split_seed)
+    if "validation" not in parts:
+        fewer = 6 if came else 4
+        rest, parts["validation"] = _split(name, rest, labels, count // fewer, split_seed)
     digest = hashlib.blake2b(digest_size=8)
-    for array in (images, labels, train, validation, test):
+    for array in (images, labels, rest, parts["validation"], parts["test"]):
         digest.update(str(array.shape).encode())
         digest.update(np.ascontiguousarray(array).data)
     return Data(
-        name, images, labels, raw.classes, train, validation, test, split_seed, digest.hexdigest()
-    )
+        name, images, labels, raw.classes, rest, parts["validation"], parts["test"], split_seed,
+        digest.hexdigest(), raw.preprocessing or Preprocessing(*images.shape[1:]), came, raw.found,
+        source,
+    )  # fmt: skip
 
 
 def subset(indices: np.ndarray, labels: np.ndarray, count: int | None, seed: int) -> np.ndarray:
@@ -127,3 +165,22 @@ def _checked(name: str, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndar
     if labels.shape != (len(images),):
         raise InputError(f"{name}: {len(images)} images, but labels of shape {labels.shape}")
     return np.ascontiguousarray(images), labels.astype(np.int64)
+
+
+def _check_classes(name: str, labels: np.ndarray, classes: Sequence[str], least: int) -> None:
+    """Raises InputError unless these are labels of two classes or more, with images for each."""
+    values, counts = np.unique(labels, return_counts=True)
+    if len(values) < 2:
+        raise InputError(f"{name}: data with {len(values)} class; at least 2 are needed")
+    if len(values) > len(labels) / FEW:
+        shown = ", ".join(classes[value] for value in values[:3])
+        raise InputError(
+            f"{name}: {len(values)} different labels ({brief(shown)}, …) for {len(labels)} images: "
+            "these look like quantities, not classes, and classes are what this program learns"
+        )
+    for value, number in zip(values, counts, strict=True):
+        if number < least:
+            raise InputError(
+                f"{name}: class {brief(classes[value])} has {number} of {len(labels)} images; at "
+                f"least {least} of each class are needed, for training, validation and test"
+            )

@@ -16,7 +16,7 @@ from nas.errors import InputError, unknown
 def load_data(
     name: str, data_dir: str | Path | None = None, split_seed: int = 0, side: int | None = None
 ) -> Data:
-    """A named set, a folder with one folder of images per class, or an `.npz` file.
+    """A named set, a folder of pictures by class (split into train, val and test or not), an `.npz` file.
 
     Args:
         name: a name in SOURCES, or a path.
@@ -34,10 +34,14 @@ def load_data(
     elif path.suffix == ".npz":
         raw = load_npz(path)
     elif os.path.isdir(path):
-        raw = Raw(*read_folder(path, side))
+        raw = read_folder(path, side)
+    elif os.sep in name:
+        raise InputError(f"--data {name}: there is no such folder or .npz file")
     else:
         raise unknown("data", name, SOURCES, place="--data (or a folder, or an .npz file)")
-    return make_data(name if name in SOURCES else path.resolve().name, raw, split_seed)
+    whole = path.resolve()
+    named = (name, name) if name in SOURCES else (whole.name, str(whole))
+    return make_data(named[0], raw, split_seed, named[1])
 
 
 def _expanded(path: str | Path) -> Path:

@@ -5,7 +5,7 @@ Nothing is unpickled: arrays of Python objects are refused by their header.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
 from zipfile import ZipFile, ZipInfo
@@ -90,33 +90,75 @@ def _array(archive: ZipFile, file: ZipInfo) -> np.ndarray:
 
 
 NPZ = (
-    ("images", "labels", "test_images", "test_labels"),
-    ("x_train", "y_train", "x_test", "y_test"),
+    ("images", "labels", "test_images", "test_labels", "validation_images", "validation_labels"),
+    ("x_train", "y_train", "x_test", "y_test", "x_val", "y_val"),
 )
-"""Names of arrays in an `.npz` file."""
+"""Names of arrays in an `.npz` file; the first two have to be there."""
 
 
 def load_npz(path: Path) -> Raw:
-    """`images` and `labels`, or `x_train`, `y_train`, `x_test`, `y_test`; N first, channels 1 or 3."""
+    """`images` and `labels`, or `x_train` and `y_train`; N first, channels 1 or 3.
+
+    `test_images`, `validation_images` (`x_test`, `x_val`) and their labels may be there too.
+
+    Raises:
+        InputError: the file cannot be read, or its labels are no classes.
+    """
     arrays = read_npz(path, NPZ, 2)
     if arrays is None:
         raise InputError(f"{path}: has {brief(names(path))}; images and labels are needed")
-    images, labels, test_images, test_labels = (
-        next((arrays[name] for name in same if name in arrays), None)
-        for same in zip(*NPZ, strict=True)
-    )
+    given = dict(zip(NPZ[0], _first(arrays), strict=True))
+    images, labels = given["images"], given["labels"]
     assert images is not None
     assert labels is not None
-    if (test_images is None) != (test_labels is None):
-        raise InputError(f"{path}: test images and test labels come together or not at all")
-    values, labels = np.unique(labels.reshape(-1), return_inverse=True)
-    if test_images is not None and test_labels is not None:
-        strange = np.setdiff1d(test_labels, values)
+    values, labels = np.unique(_checked(path, labels, images), return_inverse=True)
+    for part in ("test", "validation"):
+        part_images, part_labels = given[f"{part}_images"], given[f"{part}_labels"]
+        if (part_images is None) != (part_labels is None):
+            raise InputError(f"{path}: {part} images and {part} labels come together or not at all")
+        if part_images is None or part_labels is None:
+            continue
+        found = _checked(path, part_labels, part_images)
+        strange = np.setdiff1d(found, values)
         if len(strange):
-            raise InputError(f"{path}: test labels {strange[:5]} are not among the training labels")
-        test_labels = np.searchsorted(values, test_labels.reshape(-1))
-        test_images = _channels_first(test_images)
-    return Raw(_channels_first(images), labels, tuple(map(str, values)), test_images, test_labels)
+            raise InputError(
+                f"{path}: {part} labels {strange[:5]} are not among the training labels"
+            )
+        given |= {
+            f"{part}_images": _channels_first(part_images),
+            f"{part}_labels": np.searchsorted(values, found),
+        }
+    given |= {"images": _channels_first(images), "labels": labels}
+    return Raw(classes=tuple(map(str, values)), **given)  # type: ignore[arg-type]
+
+
+def _first(arrays: dict[str, np.ndarray]) -> Iterator[np.ndarray | None]:
+    """The arrays by the order of names, under whichever names they have."""
+    for same in zip(*NPZ, strict=True):
+        yield next((arrays[name] for name in same if name in arrays), None)
+
+
+def _checked(path: Path, labels: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Labels of classes, (N,).
+
+    Raises:
+        InputError: they are masks, quantities, or columns of one class each.
+    """
+    classes = "this program learns classes: one whole number or name for each image is needed"
+    if labels.ndim > 2 and labels.shape[0] == len(images):
+        raise InputError(f"{path}: labels of shape {labels.shape} are masks or images; {classes}")
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        raise InputError(
+            f"{path}: labels of shape {labels.shape} have {labels.shape[1]} numbers an image; "
+            f"{classes} (of one column for each class, labels.argmax(1))"
+        )
+    flat = labels.reshape(-1)
+    if flat.dtype.kind == "f":
+        broken = flat[flat != np.rint(flat)]  # nan is among them
+        if len(broken):
+            raise InputError(f"{path}: labels such as {broken[0]:.4g} are quantities; {classes}")
+        flat = flat.astype(np.int64)
+    return flat
 
 
 def _channels_first(images: np.ndarray) -> np.ndarray:

@@ -204,7 +204,10 @@ def _write(
     if fitted.chosen:
         part = prepare(settings.data, settings.proxy, "train", where)
         mean, std = (tuple(t.flatten().tolist()) for t in (part.mean, part.std))
-        card = Card(mean, std, settings.data.classes, dict(settings.plugins), result)
+        card = Card(
+            mean, std, settings.data.classes, dict(settings.plugins), result,
+            preprocessing=settings.data.preprocessing,
+        )  # fmt: skip
         network = network.to("cpu").to(memory_format=torch.contiguous_format)
         save_network(Classifier(network, card), folder)
     write_text(folder / "curves.csv", curves_table(curves))

@@ -8,13 +8,16 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from nas.architecture.genome import Genome
 from nas.architecture.skeletons.convolutional import Skeleton
+from nas.data.preprocessing import Picture, Preprocessing
 from nas.errors import InputError
 from nas.network.network import Network
+from nas.training.batches import shrink
 
 FORMAT = 1
 
@@ -37,6 +40,8 @@ class Card:
     training: Mapping[str, Any] = field(default_factory=dict)
     """How the weights came about, and what they scored; empty for initial weights."""
     versions: Mapping[str, str] = field(default_factory=dict)
+    preprocessing: Preprocessing | None = None
+    """How pictures became the arrays of the training; None where it is not known."""
 
     def check(self, skeleton: Skeleton) -> None:
         """Raises InputError if it is not of a network with this skeleton."""
@@ -50,11 +55,22 @@ class Card:
             raise InputError(f"{len(self.classes)} names for {skeleton.classes} classes")
 
 
-class Classifier(nn.Module):
-    """A network that takes pictures as they are: it normalises them itself.
+@dataclass(frozen=True)
+class Prediction:
+    """What a network says of one picture."""
 
-    Pictures (N, C, H, W) from 0 to 255, bytes or floating point -> logits (N, classes). (C, H, W)
-    is the skeleton's input shape: pictures that the training shrank have to be shrunk before.
+    name: str
+    """The most probable class."""
+    probability: float
+    probabilities: Mapping[str, float]
+    """By class, the most probable first."""
+
+
+class Classifier(nn.Module):
+    """A network that takes pictures from 0 to 255: it normalises them itself.
+
+    Pictures (N, C, H, W), bytes or floating point -> logits (N, classes). (C, H, W) is the
+    skeleton's input shape; `predict` takes pictures of other sizes, as the training did.
 
     Raises:
         InputError: the card is of another network.
@@ -83,23 +99,63 @@ class Classifier(nn.Module):
     def skeleton(self) -> Skeleton:
         return self.network.skeleton
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How pictures become arrays; where that is not known, they have the input's shape."""
+        return self.card.preprocessing or Preprocessing(*self.skeleton.input_shape)
+
+    @property
+    def preprocessing_words(self) -> str:
+        """What is done to pictures before the network gets them, in sentences."""
+        words, (_, height, width) = self.preprocessing.words, self.skeleton.input_shape
+        if self.preprocessing.shape[1:] != (height, width):
+            words += f" They are then shrunk to {width}×{height} by averaging over areas."
+        return words
+
     def forward(self, pictures: Tensor) -> Tensor:
         channels, height, width = self.skeleton.input_shape
-        if pictures.ndim != 4 or pictures.shape[1] != channels:
+        if pictures.ndim != 4 or pictures.shape[1:] != (channels, height, width):
             raise InputError(
                 f"pictures must be (N, {channels}, {height}, {width}) from 0 to 255, "
-                f"not {tuple(pictures.shape)}"
+                f"not {tuple(pictures.shape)}; predict takes files and pictures of other sizes"
             )
         return self.network((pictures.to(self.mean.dtype) - self.mean) / self.std)
+
+    @torch.inference_mode()
+    def predict(self, picture: Picture) -> Prediction:
+        """The class of one picture, prepared as the training's were, in evaluation mode.
+
+        Args:
+            picture: a file, a picture of Pillow's, or an array of bytes (H, W), (H, W, C) or
+                (C, H, W).
+
+        Raises:
+            InputError: it cannot be read, or has another size where the training's were not resized.
+        """
+        batch = torch.from_numpy(np.ascontiguousarray(self.preprocessing(picture)))[None]
+        shape = self.skeleton.input_shape
+        if batch.shape[1:] != shape:
+            batch = shrink(batch, min(shape[1:]))
+        training = self.training
+        self.eval()
+        try:
+            shares = self(batch.to(self.mean.device)).softmax(1)[0].tolist()
+        finally:
+            self.train(training)
+        by_class = sorted(zip(self.card.classes, shares, strict=True), key=lambda pair: -pair[1])
+        return Prediction(*by_class[0], dict(by_class))
 
     def document(self) -> dict[str, Any]:
         """All but the weights, as JSON values."""
         own = {name: version(name) for name in ("skipnas", "torch")}
+        card = asdict(self.card)
+        if self.card.preprocessing is None:
+            del card["preprocessing"]  # as in files from before it was there
         return {
             "format": FORMAT,
             "genome": str(self.genome),
             "layers": json.loads(self.genome.to_json())["layers"],
             "skeleton": asdict(self.skeleton),
-            **asdict(self.card),
+            **card,
             "versions": dict(self.card.versions) or own,
         }

@@ -51,7 +51,7 @@ def prepare(data: Data, proxy: Proxy, part: str, device: torch.device) -> Subset
     mean, std = _statistics(data.images[train])
     images = torch.from_numpy(data.images[indices])
     if proxy.resolution is not None and proxy.resolution != min(images.shape[2:]):
-        images = _shrink(images, proxy.resolution)
+        images = shrink(images, proxy.resolution)
     if device.type == "cpu" or images.numel() < torch.cuda.mem_get_info(device)[0] // 2:
         images = images.to(device)
     labels = torch.from_numpy(data.labels[indices]).to(images.device)
@@ -136,7 +136,7 @@ def _statistics(images: np.ndarray) -> tuple[Tensor, Tensor]:
     return as_tensor[0].view(1, -1, 1, 1), as_tensor[1].view(1, -1, 1, 1)
 
 
-def _shrink(images: Tensor, resolution: int) -> Tensor:
+def shrink(images: Tensor, resolution: int) -> Tensor:
     """Area averaging so that the shorter side becomes `resolution`."""
     height, width = images.shape[2:]
     if resolution > min(height, width):

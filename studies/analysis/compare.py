@@ -18,7 +18,7 @@ from optuna.storages import BaseStorage
 
 from nas.errors import InputError, unknown
 from nas.files.settings import differences
-from nas.statistics import holm, interval, paired_p
+from nas.statistics import FEWEST, holm, interval, paired_p
 from studies.search.screen import SCREENED_ON
 from studies.search.settings import recorded_space
 from studies.store.names import search_names, study_names
@@ -241,7 +241,7 @@ def _tested(contenders: Sequence[StrategyRuns]) -> tuple[StrategyRuns, ...]:
         fields = {**vars(other), "pairs": len(delta), "p": corrected.get(index)}
         if len(delta):
             fields["difference"] = float(delta.mean())
-        if len(delta) > 1:
+        if len(delta) >= FEWEST:
             fields["bounds"] = interval(delta.tolist())
         made.append(StrategyRuns(**fields))
     return tuple(made)

@@ -7,23 +7,25 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from nas.architecture.genome import Genome
-from nas.architecture.space import SearchSpace
 from nas.errors import InputError
-from nas.files.settings import finite
+from nas.files.settings import finite, from_mapping
+from nas.statistics import FEWEST, interval, share_interval
+from nas.strategies.problem import Limits
 from studies.analysis.cost import Cost, cost_of
 from studies.analysis.front import Front, front
 from studies.analysis.habits import Habits, habits
 from studies.analysis.importance import Importance, importance
 from studies.analysis.lineage import Lineage, lineage
-from studies.finals.finalists import recorded_finalists
+from studies.finals.finalists import Finalist, recorded_finalists
 from studies.knockouts.recorded import Knockout, recorded_knockout
 from studies.search.settings import recorded_space
-from studies.store.names import COMMAND, ENDED, FINALISTS, TABLE, VERSIONS
+from studies.search.verdict import Verdict, verdict
+from studies.store.names import COMMAND, DATA, ENDED, FINALISTS, TABLE, VERSIONS
 from studies.store.store import Store
 from studies.store.trial import Trial, best_trials, candidates, role_of, status_of
 
 Interval = tuple[float, float] | None
-"""95 % confidence interval (Student's t); None for fewer than two values."""
+"""95 % confidence interval; None for fewer than three values."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +104,15 @@ class Facts:
     """Why the search ended before its budget, where it did."""
     genes: int
     genomes: int
+    verdict: Verdict
     winner: Row | None
     """The search's best candidate by the proxy (`Trial.rank`)."""
     given: tuple[Row, ...]
     """The hand-made patterns (and what the search started from)."""
+    outside: tuple[str, ...]
+    """Names of those that are outside the search's limits."""
+    data: dict[str, Any]
+    """What was noted of the data (`nas.data.facts`); empty in studies from before that."""
     finals: Finals | None
     progress: Progress
     front: Front | None
@@ -136,6 +143,13 @@ def collect(store: Store, url: str) -> Facts:
     best = best_trials(trials, space, 1)
     winner = best[0] if best else None
     beside = store.beside(FINALISTS)
+    rows = recorded_finalists(store, beside, space.skeleton)
+    limits = from_mapping(Limits, settings["limits"], "the study's limits")
+    data, objectives = notes.get(DATA) or {}, settings["objectives"]
+
+    def admitted(genome: Genome) -> bool:
+        return limits.admit(genome, space)
+
     knockout = recorded_knockout(store, winner, trials) if winner else None
     return Facts(
         study=store.name,
@@ -146,11 +160,14 @@ def collect(store: Store, url: str) -> Facts:
         ended=notes.get(ENDED, {}).get("why", ""),
         genes=len(space.genes),
         genomes=space.distinct,
+        verdict=verdict(winner, trials, rows, data, objectives, admitted),
         winner=_row(winner) if winner else None,
         given=tuple(_row(t) for t in trials if role_of(t)),
-        finals=_finals(store, beside, space),
+        outside=tuple(role_of(t) for t in trials if role_of(t) and not admitted(t.genome)),
+        data=data,
+        finals=_finals(store, beside, rows),
         progress=_progress(trials, found),
-        front=front(trials, space, settings["objectives"]),
+        front=front(trials, space, objectives),
         habits=habits(trials, space),
         importance=importance(trials, space),
         lineage=lineage(winner, trials, settings["strategy"]),
@@ -185,7 +202,7 @@ def _progress(trials: Sequence[Trial], found: Sequence[Trial]) -> Progress:
     return Progress(*map(tuple, columns))
 
 
-def _finals(store: Store, study: Store | None, space: SearchSpace) -> Finals | None:
+def _finals(store: Store, study: Store | None, rows: Sequence[Finalist]) -> Finals | None:
     note = store.notes().get(TABLE)
     if not note or study is None:
         return None
@@ -193,7 +210,6 @@ def _finals(store: Store, study: Store | None, space: SearchSpace) -> Finals | N
         (t.key, t.attrs["seed"]) for t in study.trials() if t.state.is_finished()
     }  # fmt: skip
     wanted = {(notation, seed) for _, notation in note["entries"] for seed in note["seeds"]}
-    rows = recorded_finalists(store, study, space.skeleton)
     reference = next((row for row in rows if row.name == "residual"), None)
     made = []
     for row in sorted(rows, key=lambda row: -row.mean):
@@ -202,19 +218,13 @@ def _finals(store: Store, study: Store | None, space: SearchSpace) -> Finals | N
         compared = row.difference is not None
         made.append(
             FinalRow(
-                row.name, row.genome, row.accuracies, row.mean, _interval(row.scores),
+                row.name, row.genome, row.accuracies, row.mean, share_interval(row.scores),
                 row.std if len(row.scores) > 1 else None, len(row.scores), row.params, row.macs,
-                row.difference, _interval(deltas) if compared else None, row.p,
+                row.difference, interval(deltas) if compared and len(deltas) >= FEWEST else None, row.p,
             )
         )  # fmt: skip
     epochs = study.settings.get("proxy", {}).get("epochs")
     return Finals(tuple(made), tuple(note["seeds"]), epochs, len(wanted & ended), len(wanted))
-
-
-def _interval(values: Sequence[float]) -> Interval:
-    from nas.statistics import interval
-
-    return interval(values) if len(values) > 1 else None
 
 
 def _told(value: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from nas.architecture.space import SearchSpace
 from studies.search.objectives import OBJECTIVES
-from studies.store.trial import Trial, candidates, role_of
+from studies.store.trial import Trial, candidates, nondominated_values, role_of
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def front(trials: Sequence[Trial], space: SearchSpace, objectives: Sequence[str]
     maximise = tuple(OBJECTIVES[name].maximise for name in names)
     best, worst = values.max(axis=0), values.min(axis=0)
     ideal, reference = np.where(maximise, (best, worst), (worst, best))
-    on_front = _nondominated(values, maximise)
+    on_front = nondominated_values(values, maximise)
     found = {t.number for t in candidates(done, space)}
     measure = _Box(reference, ideal)
     shares = [measure(values[[t.number in found for t in done]])]
@@ -75,12 +75,6 @@ def _values(trial: Trial, objectives: Sequence[str], searched: bool) -> Sequence
     if searched and trial.values is not None:
         return trial.values
     return trial.attrs["accuracy"], trial.attrs["params"]
-
-
-def _nondominated(values: np.ndarray, maximise: Sequence[bool]) -> np.ndarray:
-    import moocore
-
-    return moocore.is_nondominated(values, maximise=list(maximise), keep_weakly=True)
 
 
 class _Box:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from nas.data.facts import facts
 from nas.retraining.retrain import Fitted, TrainingWatcher
 from nas.retraining.settings import RetrainSettings
 from nas.training.curves import Curves
@@ -18,13 +20,16 @@ from studies.store.url import shown
 
 
 class JsonWatcher(Watcher):
-    """One JSON object a line on standard output: started, evaluated, finalist, ended."""
+    """One JSON object a line on standard output: data, started, evaluated, finalist, ended."""
 
     def __init__(self, request: SearchRequest) -> None:
         self.request = request
 
     def _line(self, event: str, **values: object) -> None:
         print(json.dumps({"event": event, **values}), flush=True)
+
+    def prepared(self, settings: SearchSettings) -> None:
+        self._line("data", **facts(settings.data))
 
     def started(
         self, settings: SearchSettings, store: Store, done: int, total: int, workers: int
@@ -55,6 +60,7 @@ class JsonWatcher(Watcher):
         self._line(
             "ended", reason=result.outcome.reason, trials=len(result.trials),
             best=best.number if best else None, notation=str(best.genome) if best else None,
+            **asdict(result.verdict),
         )  # fmt: skip
 
 

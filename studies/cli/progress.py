@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from baselines import BASELINES
+from nas.data.facts import described
 from nas.drawing.figure import draw, save
 from studies.cli.tables import drawing, finalists_table, front_table
-from studies.formatting import count, percent, scored, without
+from studies.formatting import count, listed, percent, scored, without
 from studies.search.loop import Event
 from studies.search.request import SearchRequest
 from studies.search.run import Result, Watcher
@@ -33,6 +33,12 @@ class ConsoleWatcher(Watcher):
         self.best = "-"
         self.pruned = 0
         self.clock = time.monotonic()
+
+    def prepared(self, settings: SearchSettings) -> None:
+        if self.quiet:
+            return
+        for line in described(settings.data):
+            self.console.print(line, soft_wrap=True, markup=False, highlight=False)
 
     def started(
         self, settings: SearchSettings, store: Store, done: int, total: int, workers: int
@@ -96,7 +102,7 @@ class ConsoleWatcher(Watcher):
         rate = (self.done - self.before) / max(minutes, 1e-9)
         left = max(0, self.total - self.done) / max(rate, 1e-9) * 60
         pruned = f"{self.pruned} pruned · " if self.pruned else ""
-        note = f"best {self.best} · {pruned}{rate:.0f}/min · {left:.0f} s left"
+        note = f"highest {self.best} · {pruned}{rate:.0f}/min · {left:.0f} s left"
         if self.progress:
             self.progress.update(self.task, completed=self.done, note=note)
         elif not self.quiet and (self.done % max(1, self.total // 10) == 0):
@@ -145,34 +151,30 @@ class ConsoleWatcher(Watcher):
             self.console.print()
             self.console.print(drawing(trial.genome, skeleton))
         self.console.print(
-            f"Best of {finished} by the proxy: trial {trial.number}, validation accuracy "
+            f"Best of {finished}, chosen by validation images: trial {trial.number}, accuracy "
             f"{scored(trial.attrs['accuracy'], trial.again)}"
             f"{' (its ancestors trained too)' if 'inherited_from' in trial.attrs else ''}",
             soft_wrap=True,
         )
         self.console.print(Text(f"  {trial.genome}", "bold"), soft_wrap=True)
-        given = [t for t in result.trials if t.ok and t.attrs["role"]]
-        ahead = max(given, key=lambda t: t.attrs["accuracy"], default=None)
-        most = max(t.attrs["accuracy"] for t in result.trials if t.ok and not t.attrs["role"])
-        if ahead and ahead.attrs["accuracy"] >= most:
-            self.console.print(
-                f"The {ahead.attrs['role']} pattern has {percent(ahead.attrs['accuracy'])}: "
-                "nothing found is better than what was given."
-            )
         if result.front:
             self.console.print(front_table(result.front, result.settings.objectives))
         if result.finalists:
             self.console.print(finalists_table(result.finalists))
+            self._outside(result)
+        self.console.print()
+        style = "yellow" if result.verdict.outcome in ("chance", "nothing") else "bold"
+        self.console.print(Text(result.verdict.sentence, style))
         if not self.quiet:
             self._next(result)
 
-    def _skeleton(self) -> list[str]:
-        """The options of nas show for this search's skeleton."""
-        start = self.request.start
-        plugins = [part for path in self.request.plugins for part in ("--plugin", str(path))]
-        if start in BASELINES:
-            return ["--baseline", start, *plugins]
-        return ["--space", self.request.space, *plugins]
+    def _outside(self, result: Result) -> None:
+        """Names the given patterns of the table that no candidate could have been."""
+        admitted = result.settings.admitted
+        names = [row.name for row in result.finalists if not admitted(row.genome)]
+        if names:
+            outside = "outside the search's limits, and only a reference"
+            self.console.print(f"{listed(names)}: {outside}.", style="dim")
 
     def _next(self, result: Result) -> None:
         assert result.best is not None
@@ -190,17 +192,12 @@ class ConsoleWatcher(Watcher):
         url = shown(result.storage)
         storage = ["--storage", url] if url != STORAGE and not os.getenv("NAS_STORAGE") else []
         plugins = [part for path in self.request.plugins for part in ("--plugin", str(path))]
+        best = f"best:{result.study}"
         commands = {
             "all studies, live": ["nas", "dashboard", *storage],
             "this study on a page": ["nas", "report", result.study, *storage, *plugins],
-            "train the best to the end": [
-                "nas",
-                "train",
-                f"best:{result.study}",
-                *storage,
-                *plugins,
-            ],
-            "the pattern's table": ["nas", "show", str(genome), *self._skeleton()],
+            "train the best to the end": ["nas", "train", best, *storage, *plugins],
+            "the pattern's table": ["nas", "show", best, *storage, *plugins],
             "go on": ["nas", *without(arguments, "--evaluations"), "--evaluations", str(more)],
         }
         self.console.print("Next:")

@@ -18,6 +18,7 @@ from nas.retraining.settings import RetrainSettings, chosen
 from nas.training.curves import Curves
 from studies.formatting import count, percent, plural
 from studies.retraining.pattern import Pattern
+from studies.search.verdict import near_chance
 
 
 class TrainingConsoleWatcher(TrainingWatcher):
@@ -118,8 +119,14 @@ def _scores(curves: Curves) -> str:
     )
 
 
-def show_end(console: Console, fitted: Fitted, quiet: bool, plugins: Sequence[Path]) -> None:
-    """How a training ended, and what can be done next."""
+def show_end(
+    console: Console, fitted: Fitted, quiet: bool, plugins: Sequence[Path], guessing: float
+) -> None:
+    """How a training ended, and what can be done next.
+
+    Args:
+        guessing: accuracy on the test images of always saying the most frequent class.
+    """
     epochs, folder = len(fitted.curves.losses), fitted.folder
     if fitted.curves.diverged:
         text = (
@@ -142,6 +149,9 @@ def show_end(console: Console, fitted: Fitted, quiet: bool, plugins: Sequence[Pa
         f"({fitted.test_images} images)",
         style="bold", soft_wrap=True, highlight=False,
     )  # fmt: skip
+    if near_chance(fitted.test, guessing, fitted.test_images):
+        text = f"Guessing the most frequent class gives {percent(guessing)}: nothing was learnt."
+        console.print(Text(text, "yellow"), soft_wrap=True)
     console.print(f"Weights: {fitted.weights}", soft_wrap=True, highlight=False)
     if not quiet:
         console.print(f"Curves: {folder / 'curves.png'}", soft_wrap=True, highlight=False)

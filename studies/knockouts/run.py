@@ -71,7 +71,7 @@ def run_knockout(
         raise InputError(f"study {store.name!r} has no candidate that was trained: nothing to cut")
     plugins = load_plugins(means.plugins)
     _check(store.name, settings, means, plugins)
-    data = recorded_data(settings, means.data, means.data_dir)
+    data = recorded_data(settings, store.notes(), means.data, means.data_dir)
     devices = default_devices(means.device)
     context = EvaluationContext(space.skeleton, data, devices, settings["fast"], tuple(plugins))
     beside = store.open_beside(

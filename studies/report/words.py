@@ -5,12 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from studies.analysis.facts import Facts, FinalRow
-from studies.formatting import duration, large, listed, p_value, percent, points
+from studies.analysis.facts import Facts, Row
+from studies.formatting import duration, large, listed, p_value, percent, plural, points
 from studies.search.objectives import OBJECTIVES
-
-DOUBT = 0.05
-"""p-values from here on are called not beyond doubt."""
 
 
 def question(facts: Facts) -> str:
@@ -37,33 +34,42 @@ def question(facts: Facts) -> str:
 
 
 def answer(facts: Facts) -> list[str]:
-    """The outcome in one to four sentences, with its doubts."""
+    """The verdict, and how it came about, with its doubts."""
     winner = facts.winner
     if winner is None or winner.accuracy is None:
         return [_nothing(facts)]
+    return [facts.verdict.sentence, *_chosen(facts, winner), *_tested(facts, winner)]
+
+
+def _chosen(facts: Facts, winner: Row) -> Iterator[str]:
+    """How the search came to its best."""
+    assert winner.accuracy is not None
     cost = facts.cost
-    found = f"Trial {winner.number} is the most accurate of {cost.candidates} candidates"
+    found = f"Trial {winner.number} is the most accurate of {plural(cost.candidates, 'candidate')}"
     again = ""
     if winner.again is not None:
-        found = f"Trial {winner.number} is the best of {cost.candidates} candidates"
+        found = f"Trial {winner.number} is the best of {plural(cost.candidates, 'candidate')}"
         again = f" ({percent(winner.again)} over fresh seeds, more than the other contenders)"
     if cost.trained < cost.candidates:
         found += f" ({cost.trained} of them trained to the end)"
-    by_role = {row.role: row for row in facts.given}
-    residual = by_role.get("residual")
+    residual = next((row for row in facts.given if row.role == "residual"), None)
     beside = ""
     if residual and residual.accuracy is not None:
-        beside = f", the residual pattern (ResNet's) {percent(residual.accuracy)}"
-    sentences = [
+        beside = f", ResNet's pattern {percent(residual.accuracy)}"
+    yield (
         f"{found}: by the short training of the search it recognises {percent(winner.accuracy)} "
         f"of the validation images{again}{beside}. The best of many is flattered by luck."
-    ]
+    )
     if "inherit" in facts.settings:
-        sentences.append(
+        yield (
             "Candidates inherited weights, so their accuracies hold the training of all their "
             "ancestors; the hand-made patterns were trained from scratch."
         )
-    return sentences + list(_tested(facts, f"trial {winner.number}"))
+    if facts.outside:
+        yield (
+            f"The limits of the search hold for its candidates; {listed(list(facts.outside))} "
+            f"{'is' if len(facts.outside) == 1 else 'are'} outside them, and only a reference."
+        )
 
 
 def _nothing(facts: Facts) -> str:
@@ -72,62 +78,26 @@ def _nothing(facts: Facts) -> str:
     if facts.cost.candidates == 0:
         return "No candidate has been evaluated yet, only the hand-made patterns."
     return (
-        f"None of {facts.cost.candidates} candidates could be trained to the end; "
+        f"None of {plural(facts.cost.candidates, 'candidate')} could be trained to the end; "
         "the table of trials says why."
     )
 
 
-def _tested(facts: Facts, name: str) -> Iterator[str]:
-    finals = facts.finals
-    if finals is None or (not finals.rows and finals.done == 0):
-        yield (
-            "No finalists have been tested, so this is the word of the short training alone: "
-            "nas search with --finalists 3 tests the best on images that the search has not seen."
-        )
+def _tested(facts: Facts, winner: Row) -> Iterator[str]:
+    finals, name = facts.finals, f"trial {winner.number}"
+    if finals is None:
         return
     if not finals.rows:
         yield f"The test of the finalists is under way: {finals.done} of {finals.total} trainings."
         return
-    rows = {row.name: row for row in finals.rows}
-    row = rows.get(name)
-    if row is None:
-        yield f"It was not among the finalists; {finals.rows[0].name} leads their table."
-        return
-    yield from _verdict(row, rows.get("residual"))
     best = finals.rows[0]
-    if best.name.startswith("trial") and best.name != name:
-        yield f"On the test images {best.name} is ahead of it, with {percent(best.mean)}."
-
-
-def _verdict(row: FinalRow, residual: FinalRow | None) -> Iterator[str]:
-    if not row.n:
-        yield "As a finalist it could not be trained."
-        return
-    text = f"Trained longer, from {row.n} fresh seed{'s' if row.n > 1 else ''}, it recognises "
-    text += f"{percent(row.mean)} of the test images{_within(row)}"
-    if residual is None or not residual.n or row.difference is None:
-        yield f"{text}."
-        return
-    text += f", the residual pattern {percent(residual.mean)}{_within(residual)}: "
-    text += f"a difference of {points(row.difference)} points"
-    if row.p is None:
-        yield f"{text}. One seed says nothing about chance."
-        return
-    yield f"{text} ({p_value(row.p)}, corrected for the number of finalists)."
-    if row.p >= DOUBT:
-        yield "The difference is not beyond doubt: chance alone gives such a one too often."
-    elif row.difference > 0:
-        close = ", if only just" if row.p > DOUBT / 2 else ""
-        yield f"Chance alone is an unlikely explanation{close}."
-    else:
-        yield "It is worse than the residual pattern, beyond what chance explains."
-
-
-def _within(row: FinalRow) -> str:
-    if row.interval is None:
-        return ""
-    low, high = (f"{100 * end:.2f}" for end in row.interval)
-    return f" (95 % interval {low} to {high})"
+    if name not in {row.name for row in finals.rows}:
+        yield f"It was not among the finalists; {best.name} leads their table."
+    elif best.name.startswith("trial") and best.name != name:
+        yield (
+            f"On the test images {best.name} is ahead of it, with {percent(best.mean)}; the test "
+            "images choose nothing, or their word would be flattered by luck, too."
+        )
 
 
 def tiles(facts: Facts) -> list[tuple[str, str, str]]:
@@ -146,8 +116,12 @@ def tiles(facts: Facts) -> list[tuple[str, str, str]]:
             seeds = f"mean of {row.n} fresh seeds" if row.n > 1 else "one fresh seed"
             found.append((percent(row.mean), "its test accuracy", seeds))
             if row.difference is not None:
-                chance = f"{p_value(row.p)} (Holm)" if row.p is not None else "one seed: no test"
-                found.append((points(row.difference), "points above residual, on test", chance))
+                chance = (
+                    f"{p_value(row.p)} (Holm)" if row.p is not None else "too few seeds for a test"
+                )
+                found.append(
+                    (points(row.difference), "points against ResNet's pattern, on test", chance)
+                )
     given = len(facts.given)
     note = f"{given} of them hand-made patterns" if given else ""
     found.append((str(cost.trials), "evaluations", note))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from baselines import find_baseline
@@ -14,6 +15,8 @@ from nas.data.load import SOURCES
 from nas.errors import InputError
 from nas.files.settings import from_mapping
 from nas.proxy import Proxy
+from nas.strategies.problem import Limits
+from studies.search.choice import POINTS, front_of, named_point
 from studies.search.spaces import find_space
 from studies.store.url import shown
 
@@ -37,7 +40,9 @@ class Pattern:
     slug: str
     """The same for a folder's name."""
     data: str | None
-    """The usual data, None where there is none."""
+    """What names the usual data, None where there is none."""
+    data_dir: Path | None = None
+    """The folder of a study's data, where it had one."""
     split_seed: int = 0
     fingerprint: str | None = None
     """Of a study's data."""
@@ -55,7 +60,7 @@ def find_pattern(
     storage: str,
     plugins: Mapping[str, str],
 ) -> Pattern:
-    """The pattern of `best:STUDY`, `trial:STUDY/NUMBER`, a notation, or a baseline's own.
+    """The pattern of `best:STUDY[/POINT]`, `trial:STUDY/NUMBER`, a notation, or a baseline's own.
 
     Args:
         space: a notation's space: a name, or a TOML file.
@@ -108,18 +113,19 @@ def _on_space(genome: Genome, space: str | None) -> Pattern:
 
 
 def from_study(kind: str, rest: str, storage: str, plugins: Mapping[str, str]) -> Pattern:
-    """The best trial of a study by its proxy (`Trial.rank`), or a trial by its number.
+    """The best trial of a study (`Trial.rank`), a point of its front by name, or a trial by its number.
 
     Raises:
         InputError: no such storage, study or trial, no trial that was trained to the end, or a
             plugin of the study that is missing or has changed.
     """
-    from studies.search.settings import recorded_space
+    from studies.search.settings import place_of_data, recorded_space
     from studies.store.trial import best_trials
 
-    name, number = _name_and_number(kind, rest)
-    settings, trials, longer = _read(name, storage, plugins)
+    name, number, point = _name_and_number(kind, rest)
+    settings, notes, trials, longer = _read(name, storage, plugins)
     space, data, note = recorded_space(settings), settings["data"], ""
+    source, folder = place_of_data(notes, data["name"])
     if number is None:
         best = best_trials(trials, space, 1)
         if not best:
@@ -128,7 +134,12 @@ def from_study(kind: str, rest: str, storage: str, plugins: Mapping[str, str]) -
                 "trial:STUDY/NUMBER names any"
             )
         trial = best[0]
-        note = _choice(settings["objectives"], trial, len(trials))
+        if point:
+            limits = from_mapping(Limits, settings["limits"], f"study {name!r}")
+            goals = settings["objectives"]
+            front = front_of(trials, space, goals, lambda genome: limits.admit(genome, space))
+            trial = named_point(front or best, goals, point)
+        note = _choice(settings["objectives"], trial, len(trials), point)
     elif number >= len(trials):
         last = f"0 to {len(trials) - 1}" if trials else "none yet"
         raise InputError(f"trial:{rest}: study {name!r} has no trial {number}; it has {last}")
@@ -137,16 +148,15 @@ def from_study(kind: str, rest: str, storage: str, plugins: Mapping[str, str]) -
     return Pattern(
         trial.genome, space.skeleton, longer or space.final_proxy, f"the finalists of {name}",
         f"trial {trial.number} of {name}", f"{name}-trial{trial.number}",
-        data["name"] if data["name"] in SOURCES else None, data["split_seed"],
-        data["fingerprint"], data["name"], note,
+        source, folder, data["split_seed"], data["fingerprint"], data["name"], note,
         origin={"study": name, "trial": trial.number, "asked": f"{kind}:{rest}"},
     )  # fmt: skip
 
 
 def _read(
     name: str, storage: str, plugins: Mapping[str, str]
-) -> tuple[dict[str, Any], list[Trial], Proxy | None]:
-    """A study's settings and trials, and the training of its finalists where it had some."""
+) -> tuple[dict[str, Any], dict[str, Any], list[Trial], Proxy | None]:
+    """A study's settings, notes and trials, and the training of its finalists where it had some."""
     from nas.plugins import check_plugins
     from studies.store.names import FINALISTS, study_names
     from studies.store.storages import existing_storage, storage_errors
@@ -161,17 +171,19 @@ def _read(
         store = Store.load_search(opened, name)
         settings = store.settings
         check_plugins(settings["plugins"], plugins, f"study {name!r}")
-        trials = store.ranked()
+        trials, notes = store.ranked(), store.notes()
         finals = store.beside(FINALISTS)
         if finals is None:
-            return settings, trials, None
+            return settings, notes, trials, None
         proxy = from_mapping(Proxy, finals.settings["proxy"], "the finalists")
-        return settings, trials, proxy
+        return settings, notes, trials, proxy
 
 
-def _choice(objectives: Sequence[str], trial: Trial, trials: int) -> str:
+def _choice(objectives: Sequence[str], trial: Trial, trials: int, point: str) -> str:
     """How `best:` chose."""
     accuracy = 100 * trial.attrs["accuracy"]
+    if point:
+        return f"The point '{point}' of the Pareto front of {trials} trials: {accuracy:.2f} % validation."
     chosen = f"The most accurate of {trials} trials by the proxy: {accuracy:.2f} % validation"
     if trial.again is not None:
         chosen = (
@@ -180,13 +192,15 @@ def _choice(objectives: Sequence[str], trial: Trial, trials: int) -> str:
         )
     if len(objectives) == 1:
         return f"{chosen}."
-    return f"{chosen}; by {' and '.join(objectives)} others may suit more: trial:STUDY/NUMBER."
+    return f"{chosen}; by {' and '.join(objectives)} others may suit more: best:STUDY/knee or /cheapest."
 
 
-def _name_and_number(kind: str, rest: str) -> tuple[str, int | None]:
+def _name_and_number(kind: str, rest: str) -> tuple[str, int | None, str]:
+    """A study's name, the trial's number, and the point's name; the one or the other is missing."""
     if kind == "best":
-        return rest, None
+        name, _, point = rest.rpartition("/")
+        return (name, None, point) if name and point in POINTS else (rest, None, "")
     name, _, number = rest.rpartition("/")
     if not name or not number.isdecimal():
         raise InputError(f"trial:{rest}: write trial:STUDY/NUMBER, such as trial:{rest}/17")
-    return name, int(number)
+    return name, int(number), ""

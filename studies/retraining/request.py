@@ -107,7 +107,7 @@ def find_data(pattern: Pattern, request: TrainRequest) -> Data:
         )
     seed = pattern.split_seed if request.split_seed is None else request.split_seed
     side = min(pattern.skeleton.input_shape[1:])
-    data = load_data(name, request.data_dir, seed, side)
+    data = load_data(name, request.data_dir or pattern.data_dir, seed, side)
     if pattern.fingerprint not in (None, data.fingerprint) and not request.other_data:
         raise InputError(
             f"the data {data.name!r}, split {data.split_seed} (fingerprint {data.fingerprint}) is "

@@ -86,7 +86,7 @@ def _settings(joining: Joining, store: Store) -> tuple[SearchSettings, tuple[str
     record, goal = store.searched(), store.notes()[GOAL]
     find_strategy(record["strategy"], f"study {store.name!r}")
     found = find_machine(joining)(recorded_space(record).skeleton, ())
-    data = recorded_data(record, joining.data, joining.data_dir)
+    data = recorded_data(record, store.notes(), joining.data, joining.data_dir)
     final = from_mapping(Proxy, goal["final"], "the finalists' proxy") if goal["final"] else None
     settings = SearchSettings.from_record(record, data, found.kind, plugins, final)
     return settings, found.devices

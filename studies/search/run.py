@@ -8,18 +8,21 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, replace
 
+from nas.data.facts import facts
 from nas.evaluation.inheritance import WeightFolder
 from nas.evaluation.jobs import EvaluationContext
 from nas.workers.protocol import Pool
 from studies.finals.contenders import FIRST_SEED, run_contenders
 from studies.finals.finalists import Finalist, run_finalists
 from studies.finals.trainings import fresh_seeds
+from studies.search.choice import front_of, spread
 from studies.search.given import given_patterns
 from studies.search.loop import Event, Outcome, Search
 from studies.search.machines import Means, connection, open_pool
 from studies.search.request import SearchRequest, check_request, goal_of, prepare_settings
 from studies.search.settings import SearchSettings
-from studies.store.names import COMMAND, ENDED, GOAL, VERSIONS
+from studies.search.verdict import Verdict, verdict
+from studies.store.names import COMMAND, DATA, ENDED, GOAL, VERSIONS
 from studies.store.storages import open_storage, storage_errors, weights_folder
 from studies.store.store import Store
 from studies.store.trial import Trial, best_trials, nondominated
@@ -33,6 +36,9 @@ POPULATIONS = 4
 
 class Watcher:
     """Who watches a search; every method may be overridden."""
+
+    def prepared(self, settings: SearchSettings) -> None:
+        """The data are read, and nothing is recorded or started yet."""
 
     def started(
         self, settings: SearchSettings, store: Store, done: int, total: int, workers: int
@@ -67,6 +73,7 @@ class Result:
     finalists: list[Finalist]
     front: list[Trial]
     """The Pareto front where there are several objectives, most accurate first."""
+    verdict: Verdict
 
 
 def run_search(
@@ -87,6 +94,8 @@ def run_search(
     check_request(request)
     with storage_errors(request.storage), connection(request):
         settings, devices = prepare_settings(request)
+        watcher = watcher or Watcher()
+        watcher.prepared(settings)
         storage = open_storage(request.storage)
         store = Store.open(
             storage, request.study or settings.default_name, settings.record(),
@@ -96,9 +105,9 @@ def run_search(
             wanted = max(request.evaluations, len(store.trials()))
             store.note(COMMAND, replace(request, evaluations=wanted, max_seconds=None).command)
             store.note(GOAL, goal_of(replace(request, evaluations=wanted), settings))
-            return work(
-                request, settings, devices, store, watcher or Watcher(), stop, make_pool=make_pool
-            )
+            folder = str(request.data_dir.expanduser().resolve()) if request.data_dir else None
+            store.note(DATA, facts(settings.data) | {"data_dir": folder})
+            return work(request, settings, devices, store, watcher, stop, make_pool=make_pool)
 
 
 def work(
@@ -140,13 +149,15 @@ def work(
     if stop():
         outcome = replace(outcome, reason="interrupted")
     store.note(ENDED, asdict(outcome))
-    best = best_trials(trials, settings.space, 1)
+    best = next(iter(best_trials(trials, settings.space, 1)), None)
     several = len(settings.objectives) > 1
     front = [t for t in nondominated(trials, settings.maximise) if t.ok] if several else []
     front.sort(key=lambda trial: -trial.attrs["accuracy"])
     result = Result(
-        store.name, request.storage, settings, outcome, trials,
-        best[0] if best else None, finalists, front,
+        store.name, request.storage, settings, outcome, trials, best, finalists, front,
+        verdict(
+            best, trials, finalists, facts(settings.data), settings.objectives, settings.admitted
+        ),
     )  # fmt: skip
     watcher.ended(result)
     return result
@@ -175,14 +186,14 @@ def _finals(
 ) -> list[Finalist]:
     space = settings.space
     if request.finalists and request.contenders:
-        best = _best(store.trials(), settings, max(request.contenders, request.finalists))
+        best = chosen(store.trials(), settings, max(request.contenders, request.finalists))
         if best:
             run_contenders(
                 best, space.skeleton, space.proxy,
                 fresh_seeds(settings.seed, request.contender_seeds, FIRST_SEED), store,
                 request.storage, workers, watcher.contenders, stop,
             )  # fmt: skip
-    best = _best(store.ranked(), settings, request.finalists)
+    best = chosen(store.ranked(), settings, request.finalists)
     if not best or stop():
         return []
     patterns = given_patterns(settings)
@@ -194,9 +205,13 @@ def _finals(
     )  # fmt: skip
 
 
-def _best(trials: Sequence[Trial], settings: SearchSettings, count: int) -> list[Trial]:
-    best = best_trials(trials, settings.space, count)
-    return [trial for trial in best if settings.limits.admit(trial.genome, settings.space)]
+def chosen(trials: Sequence[Trial], settings: SearchSettings, count: int) -> list[Trial]:
+    """The candidates to train again: the best within the limits, or points over their front."""
+    if len(settings.objectives) > 1:
+        front = front_of(trials, settings.space, settings.objectives, settings.admitted)
+        return spread(front, settings.objectives, count)
+    best = best_trials(trials, settings.space)
+    return [trial for trial in best if settings.admitted(trial.genome)][:count]
 
 
 def _versions() -> dict[str, str]:

@@ -20,6 +20,7 @@ from nas.strategies.problem import Limits, Problem
 from nas.training.version import TRAINER_VERSION
 from studies.search.objectives import OBJECTIVES
 from studies.search.screen import SCREENED_ON, Screen
+from studies.store.names import DATA
 
 ALWAYS = (
     "space", "data", "strategy", "objectives", "seed", "lag", "population", "start", "limits",
@@ -130,6 +131,10 @@ class SearchSettings:
         """Whether an objective is a latency."""
         return any(OBJECTIVES[name].measured for name in self.objectives)
 
+    def admitted(self, genome: Genome) -> bool:
+        """Whether a pattern is within the limits; given ones may be outside, as references."""
+        return self.limits.admit(genome, self.space)
+
     def problem(self) -> Problem:
         """What the strategy needs to know."""
         weights = tuple(1.0 if up else -1.0 for up in self.maximise)
@@ -146,21 +151,43 @@ def recorded_space(record: Mapping[str, Any]) -> SearchSpace:
     return from_mapping(SearchSpace, fields, "the study's space")
 
 
-def recorded_data(record: Mapping[str, Any], data: str | None, data_dir: Path | None) -> Data:
+def place_of_data(notes: Mapping[str, Any], name: str) -> tuple[str | None, Path | None]:
+    """What names a study's data on this machine (None: only the user knows), and their folder.
+
+    Args:
+        notes: the study's.
+        name: of the data, as recorded.
+    """
+    note = notes.get(DATA) or {}
+    source: str | None = note.get("source") or (name if name in SOURCES else None)
+    if source and source not in SOURCES and not Path(source).exists():
+        source = None
+    return source, Path(note["data_dir"]) if note.get("data_dir") else None
+
+
+def recorded_data(
+    record: Mapping[str, Any], notes: Mapping[str, Any], data: str | None, data_dir: Path | None
+) -> Data:
     """The images of a study, known by their fingerprint.
 
     Args:
-        data: the folder or file that they are in; None is the set of the recorded name.
+        record: the study's settings.
+        notes: what it has noted, among it where its data lay.
+        data: the folder or file that they are in, where they lie elsewhere now.
 
     Raises:
         InputError: they are not there, or not the study's.
     """
     recorded = record["data"]
-    name = data or recorded["name"]
-    if data is None and name not in SOURCES:
-        raise InputError(f"the study was searched on {name!r}: name its folder or file with --data")
+    known, folder = place_of_data(notes, recorded["name"])
+    name = data or known
+    if name is None:
+        raise InputError(
+            f"the study was searched on {recorded['name']!r}, which is not where it was: name its "
+            "folder or file with --data"
+        )
     side = min(record["space"]["skeleton"]["input_shape"][1:])
-    found = load_data(name, data_dir, recorded["split_seed"], side)
+    found = load_data(name, data_dir or folder, recorded["split_seed"], side)
     if found.fingerprint != recorded["fingerprint"]:
         raise InputError(
             f"--data {name}: not the images of the study (fingerprint {found.fingerprint}, "

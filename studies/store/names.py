@@ -9,8 +9,10 @@ VERSIONS = "nas:versions"
 COMMAND = "nas:command"
 GOAL = "nas:goal"
 ENDED = "nas:ended"
+DATA = "nas:data"
 """Keys of what a search notes in its study: its settings, versions of packages, the command that repeats
-it, how many evaluations and finalists it is to have, and how it ended."""
+it, how many evaluations and finalists it is to have, how it ended, and where its data lie and what is
+known of them."""
 CONTENDERS, FINALISTS, KNOCKOUTS = "contenders", "finalists", "knock-outs"
 """What studies beside a search hold."""
 MEANS = "nas:contenders"

@@ -12,9 +12,8 @@ import pytest
 import sqlalchemy
 
 from studies.search.request import SearchRequest
-from studies.search.run import run_search
 from tests.conftest import write_small_space
-from tests.studies.searches import request, trials_of
+from tests.studies.searches import request, run_search, trials_of
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from nas.evaluation.jobs import evaluate_job
 from nas.workers.protocol import Finished, Pool, attempt
+from studies.search import run
 from studies.search.request import SearchRequest
 from studies.store.storages import open_storage
 from studies.store.store import Store
@@ -99,3 +100,8 @@ def here(means, context, kind, lag):
     """Instead of `open_pool`: no process is started, which takes longer than a small search."""
     count = means.count or 1
     yield Here(context, count, random.Random(f"{count} {lag}")), count
+
+
+def run_search(*asked, make_pool=here, **more):
+    """The search in this process, for tests whose subject is not its workers."""
+    return run.run_search(*asked, make_pool=make_pool, **more)

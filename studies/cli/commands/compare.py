@@ -15,6 +15,7 @@ from rich.table import Table
 from nas.drawing.figure import check_picture, save
 from nas.errors import InputError
 from studies.cli.options import plugin_option, storage_option
+from studies.formatting import plural
 
 if TYPE_CHECKING:
     from studies.analysis.compare import Comparison, StrategyRuns
@@ -125,7 +126,7 @@ def _verdict(one: StrategyRuns, first: str) -> str:
     side = "above" if one.difference > 0 else "below"
     text = f"{one.label} ends {abs(100 * one.difference):.2f} points {side} {first}"
     if one.bounds is None or one.p is None:
-        return f"{text}; one seed cannot tell."
+        return f"{text}; {plural(one.pairs, 'seed')} cannot tell."
     low, high = (100 * bound for bound in one.bounds)
     sure = "" if one.p < CERTAIN else ": not decided"
     return (

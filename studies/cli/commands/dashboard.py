@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from studies.cli.options import plugin_option, storage_option
+
+if TYPE_CHECKING:
+    from studies.dashboard.server import Dashboard
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -59,6 +63,14 @@ def dashboard(storage: str, port: int, host: str, show: bool, plugins: tuple[Pat
             "can read, change and delete these studies",
             file=sys.stderr,
         )
+    try:
+        _serve(served, show)
+    except KeyboardInterrupt:
+        print("The dashboard has ended.")
+
+
+def _serve(served: Dashboard, show: bool) -> None:
+    """Says where the pages are, and serves them until it is interrupted."""
     newest = served.newest()
     if newest:
         print(f"Study {newest[0]}: {newest[1]}")
@@ -68,7 +80,4 @@ def dashboard(storage: str, port: int, host: str, show: bool, plugins: tuple[Pat
     print(f"Pictures of patterns: {served.folder}. Ctrl-C ends the dashboard.", flush=True)
     if show:
         click.launch(newest[1] if newest else served.address)
-    try:
-        served.serve()
-    except KeyboardInterrupt:
-        print("The dashboard has ended.")
+    served.serve()

@@ -93,6 +93,7 @@ def _described(classifier: Classifier) -> list[str]:
         f"{classifier.genome} ({scored})",
         f"Pictures: float32 (N, {', '.join(map(str, skeleton.input_shape))}) from 0 to 255; "
         f"logits: (N, {skeleton.classes}).",
+        classifier.preprocessing_words,
     ]
 
 

@@ -122,12 +122,12 @@ def _study(
 
     with storage_errors(storage):
         store = Store.load_search(existing_storage(storage), name)
-        settings, trials = store.searched(), store.trials()
+        settings, notes, trials = store.searched(), store.notes(), store.trials()
     # Divergence is the pattern's own; full memory or a lost process says nothing of it.
     told = [t for t in trials if t.complete and t.attrs.get("status") in ("ok", "diverged")]
     if len(told) < 3:
         raise InputError(f"study {name!r} has {len(told)} completed trials; at least 3 are needed")
-    space, images = recorded_space(settings), recorded_data(settings, data, data_dir)
+    space, images = recorded_space(settings), recorded_data(settings, notes, data, data_dir)
     scored = _scored([t.genome for t in told], space, images, settings["seed"], wanted)
     accuracies = [trial.attrs["accuracy"] for trial in told]
     skips = [sum(len(layer.skips) for layer in trial.genome.layers) for trial in told]

@@ -78,6 +78,8 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
     nas search --from resnet-56 --space exercise28 --data fashion-mnist
     nas search --space my.toml --storage postgresql://… --workers 8
     """
+    if sys.stdout.isatty() and not (quiet or as_json):  # PyTorch takes a second to load
+        click.echo(f"Space {options['space']}: loading PyTorch and the data …")
     import optuna
     from rich.console import Console
 

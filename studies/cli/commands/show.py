@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from nas.errors import InputError
-from studies.cli.options import plugin_option
+from studies.cli.options import plugin_option, storage_option
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
@@ -17,15 +17,21 @@ from studies.cli.options import plugin_option
 )
 @click.option("--baseline", "on", help="The baseline whose skeleton it is shown on, instead.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write a picture: .png, .svg or .pdf.")
+@storage_option
 @plugin_option
 def show(
-    notation: str, space: str | None, on: str | None, out: Path | None, plugins: tuple[Path, ...]
-) -> None:
+    notation: str, space: str | None, on: str | None, storage: str, out: Path | None,
+    plugins: tuple[Path, ...],
+) -> None:  # fmt: skip
     """Draw a pattern, with its layers, parameters and MACs.
+
+    NOTATION is one, such as "add(1)*9", or best:STUDY, best:STUDY/POINT (accuracy, knee or cheapest) or
+    trial:STUDY/NUMBER.
 
     \b
     nas show "add(1)*9" --space digits9
     nas show "- add(1,2@0.5)*8" --space fashion9 --out pattern.png
+    nas show best:my-study
     """
     from rich.console import Console
     from rich.text import Text
@@ -38,17 +44,21 @@ def show(
     from search_spaces import load_plugins
     from studies.cli.tables import drawing
     from studies.formatting import count
+    from studies.retraining.pattern import find_pattern
     from studies.search.spaces import find_space
 
-    load_plugins(plugins)
-    genome = Genome.parse(notation)
+    loaded = {path.name: digest for path, digest in load_plugins(plugins).items()}
     check_picture(out or "")
-    if on:
-        skeleton = find_baseline(on).skeleton
-    elif space:
-        skeleton = find_space(space).skeleton
+    if notation.startswith(("best:", "trial:")):
+        pattern = find_pattern(notation, space, on, storage, loaded)
+        genome, skeleton = pattern.genome, pattern.skeleton
     else:
+        genome = Genome.parse(notation)
         skeleton = Skeleton((3, 32, 32), 10, (Stage(len(genome), 16),))
+        if on:
+            skeleton = find_baseline(on).skeleton
+        elif space:
+            skeleton = find_space(space).skeleton
     planned = plan(genome, skeleton)
     console = Console()
     if space and not on:

@@ -53,8 +53,8 @@ NOTATIONS: dict[str, Any] = {
 def train(quiet: bool, as_json: bool, tensorboard: bool, **options: Any) -> None:
     """Train one pattern to the end; the same command again goes on where it stopped.
 
-    PATTERN is best:STUDY (the best by the proxy), trial:STUDY/NUMBER, or a notation with
-    --space or --baseline. The epoch with the best validation accuracy is kept, and scored once on
+    PATTERN is best:STUDY (what the search names its best), best:STUDY/POINT (accuracy, knee or
+    cheapest on the Pareto front), trial:STUDY/NUMBER, or a notation with --space or --baseline. The epoch with the best validation accuracy is kept, and scored once on
     the test images.
 
     \b
@@ -63,6 +63,8 @@ def train(quiet: bool, as_json: bool, tensorboard: bool, **options: Any) -> None
     nas train "add(1)*9" --space fashion9 --data fashion-mnist --threads 4
     nas train --baseline cifar/resnet-56 --data cifar10 --augment crop-flip
     """
+    if sys.stdout.isatty() and not (quiet or as_json):  # PyTorch takes a second to load
+        click.echo("Loading PyTorch and the data …")
     from nas.retraining.retrain import TrainingWatcher, fit
     from studies.cli.json_lines import TrainingJsonWatcher, end_line
     from studies.cli.tensorboard import TensorBoardWatcher, check_board
@@ -91,6 +93,6 @@ def train(quiet: bool, as_json: bool, tensorboard: bool, **options: Any) -> None
     if as_json:
         end_line(fitted)
     else:
-        show_end(console, fitted, quiet, request.plugins)
+        show_end(console, fitted, quiet, request.plugins, order.settings.data.guessing("test"))
     if fitted.curves.diverged:
         sys.exit(EXIT_FAILED)

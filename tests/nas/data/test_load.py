@@ -191,7 +191,7 @@ def test_npz_with_a_test_part_keeps_it(tmp_path):
         ({"images": np.zeros((4, 5, 5)), "labels": np.arange(4)}, "uint8"),
         ({"images": np.zeros((4, 5, 5), np.uint8), "labels": np.arange(3)}, "4 images, but labels"),
         ({"images": np.zeros((40, 5, 5), np.uint8), "labels": np.zeros(40)}, "data with 1 class"),
-        ({"images": np.zeros((4, 5, 5), np.uint8), "labels": np.arange(4)}, "cannot be split by class"),
+        ({"images": np.zeros((4, 5, 5), np.uint8), "labels": np.arange(4)}, "look like quantities"),
     ],
 )  # fmt: skip
 def test_unusable_npz(tmp_path, content, message):

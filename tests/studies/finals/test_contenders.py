@@ -5,11 +5,11 @@ import pytest
 from studies.analysis.facts import collect
 from studies.notebook.study import Study
 from studies.retraining.pattern import from_study
-from studies.search.run import Watcher, run_search
+from studies.search.run import Watcher
 from studies.store.names import CONTENDERS, FINALISTS, MEANS, beside_name
 from studies.store.storages import open_storage
 from studies.store.store import Store
-from tests.studies.searches import request, trials_of
+from tests.studies.searches import request, run_search, trials_of
 
 
 def asked(small_toml, storage, **more):

@@ -34,7 +34,6 @@ from studies.report.figures import window
 from studies.report.page import render
 from studies.report.words import answer
 from studies.search.request import SearchRequest
-from studies.search.run import run_search
 from studies.search.settings import SearchSettings, recorded_space
 from studies.store.names import KNOCKOUTS
 from studies.store.storages import open_storage
@@ -42,6 +41,7 @@ from studies.store.store import Store
 from studies.store.trial import Genes
 from tests.conftest import write_small_space
 from tests.helpers import nas
+from tests.studies.searches import run_search
 
 MEASURED = {
     "seconds",

@@ -20,13 +20,13 @@ from studies.cli.tensorboard import TensorBoardWatcher
 from studies.retraining.pattern import find_pattern
 from studies.retraining.request import TrainRequest, find_data, long_proxy, prepare
 from studies.search.request import SearchRequest as Search
-from studies.search.run import run_search
 from studies.search.settings import recorded_space
 from studies.store.storages import existing_storage
 from studies.store.store import Store
 from tests.conftest import write_small_space
 from tests.helpers import killed
 from tests.helpers import nas as run
+from tests.studies.searches import run_search
 from tests.training_helpers import CrashError, Stopping
 
 SETTINGS = "nas:settings"

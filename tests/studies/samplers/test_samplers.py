@@ -16,11 +16,10 @@ from studies.report.write import write_report
 from studies.samplers.pruners import PRUNERS, judge
 from studies.samplers.strategies import SAMPLERS, propose
 from studies.search.join import Joining, join_study
-from studies.search.run import run_search
 from studies.store.names import SETTINGS
 from studies.store.storages import open_storage
 from studies.store.store import Store
-from tests.studies.searches import request, trials_of
+from tests.studies.searches import request, run_search, trials_of
 
 
 def similarity(genome):

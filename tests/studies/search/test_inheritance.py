@@ -18,11 +18,10 @@ from studies.knockouts.recorded import trained_keys
 from studies.notebook.study import open_study
 from studies.report.words import answer
 from studies.search import run
-from studies.search.run import run_search
 from studies.store.storages import open_storage, weights_folder
 from studies.store.store import Store
 from tests.conftest import write_small_space
-from tests.studies.searches import command, request, trials_of
+from tests.studies.searches import command, request, run_search, trials_of
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,7 @@ import pytest
 from nas import Genome, Skeleton, Stage
 from nas.evaluation.result import failed
 from studies.search.objectives import OBJECTIVES, WORST_DECADES, WORST_SECONDS
-from studies.search.run import run_search
-from tests.studies.searches import request
+from tests.studies.searches import request, run_search
 
 BASE = replace(
     failed(Genome.plain(2), Skeleton((1, 8, 8), 10, (Stage(2, 8),)), 0, ""),

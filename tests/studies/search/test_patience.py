@@ -5,11 +5,10 @@ from nas.strategies.problem import PastTrial, Problem
 from search_spaces import SPACES
 from studies.report.write import write_report
 from studies.search.loop import without_gain
-from studies.search.run import run_search
 from studies.store.names import ENDED
 from studies.store.storages import open_storage
 from studies.store.store import Store
-from tests.studies.searches import request, trials_of
+from tests.studies.searches import request, run_search, trials_of
 
 
 def past(*values):

@@ -11,10 +11,9 @@ from nas import Genome, InputError, SearchSpace, Skeleton, Stage, plan, score
 from nas.strategies.problem import Exhausted, PastTrial, Problem, Proposal
 from studies.samplers.strategies import STRATEGIES, propose
 from studies.search.request import SearchRequest, prepare_settings
-from studies.search.run import run_search
 from studies.search.screen import Screen, screened
 from tests.conftest import write_small_space
-from tests.studies.searches import command, request, trials_of
+from tests.studies.searches import command, request, run_search, trials_of
 
 PATTERNS = 3
 TOKENS = [f"add({d})" for d in range(1, 9)]

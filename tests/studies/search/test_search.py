@@ -14,10 +14,9 @@ from nas.workers.process_pool import Workers
 from studies.search.given import HAND_MADE
 from studies.search.loop import Search
 from studies.search.request import SearchRequest
-from studies.search.run import run_search
 from studies.store.storages import open_storage
 from studies.store.store import Store
-from tests.studies.searches import command, request, trials_of
+from tests.studies.searches import command, request, run_search, trials_of
 
 
 def test_the_same_trials_with_one_and_two_workers_and_any_budget(undisturbed, small_toml, tmp_path):

@@ -10,10 +10,9 @@ import pytest
 from nas import InputError
 from nas.training.version import TRAINER_VERSION
 from studies.cli import main
-from studies.search.run import run_search
 from studies.store.storages import open_storage
 from studies.store.store import Store
-from tests.studies.searches import command, request, trials_of
+from tests.studies.searches import command, request, run_search, trials_of
 
 
 @pytest.fixture

@@ -1,0 +1,193 @@
+"""What a search comes to, in one sentence: what to use, by how much, and how sure that is.
+
+Every place that speaks of a search's outcome says this sentence: the terminal, the report, the
+dashboard, the notebook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import sqrt
+from typing import Any, Literal
+
+import numpy as np
+
+from nas.architecture.genome import Genome
+from nas.statistics import interval, paired_p
+from studies.finals.finalists import Finalist
+from studies.formatting import listed, p_value, percent, plural, points
+from studies.search.objectives import OBJECTIVES
+from studies.store.trial import Trial, role_of
+
+DOUBT = 0.05
+"""p-values from here on are called not beyond doubt."""
+DEVIATIONS = 3
+"""Of guessing's accuracy over as many images, within which an accuracy is near chance."""
+Outcome = Literal["better", "undecided", "worse", "untested", "chance", "nothing"]
+NAMES = {"residual": "ResNet's pattern", "start": "the pattern that the search started from"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a search comes to."""
+
+    outcome: Outcome
+    use: str
+    """`trial 17`, a given pattern's name, or nothing."""
+    sentence: str
+
+
+def near_chance(accuracy: float, guessing: float, images: int) -> bool:
+    """Whether guessing the most frequent class could have an accuracy on so many images."""
+    return accuracy <= guessing + DEVIATIONS * sqrt(guessing * (1 - guessing) / max(images, 1))
+
+
+def verdict(
+    best: Trial | None,
+    trials: Sequence[Trial],
+    finalists: Sequence[Finalist],
+    data: Mapping[str, Any],
+    objectives: Sequence[str] = ("accuracy",),
+    admitted: Callable[[Genome], bool] = lambda genome: True,
+) -> Verdict:
+    """The verdict on a search.
+
+    Args:
+        best: its best candidate (`Trial.rank`).
+        trials: all of it.
+        data: what is known of the data (`nas.data.facts`); empty for studies that did not note it.
+        objectives: the search's; for several the front is judged, too.
+        admitted: whether a pattern is within the search's limits.
+    """
+    if best is None:
+        return Verdict("nothing", "", "No candidate of the search could be trained.")
+    rows = {row.name: row for row in finalists if row.n}
+    name = f"trial {best.number}"
+    score = best.attrs["accuracy"] if best.again is None else best.again
+    guessing, images = data.get("guessing", {}), data.get("parts", {}).get("validation", 0)
+    if "validation" in guessing and near_chance(score, guessing["validation"], images):
+        return Verdict(
+            "chance", "",
+            f"Nothing was learnt: {name}, the best found, recognises {percent(score)} of the "
+            f"validation images, and guessing the most frequent class {percent(guessing['validation'])}; "
+            "the patterns say nothing before a longer training (epochs, images) gets beyond that.",
+        )  # fmt: skip
+    if name not in rows:
+        return _untested(best, name, trials)
+    given = [row for row in rows.values() if not row.name.startswith("trial")]
+    found = _tested(rows[name], given, admitted, len(finalists) - len(given))
+    if len(objectives) > 1:
+        found = replace(
+            found, sentence=found.sentence + _front(list(rows.values()), trials, objectives)
+        )
+    return found
+
+
+def _untested(best: Trial, name: str, trials: Sequence[Trial]) -> Verdict:
+    """By the short training of the search alone."""
+    known = {role_of(t): t.attrs["accuracy"] for t in trials if t.ok and role_of(t)}
+    test = "a test on images that the search has not seen (--finalists 3) would tell"
+    if "residual" not in known:
+        return Verdict("untested", name, f"{name.capitalize()} is the best found; {test}.")
+    ahead = best.attrs["accuracy"] - known["residual"]
+    if ahead <= 0:
+        return Verdict(
+            "untested", "residual",
+            f"Nothing found is better than {NAMES['residual']}, so use that: by the short training of "
+            f"the search {name}, the best found, is at {points(ahead)} points from it on the "
+            f"validation images; {test} more.",
+        )  # fmt: skip
+    return Verdict(
+        "untested", name,
+        f"{name.capitalize()} is {points(ahead)} points ahead of {NAMES['residual']} on the validation "
+        f"images, by one short training each, which luck alone can give; {test}.",
+    )  # fmt: skip
+
+
+def _tested(
+    row: Finalist, given: Sequence[Finalist], admitted: Callable[[Genome], bool], tested: int
+) -> Verdict:
+    within = [one for one in given if admitted(one.genome)]
+    leader = max(within, key=lambda one: one.mean, default=None)
+    residual = next((one for one in given if one.name == "residual"), None)
+    if residual is None or row.difference is None:
+        sentence = f"Use {row.name}: it recognises {percent(row.mean)} of the test images; "
+        return Verdict(
+            "untested", row.name, f"{sentence}there is no residual pattern to compare with."
+        )
+    how = _sure(row, residual, tested)
+    if row.p is not None and row.p < DOUBT and row.difference > 0:
+        more = ""
+        if leader and leader.mean > row.mean:
+            name = NAMES.get(leader.name, f"the {leader.name} pattern")
+            more = f" {name.capitalize()}, which was given, has {percent(leader.mean)} there."
+        return Verdict(
+            "better", row.name,
+            f"Use {row.name}: it recognises {percent(row.mean)} of the test images, "
+            f"{points(row.difference)} points against {NAMES['residual']} {how}.{more}",
+        )  # fmt: skip
+    if not admitted(residual.genome):
+        return Verdict(
+            "undecided", row.name,
+            f"Use {row.name}, the best within the limit: it recognises {percent(row.mean)} of the test "
+            f"images, {points(row.difference)} points against {NAMES['residual']}, which is outside "
+            f"the limit {how}.",
+        )  # fmt: skip
+    worse = row.p is not None and row.p < DOUBT
+    than = f"as good as {NAMES['residual']}"
+    if not worse:
+        than = f"better than {NAMES['residual']} beyond doubt"
+    return Verdict(
+        "worse" if worse else "undecided", "residual",
+        f"Nothing found is {than}, so use that: {row.name}, the best found, recognises "
+        f"{percent(row.mean)} of the test images, "
+        f"{points(row.difference)} points against it {how}.",
+    )  # fmt: skip
+
+
+def _front(rows: Sequence[Finalist], trials: Sequence[Trial], objectives: Sequence[str]) -> str:
+    """How much of the trade-off the finalists dominate, and how much the hand-made patterns."""
+    import moocore
+
+    others = {t.key: t.values[1:] for t in trials if t.values and len(t.values) == len(objectives)}
+    rows = [row for row in rows if row.genome.key in others]
+    own = np.array([row.name.startswith("trial") for row in rows])
+    signs = np.array([1.0 if OBJECTIVES[name].maximise else -1.0 for name in objectives])
+    seeds = [one for one in zip(*(row.accuracies for row in rows), strict=True) if None not in one]
+    if own.all() or not own.any() or not seeds:
+        return ""
+    values = signs * np.array(
+        [
+            [(score, *others[r.genome.key]) for score, r in zip(one, rows, strict=True)]
+            for one in seeds
+        ]
+    )
+    low, high = values.min((0, 1)), values.max((0, 1))
+    if (low == high).any():
+        return ""
+    scaled = (values - low) / (high - low)
+
+    def share(one: np.ndarray) -> float:
+        return float(moocore.hypervolume(one, ref=0.0, maximise=True))
+
+    found, given = (np.array([share(one[which]) for one in scaled]) for which in (own, ~own))
+    p = paired_p(found - given)
+    sure = f" ({p_value(p)}, {plural(len(seeds), 'seed')})" if p is not None else ""
+    goals = listed([OBJECTIVES[name].label for name in objectives])
+    return (
+        f" Over {goals} the finalists dominate {100 * found.mean():.1f} % of the space between the worst "
+        f"and the best values (hypervolume), the hand-made patterns {100 * given.mean():.1f} %{sure}."
+    )
+
+
+def _sure(row: Finalist, residual: Finalist, tested: int) -> str:
+    """`(95 % interval +0.10 to +1.38, p = 0.020, 16 seeds, corrected for 3 finalists)`."""
+    pairs = zip(row.accuracies, residual.accuracies, strict=True)
+    deltas = [a - b for a, b in pairs if a is not None and b is not None]
+    if row.p is None:
+        return f"({plural(len(deltas), 'seed')}, too few to speak of chance)"
+    low, high = interval(deltas)
+    within = f"95 % interval {points(low)} to {points(high)}, " if high - low < 2 else ""
+    many = f", corrected for {plural(tested, 'finalist')}" if tested > 1 else ""
+    return f"({within}{p_value(row.p)}, {plural(len(deltas), 'seed')}{many})"
