@@ -10,7 +10,7 @@ from nas.architecture.genome import Genome
 from nas.architecture.space import SearchSpace
 from studies.store.trial import Trial, best_trials, candidates, status_of
 
-LEAST = 10
+LEAST = 50
 """Candidates below which there is no best tenth."""
 Share = float | None
 """A share from 0 to 1; None where the question does not arise."""

@@ -11,7 +11,7 @@ import numpy as np
 from nas.architecture.space import SearchSpace
 from studies.store.trial import Trial, candidates
 
-LEAST = 20
+LEAST = 50
 """Candidates below which nothing is said."""
 TOP = 5
 """The best trials that PED-ANOVA should have at least (Optuna's advice)."""

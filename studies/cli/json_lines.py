@@ -20,16 +20,13 @@ from studies.store.url import shown
 
 
 class JsonWatcher(Watcher):
-    """One JSON object a line on standard output: data, started, evaluated, finalist, ended."""
+    """One JSON object a line on standard output: started, evaluated, finalist, ended."""
 
     def __init__(self, request: SearchRequest) -> None:
         self.request = request
 
     def _line(self, event: str, **values: object) -> None:
         print(json.dumps({"event": event, **values}), flush=True)
-
-    def prepared(self, settings: SearchSettings) -> None:
-        self._line("data", **facts(settings.data))
 
     def started(
         self, settings: SearchSettings, store: Store, done: int, total: int, workers: int
@@ -40,6 +37,7 @@ class JsonWatcher(Watcher):
             storage=shown(self.request.storage),
             done=done,
             workers=workers,
+            data=facts(settings.data),
         )
 
     def evaluated(self, event: Event) -> None:

@@ -12,13 +12,14 @@ from nas.architecture.space import SearchSpace
 from nas.drawing.glyph import glyph
 from nas.drawing.svg import plan_svg
 from studies.analysis.facts import Facts, Row
-from studies.analysis.habits import Grid, Share
+from studies.analysis.habits import LEAST, Grid, Share
 from studies.formatting import (
     count,
     duration,
     finalist_cells,
     p_value,
     percent,
+    plural,
     points,
     whole_points,
 )
@@ -66,6 +67,8 @@ def _context(facts: Facts, markup: Any) -> dict[str, Any]:
     fronts = {point.number for point in facts.front.points if point.front} if facts.front else set()
     return {
         "facts": facts,
+        "plural": plural,
+        "least": LEAST,
         "space": space,
         "words": words,
         "objectives": OBJECTIVES,

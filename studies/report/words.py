@@ -24,12 +24,16 @@ def question(facts: Facts) -> str:
     inherited = ""
     if "inherit" in settings:
         inherited = ", where a child starts from its first parent's trained weights"
+    guessing = facts.data.get("guessing")
+    chance = ""
+    if guessing:
+        chance = f" Guessing the most frequent class would give {percent(guessing['validation'])}."
     return (
         f"Which of {layers} layers should be connected by skips, how, and how strongly? "
         f"The space {space['name']} has {large(facts.genomes)} patterns ({facts.genes} genes). "
         f"Strategy {settings['strategy']} searched it on {data['name']} for {goals}{made}, with seed "
         f"{settings['seed']}: {facts.cost.trials} evaluations, each a training of "
-        f"{proxy['epochs']} epoch{'s' if proxy['epochs'] > 1 else ''} on {images}{inherited}."
+        f"{proxy['epochs']} epoch{'s' if proxy['epochs'] > 1 else ''} on {images}{inherited}.{chance}"
     )
 
 

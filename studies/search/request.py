@@ -137,7 +137,7 @@ class Asked:
                 f"--inherit: the candidates of strategy {request.strategy} have no parents; "
                 f"those of {able} have"
             )
-        if request.data is None and space.data not in SOURCES:
+        if request.data is None and space.data not in SOURCES and not Path(space.data).exists():
             raise InputError(
                 f"space {space.name} is usually searched on {space.data}, which this program does "
                 "not have; name a folder of images by class with --data"

@@ -63,6 +63,7 @@ class SearchSettings:
         space = asdict(self.space)
         proxy, final = space.pop("proxy"), space.pop("final")
         del final  # finalists have a study of their own
+        space["data"] = Path(space["data"]).name  # wherever a folder lies
         if not space["always"]:
             del space["always"]
         told = {

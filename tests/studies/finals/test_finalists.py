@@ -38,22 +38,26 @@ def test_only_what_was_searched_is_tested_and_corrected():
 
 def test_what_could_not_be_trained_is_left_out_of_the_comparison():
     rows = compare(
-        [row("trial 1", [0.95, None, 0.97, 0.9]), row("residual", [0.9, 0.9, None, 0.91])]
+        [
+            row("trial 1", [0.95, None, 0.97, 0.9, 0.92]),
+            row("residual", [0.9, 0.9, None, 0.91, 0.9]),
+        ]
     )
-    assert rows[0].scores == [0.95, 0.97, 0.9]
+    assert rows[0].scores == [0.95, 0.97, 0.9, 0.92]
     assert rows[0].difference == pytest.approx(0.02)
-    assert rows[0].p == pytest.approx(stats.ttest_1samp([0.05, -0.01], 0).pvalue)
+    assert rows[0].p == pytest.approx(stats.ttest_1samp([0.05, -0.01, 0.02], 0).pvalue)
     lost = compare([row("trial 1", [None, None]), row("residual", [0.9, 0.9])])
     assert lost[0].difference is None
     assert math.isnan(lost[0].mean)
 
 
-def test_one_seed_has_no_spread_and_no_test():
+def test_few_seeds_have_no_test():
     rows = compare([row("trial 1", [0.5]), row("residual", [0.4])])
     assert math.isnan(rows[0].std)
     assert rows[0].p is None
+    assert compare([row("trial 1", [0.5, 0.6]), row("residual", [0.4, 0.4])])[0].p is None
 
 
 def test_equal_differences_are_no_evidence():
-    rows = compare([row("trial 1", [0.5, 0.6]), row("residual", [0.4, 0.5])])
+    rows = compare([row("trial 1", [0.5, 0.6, 0.7]), row("residual", [0.4, 0.5, 0.6])])
     assert rows[0].difference == pytest.approx(0.1)

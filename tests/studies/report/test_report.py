@@ -17,7 +17,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 import torch
-from scipy import stats
+from scipy import special, stats
 
 import studies
 from nas import Genome, InputError, compile_network, evaluate
@@ -26,6 +26,7 @@ from nas.evaluation.result import failed
 from nas.strategies.problem import Limits
 from studies.analysis.facts import collect
 from studies.analysis.lineage import describe
+from studies.finals.finalists import recorded_finalists
 from studies.knockouts.lesions import skips_of, without_skip
 from studies.knockouts.run import KnockoutRequest
 from studies.report import write, write_report
@@ -35,7 +36,8 @@ from studies.report.page import render
 from studies.report.words import answer
 from studies.search.request import SearchRequest
 from studies.search.settings import SearchSettings, recorded_space
-from studies.store.names import KNOCKOUTS
+from studies.search.verdict import verdict
+from studies.store.names import DATA, FINALISTS, KNOCKOUTS
 from studies.store.storages import open_storage
 from studies.store.store import Store
 from studies.store.trial import Genes
@@ -106,7 +108,7 @@ def made(tmp_path, small_space, digits):
 
 
 def request(small, storage, **more):
-    values = {"evaluations": 12, "contenders": 0, "finalists": 1, "finalist_seeds": 2} | {
+    values = {"evaluations": 12, "contenders": 0, "finalists": 1, "finalist_seeds": 3} | {
         "population": 6, "workers": 1,
     }  # fmt: skip
     return SearchRequest(space=str(small), storage=storage, **{"device": "cpu", **values, **more})
@@ -160,15 +162,18 @@ def test_best_so_far_counts_candidates_only_and_adds_up_seconds(made):
     assert made.facts.winner.number == 5
 
 
-def test_finalists_have_students_intervals(url):
+def test_finalists_have_students_intervals_that_stay_within_0_and_1(url):
     facts = collect(store_of(url), url)
     rows = {row.name: row for row in facts.finals.rows}
     assert list(rows) == sorted(rows, key=lambda name: -rows[name].mean)
-    assert (facts.finals.done, facts.finals.total) == (8, 8)
+    assert (facts.finals.done, facts.finals.total) == (12, 12)
     residual = rows["residual"]
     for row in facts.finals.rows:
-        half = 12.7062047 * stats.sem(row.accuracies)  # Student's t, one degree of freedom, 97.5 %
-        assert row.interval == pytest.approx((row.mean - half, row.mean + half))
+        # Student's t, two degrees of freedom, 97.5 %, over the slope of the logit
+        half = 4.3026527 * stats.sem(row.accuracies) / (row.mean * (1 - row.mean))
+        ends = special.logit(row.mean) - half, special.logit(row.mean) + half
+        assert row.interval == pytest.approx(tuple(special.expit(ends)))
+        assert 0 < row.interval[0] < row.mean < row.interval[1] < 1
         if row is not residual:
             pairs = stats.ttest_rel(row.accuracies, residual.accuracies)
             low, high = pairs.confidence_interval(0.95)
@@ -178,23 +183,20 @@ def test_finalists_have_students_intervals(url):
     )
 
 
-def test_the_answer_names_its_doubts(url):
+def test_the_answer_begins_with_the_verdict(url):
     facts = collect(store_of(url), url)
-    finals = facts.finals
-    name = f"trial {facts.winner.number}"
-
-    def said(p, difference=0.01):
-        rows = tuple(
-            replace(r, p=p, difference=difference) if r.name == name else r for r in finals.rows
-        )
-        return " ".join(answer(replace(facts, finals=replace(finals, rows=rows))))
-
-    assert "not beyond doubt" in said(0.2)
-    assert "p = 0.200" in said(0.2)
-    assert "Chance alone is an unlikely explanation." in said(0.001)
-    assert "if only just" in said(0.04)
-    assert "It is worse than the residual pattern" in said(0.01, -0.01)
-    assert "No finalists have been tested" in " ".join(answer(replace(facts, finals=None)))
+    said = answer(facts)
+    assert said[0] == facts.verdict.sentence
+    assert "flattered by luck" in said[1]
+    store, own = store_of(url), facts.winner.number
+    rows = recorded_finalists(
+        store, store.beside(FINALISTS), recorded_space(store.searched()).skeleton
+    )
+    best = next(trial for trial in store.ranked() if trial.number == own)
+    again = verdict(best, store.ranked(), rows, store.notes()[DATA])
+    assert facts.verdict == again
+    outside = replace(facts, outside=("residual", "dense"))
+    assert "residual and dense are outside them, and only a reference" in " ".join(answer(outside))
 
 
 # The front
@@ -251,16 +253,19 @@ def test_the_front_by_brute_force_in_three_objectives(tmp_path, small_space, dig
 
 def test_habits_by_counting(made, small_space):
     rng = random.Random(2)
-    genomes = list(dict.fromkeys(small_space.sample(rng) for _ in range(35)))[:30]
+    genomes = list(dict.fromkeys(small_space.sample(rng) for _ in range(80)))[:60]
     made.add("add(1)*4", 1.0, role="residual")
-    for index, genome in enumerate(genomes):
+    for index, genome in enumerate(genomes[:49]):
+        made.add(genome, 0.01 * index)
+    assert made.facts.habits is None
+    for index, genome in enumerate(genomes[49:], 49):
         made.add(genome, 0.01 * index)
     made.add("add(1@0.7) -*3", 1.0)  # outside the space
     habits = made.facts.habits
-    assert (habits.best, habits.all) == (3, 30)
+    assert (habits.best, habits.all) == (6, 60)
     assert habits.chance == pytest.approx(2 / 3)
     skips, merges, strengths = habits.grids
-    for found, pool in ((skips.best, genomes[-3:]), (skips.all, genomes)):
+    for found, pool in ((skips.best, genomes[-6:]), (skips.all, genomes)):
         for row, d in enumerate((1, 2, 3)):
             for layer in range(4):
                 if d > layer + 1:
@@ -271,7 +276,7 @@ def test_habits_by_counting(made, small_space):
     assert merges.rows == ("add", "concat", "plain")
     assert all(sum(column) == pytest.approx(1) for column in zip(*merges.all, strict=True))
     concat = [g.layers[2].merge == "concat" for g in genomes]
-    assert merges.all[1][2] == pytest.approx(sum(concat) / 30)
+    assert merges.all[1][2] == pytest.approx(sum(concat) / 60)
     twos = [s.strength for g in genomes for x in g.layers for s in x.skips if s.distance == 2]
     assert strengths.all[0][1] == pytest.approx(twos.count(0.5) / len(twos))
 
@@ -301,11 +306,11 @@ def test_the_gene_that_decides_everything_comes_first_by_far(
 
 def test_nothing_is_said_of_genes_without_evidence(made, small_space):
     rng = random.Random(4)
-    genomes = list(dict.fromkeys(small_space.sample(rng) for _ in range(40)))
-    for genome in genomes[:19]:
+    genomes = list(dict.fromkeys(small_space.sample(rng) for _ in range(90)))
+    for genome in genomes[:49]:
         made.add(genome, 0.5)
-    assert made.facts.importance.why == "Too few candidates for a statement: 19, of at least 20."
-    made.add(genomes[19], 0.5)
+    assert made.facts.importance.why == "Too few candidates for a statement: 49, of at least 50."
+    made.add(genomes[49], 0.5)
     assert "same accuracy" in made.facts.importance.why
     assert "same accuracy" in render(made.facts)
 
@@ -557,7 +562,6 @@ def test_names_are_text_and_not_markup(tmp_path, small_space, digits, monkeypatc
     page = Page(text)
     for tag in ('<b>"', "<script>alert", "<i>mine", "<u>", "<em>"):
         assert tag not in text.replace("<em class", "")
-    assert page.metas["skipnas-study"] == ODD
     assert ODD in "".join(page.words)
     monkeypatch.chdir(tmp_path)
     path = write_report(ODD, made.url)
@@ -730,7 +734,7 @@ def test_the_only_search_needs_no_name(capsys, url, tmp_path, monkeypatch):
     name = store_of(url).name
     code, out, err = nas(capsys, "report", "--storage", url)
     assert (code, out, err) == (0, f"Report: {name}.html\n", "")
-    assert Page((tmp_path / f"{name}.html").read_text()).metas["skipnas-study"] == name
+    assert f"<title>{name}: report</title>" in (tmp_path / f"{name}.html").read_text()
     code, out, _ = nas(capsys, "report", "--storage", url, "--format", "json", "--out", "-")
     assert json.loads(out)["study"] == name
 
@@ -757,7 +761,7 @@ def test_a_pruned_candidate_is_no_winner_but_counts(made, small_space):
     assert facts.cost.statuses == {"pruned": 1, "ok": 1}
     assert facts.progress.accuracies == (0.6,)
     assert facts.habits is None
-    assert "trained to the end for a best tenth: 1, of at least 10" in render(facts)
+    assert "trained to the end for a best tenth: 1, of at least 50" in render(facts)
     for genome in genomes[2:11]:
         made.add(genome, 0.5)
     assert made.facts.habits.all == 11
