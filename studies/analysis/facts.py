@@ -19,7 +19,7 @@ from studies.analysis.lineage import Lineage, lineage
 from studies.finals.finalists import Finalist, recorded_finalists
 from studies.knockouts.recorded import Knockout, recorded_knockout
 from studies.search.settings import recorded_space
-from studies.search.verdict import Verdict, verdict
+from studies.search.verdict import Verdict, recorded_verdict
 from studies.store.names import COMMAND, DATA, ENDED, FINALISTS, TABLE, VERSIONS
 from studies.store.store import Store
 from studies.store.trial import Trial, best_trials, candidates, role_of, status_of
@@ -160,7 +160,7 @@ def collect(store: Store, url: str) -> Facts:
         ended=notes.get(ENDED, {}).get("why", ""),
         genes=len(space.genes),
         genomes=space.distinct,
-        verdict=verdict(winner, trials, rows, data, objectives, admitted),
+        verdict=recorded_verdict(settings, notes, space, trials, rows),
         winner=_row(winner) if winner else None,
         given=tuple(_row(t) for t in trials if role_of(t)),
         outside=tuple(role_of(t) for t in trials if role_of(t) and not admitted(t.genome)),

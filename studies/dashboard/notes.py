@@ -30,6 +30,7 @@ def search_note(study: Study, pictures: Mapping[int, str]) -> str:
     parts = [f"## {_plain(study.name)}", _facts(study.facts())]
     best = study.best
     if best:
+        parts.append(f"**{_plain(study.verdict)}**")
         accuracy = scored(best.attrs["accuracy"], best.again)
         parts.append(f"### Best pattern: trial {best.number}, validation accuracy {accuracy}")
         if best.number in pictures:

@@ -21,6 +21,7 @@ from studies.formatting import count, finalist_cells, percent, scored, short, wi
 from studies.notebook.course import course_svg
 from studies.search.objectives import OBJECTIVES
 from studies.search.settings import recorded_space
+from studies.search.verdict import recorded_verdict
 from studies.store.names import COMMAND, FINALISTS, search_names
 from studies.store.store import Store
 from studies.store.trial import Trial, best_trials, nondominated
@@ -51,6 +52,8 @@ class Study:
     """Empty until all of them are trained."""
     front: frozenset[int] = frozenset()
     """Numbers on the Pareto front, where there are several objectives."""
+    verdict: str = ""
+    """What the search comes to, in a sentence or two."""
 
     @classmethod
     def read(cls, store: Store, storage: str) -> Study:
@@ -66,9 +69,11 @@ class Study:
         if len(record["objectives"]) > 1:
             front = nondominated(store.trials(), store.maximise)
         finalists = recorded_finalists(store, store.beside(FINALISTS), space.skeleton)
+        trials = store.ranked()
         return cls(
             store.name, storage, record, notes.get(COMMAND) or "", space,
-            tuple(store.ranked()), tuple(finalists), frozenset(trial.number for trial in front),
+            tuple(trials), tuple(finalists), frozenset(trial.number for trial in front),
+            recorded_verdict(record, notes, space, trials, finalists).sentence,
         )  # fmt: skip
 
     @cached_property
@@ -198,6 +203,7 @@ class Study:
         parts = [f"<h3>{escape(self.name)}</h3><p>{facts}</p>", scrolling(self._course())]
         best = self.best
         if best:
+            parts.append(f"<p>{escape(self.verdict)}</p>")
             parts.append(
                 f"<p><b>best: trial {best.number}</b>, validation accuracy "
                 f"{_scored(best)}<br><code>{escape(str(best.genome))}</code></p>"

@@ -14,11 +14,15 @@ from typing import Any, Literal
 import numpy as np
 
 from nas.architecture.genome import Genome
+from nas.architecture.space import SearchSpace
+from nas.files.settings import from_mapping
 from nas.statistics import interval, paired_p
+from nas.strategies.problem import Limits
 from studies.finals.finalists import Finalist
 from studies.formatting import listed, p_value, percent, plural, points
 from studies.search.objectives import OBJECTIVES
-from studies.store.trial import Trial, role_of
+from studies.store.names import DATA
+from studies.store.trial import Trial, best_trials, role_of
 
 DOUBT = 0.05
 """p-values from here on are called not beyond doubt."""
@@ -82,6 +86,21 @@ def verdict(
             found, sentence=found.sentence + _front(list(rows.values()), trials, objectives)
         )
     return found
+
+
+def recorded_verdict(
+    record: Mapping[str, Any],
+    notes: Mapping[str, Any],
+    space: SearchSpace,
+    trials: Sequence[Trial],
+    finalists: Sequence[Finalist],
+) -> Verdict:
+    """The verdict on a recorded search, from its settings, its notes, and its ranked trials."""
+    limits = from_mapping(Limits, record["limits"], "the study's limits")
+    return verdict(
+        next(iter(best_trials(trials, space, 1)), None), trials, finalists, notes.get(DATA) or {},
+        record["objectives"], lambda genome: limits.admit(genome, space),
+    )  # fmt: skip
 
 
 def _untested(best: Trial, name: str, trials: Sequence[Trial]) -> Verdict:

@@ -753,7 +753,7 @@ def test_a_study_where_everything_failed_is_explained(made):
 
 def test_a_pruned_candidate_is_no_winner_but_counts(made, small_space):
     rng = random.Random(5)
-    genomes = list(dict.fromkeys(small_space.sample(rng) for _ in range(20)))
+    genomes = list(dict.fromkeys(small_space.sample(rng) for _ in range(80)))
     made.add(genomes[0], 0.9, status="pruned")
     made.add(genomes[1], 0.6)
     facts = made.facts
@@ -762,10 +762,10 @@ def test_a_pruned_candidate_is_no_winner_but_counts(made, small_space):
     assert facts.progress.accuracies == (0.6,)
     assert facts.habits is None
     assert "trained to the end for a best tenth: 1, of at least 50" in render(facts)
-    for genome in genomes[2:11]:
+    for genome in genomes[2:51]:
         made.add(genome, 0.5)
-    assert made.facts.habits.all == 11
-    assert made.facts.habits.best == 1
+    assert made.facts.habits.all == 51
+    assert made.facts.habits.best == 5
     assert "pruned" in render(made.facts)
 
 
