@@ -193,7 +193,7 @@ def _front(rows: Sequence[Finalist], trials: Sequence[Trial], objectives: Sequen
     found, given = (np.array([share(one[which]) for one in scaled]) for which in (own, ~own))
     p = paired_p(found - given)
     sure = f" ({p_value(p)}, {plural(len(seeds), 'seed')})" if p is not None else ""
-    goals = listed([OBJECTIVES[name].label for name in objectives])
+    goals = listed(["test accuracy", *(OBJECTIVES[name].label for name in objectives[1:])])
     return (
         f" Over {goals} the finalists dominate {100 * found.mean():.1f} % of the space between the worst "
         f"and the best values (hypervolume), the hand-made patterns {100 * given.mean():.1f} %{sure}."
