@@ -19,7 +19,7 @@ from studies.search.loop import Event, Outcome, Search
 from studies.search.machines import Means, connection, open_pool
 from studies.search.request import SearchRequest, check_request, goal_of, prepare_settings
 from studies.search.settings import SearchSettings
-from studies.store.names import COMMAND, ENDED, GOAL, VERSIONS
+from studies.store.names import COMMAND, ENDED, GOAL, VERSIONS, study_names
 from studies.store.storages import open_storage, storage_errors, weights_folder
 from studies.store.store import Store
 from studies.store.trial import Trial, best_trials, nondominated
@@ -88,10 +88,8 @@ def run_search(
     with storage_errors(request.storage), connection(request):
         settings, devices = prepare_settings(request)
         storage = open_storage(request.storage)
-        store = Store.open(
-            storage, request.study or settings.default_name, settings.record(),
-            settings.maximise, settings.objectives,
-        )  # fmt: skip
+        name = request.study or _own_name(settings, study_names(storage))
+        store = Store.open(storage, name, settings.record(), settings.maximise, settings.objectives)
         with store.joined(request.storage):
             wanted = max(request.evaluations, len(store.trials()))
             store.note(COMMAND, replace(request, evaluations=wanted, max_seconds=None).command)
@@ -99,6 +97,12 @@ def run_search(
             return work(
                 request, settings, devices, store, watcher or Watcher(), stop, make_pool=make_pool
             )
+
+
+def _own_name(settings: SearchSettings, names: Sequence[str]) -> str:
+    """The default name, or the one that an earlier version gave to the study of these settings."""
+    default, earlier = settings.default_name, settings.earlier_name
+    return earlier if earlier in names and default not in names else default
 
 
 def work(
