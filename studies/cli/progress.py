@@ -148,7 +148,6 @@ class ConsoleWatcher(Watcher):
             f"Best of {finished} by the proxy: trial {trial.number}, validation accuracy "
             f"{scored(trial.attrs['accuracy'], trial.again)}"
             f"{' (its ancestors trained too)' if 'inherited_from' in trial.attrs else ''}",
-            soft_wrap=True,
         )
         self.console.print(Text(f"  {trial.genome}", "bold"), soft_wrap=True)
         given = [t for t in result.trials if t.ok and t.attrs["role"]]

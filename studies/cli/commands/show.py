@@ -27,7 +27,6 @@ def show(
     nas show "add(1)*9" --space digits9
     nas show "- add(1,2@0.5)*8" --space fashion9 --out pattern.png
     """
-    from rich.console import Console
     from rich.text import Text
 
     from baselines import find_baseline
@@ -37,6 +36,7 @@ def show(
     from nas.drawing.figure import check_picture, draw, save
     from search_spaces import load_plugins
     from studies.cli.tables import drawing
+    from studies.cli.terminal import make_console
     from studies.formatting import count
     from studies.search.spaces import find_space
 
@@ -50,7 +50,7 @@ def show(
     else:
         skeleton = Skeleton((3, 32, 32), 10, (Stage(len(genome), 16),))
     planned = plan(genome, skeleton)
-    console = Console()
+    console = make_console()
     if space and not on:
         try:
             find_space(space).check(genome)
