@@ -28,6 +28,7 @@ from nas.drawing.svg import plan_svg
 from nas.errors import InputError
 from nas.files.safe import replacing
 from nas.files.settings import from_mapping
+from nas.plugins import is_loaded
 from studies.dashboard.notes import BESIDE, note_beside, renew_note, search_note
 from studies.notebook.study import Study
 from studies.store.names import COMMAND, FINALISTS, MEANS, SETTINGS, beside_name
@@ -116,7 +117,9 @@ class Painter(threading.Thread):
                 left -= self._draw(study, trials, left)
                 self._note(study, trials, studies)
             except InputError as error:
-                self._once(f"study {study.study_name}: no pictures and note ({error})")
+                needs = [name for name in _plugins(study) if not is_loaded(name)]
+                why = f"it needs --plugin {needs[0]}" if needs else error
+                self._once(f"study {study.study_name}: no pictures and note ({why})")
             except KeyError:
                 continue  # deleted meanwhile
             if left <= 0:
@@ -203,6 +206,11 @@ class Painter(threading.Thread):
             body = search_note(Study.read(store, self.url), addresses)
         renew_note(self.storage, study._study_id, body)
         self._noted[study._study_id] = time.monotonic(), stamp
+
+
+def _plugins(study: FrozenStudy) -> Mapping[str, str]:
+    """The recorded plugins of a search or a study beside it."""
+    return study.user_attrs[SETTINGS].get("plugins") or {}
 
 
 def _skeleton(record: Mapping[str, Any]) -> Mapping[str, Any]:

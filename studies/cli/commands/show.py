@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from nas.errors import InputError
+from nas.errors import InputError, own_name
 from studies.cli.options import plugin_option
 
 
@@ -31,6 +31,7 @@ def show(
 
     from baselines import find_baseline
     from nas.architecture.genome import Genome
+    from nas.architecture.merges import MERGES
     from nas.architecture.plan import plan
     from nas.architecture.skeletons.convolutional import Skeleton, Stage
     from nas.drawing.figure import check_picture, draw, save
@@ -50,6 +51,10 @@ def show(
     else:
         skeleton = Skeleton((3, 32, 32), 10, (Stage(len(genome), 16),))
     planned = plan(genome, skeleton)
+    if any(own_name(MERGES[layer.merge]) for layer in genome.layers if layer.merge):
+        from nas.network.compile import check_forward  # with torch
+
+        check_forward(planned)
     console = make_console()
     if space and not on:
         try:

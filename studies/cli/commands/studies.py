@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +44,7 @@ def studies(context: click.Context, storage: str, plugins: tuple[Path, ...], as_
     from studies.cli.tables import studies_table
     from studies.cli.terminal import make_console
     from studies.store.storages import existing_storage, storage_errors
-    from studies.store.url import shown
+    from studies.store.url import STORAGE, shown
 
     load_plugins(plugins)
     with storage_errors(storage):
@@ -58,7 +60,12 @@ def studies(context: click.Context, storage: str, plugins: tuple[Path, ...], as_
         )
         return
     console.print(studies_table(found))
-    console.print(f"Explain one: nas report {found[0].name}", soft_wrap=True, markup=False)
+    more = (
+        ["--storage", shown(storage)] if storage != STORAGE and not os.getenv("NAS_STORAGE") else []
+    )
+    more += [part for path in plugins for part in ("--plugin", str(path))]
+    command = shlex.join(["nas", "report", found[0].name, *more])
+    console.print(f"Explain one: {command}", soft_wrap=True, markup=False)
 
 
 @studies.command()
