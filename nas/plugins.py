@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 import re
 import runpy
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
-from nas.errors import InputError
+from nas.errors import InputError, brief
 
 TABLES = {
     "MERGES": "nas.architecture.merges",
@@ -27,6 +27,22 @@ TABLES = {
     "SPACES": "search_spaces.named",
 }
 """A table's name, in a plugin as in the module that owns it."""
+KINDS: dict[str, tuple[str, tuple[str, ...], str]] = {
+    "MERGES": ("nas.architecture.merges", ("Merge",), "an instance of a class over Merge"),
+    "BLOCKS": ("nas.architecture.blocks", ("Block",), "a Block"),
+    "STEMS": ("nas.architecture.blocks", ("Stem",), "a Stem"),
+    "SOURCES": ("nas.data.dataset", (), "a function (folder) -> Raw"),
+    "STRATEGIES": (
+        "nas.strategies.propose", ("Strategy",),
+        "a function (population, problem, rng) -> Proposal, or a Strategy,",
+    ),
+    "MUTATIONS": ("nas.strategies.mutations", (), "a function (genome, space, rng) -> Genome"),
+    "SCORES": ("nas.predictors.zero_cost", (), "a function (candidate) -> number"),
+    "SPACES": ("nas.architecture.space", ("SearchSpace",), "a SearchSpace"),
+}  # fmt: skip
+"""What entries of a table are: a module with classes, and in words."""
+FUNCTIONS = ("SOURCES", "STRATEGIES", "MUTATIONS", "SCORES")
+"""Tables whose entries may be functions."""
 MOVED = {
     **dict.fromkeys(("nas.merges", "nas.parts", "nas.blocks", "nas.data"), "nas.extend"),
     **dict.fromkeys(("nas.genome", "nas.plan", "nas.skeleton", "nas.space"), "nas"),
@@ -74,14 +90,33 @@ def load_plugin(path: str | Path) -> str:
     names = [name for name in TABLES if name in defined]
     if not names:
         raise InputError(f"--plugin {path}: defines none of the tables {', '.join(TABLES)}")
-    for name in names:
-        owner = getattr(import_module(TABLES[name]), name)
-        for key, value in defined[name].items():
-            if key in owner:
-                raise InputError(f"--plugin {path}: {name} has an entry {key!r} already")
-            owner[key] = value
+    owners = {name: getattr(import_module(TABLES[name]), name) for name in names}
+    for name, owner in owners.items():
+        _check_entries(path, name, defined[name], owner)
+    for name, owner in owners.items():
+        owner.update(defined[name])
     LOADED[digest] = path.name
     return digest
+
+
+def _check_entries(path: Path, table: str, entries: object, known: Container[str]) -> None:
+    """Raises InputError where a table is no dict, or an entry not of its kind or of a name that is taken."""
+    place = f"--plugin {path}: {table}"
+    if not isinstance(entries, dict):
+        raise InputError(f"{place} is {brief(entries)}; a dict of entries by name is expected")
+    module, kinds, words = KINDS[table]
+    allowed = tuple(getattr(import_module(module), kind) for kind in kinds)
+    for key, value in entries.items():
+        function = callable(value) and not isinstance(value, type)
+        if not isinstance(key, str):
+            raise InputError(f"{place} has the name {brief(key)}; a string is expected")
+        if key in known:
+            raise InputError(f"{place} has an entry {key!r} already")
+        fits = isinstance(value, allowed) or (table in FUNCTIONS and function)
+        if not fits and not (table == "STRATEGIES" and value is None):
+            is_class = isinstance(value, type) and issubclass(value, allowed)
+            hint = f", such as {value.__name__}()" if is_class else ""
+            raise InputError(f"{place}[{key!r}] is {brief(value)}; {words} is expected{hint}")
 
 
 def _moved(error: Exception) -> str:
@@ -104,6 +139,15 @@ def installed_plugins() -> tuple[Path, ...]:
 def is_loaded(name: str) -> bool:
     """Whether a plugin of this file name has been loaded."""
     return name in LOADED.values()
+
+
+def check_loaded(recorded: Iterable[str], whose: str) -> None:
+    """Raises InputError if a plugin of this file name has not been loaded."""
+    for name in recorded:
+        if not is_loaded(name):
+            raise InputError(
+                f"{whose} needs the plugin {name}: name the file with --plugin, or plugins=[…]"
+            )
 
 
 def check_plugins(recorded: Mapping[str, str], given: Mapping[str, str], whose: str) -> None:

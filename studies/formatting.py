@@ -117,7 +117,7 @@ def finalist_cells(row: Tested) -> dict[str, str]:
         "n": str(row.n),
         "parameters": count(row.params),
         "MACs": count(row.macs),
-        "− residual": "" if row.difference is None else points(row.difference),
+        "vs ResNet": "" if row.difference is None else points(row.difference),
         "p (Holm)": "" if row.p is None else p_number(row.p),
     }
 

@@ -6,9 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
+from importlib import import_module
 
 import pytest
 
+from nas import plugins
 from studies import cli
 
 NAS = [sys.executable, "-c", "from studies.cli import main; main()"]
@@ -23,6 +26,20 @@ def nas(capsys, *arguments):
             cli.main()
     out, err = capsys.readouterr()
     return ended.value.code, out, err
+
+
+@contextmanager
+def plugins_taken_away():
+    """What plugins add within is gone after it."""
+    owners = [getattr(import_module(module), name) for name, module in plugins.TABLES.items()]
+    tables = [*owners, plugins.LOADED]
+    before = [dict(table) for table in tables]
+    try:
+        yield
+    finally:
+        for table, entries in zip(tables, before, strict=True):
+            table.clear()
+            table.update(entries)
 
 
 def refused(capsys, *arguments):

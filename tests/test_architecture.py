@@ -32,7 +32,7 @@ STUDIES = [
     {"search"},
     {"knockouts", "retraining", "notebook", "speed", "tabular"},
     {"analysis", "dashboard"},
-    {"report"},
+    {"report", "catalogue"},
     {"cli"},
 ]
 """A folder or file imports what stands on the floors before its own, and nothing beside it."""

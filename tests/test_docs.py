@@ -12,7 +12,6 @@ import shlex
 import subprocess
 import tomllib
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import click
@@ -24,6 +23,7 @@ from nas.plugins import TABLES
 from nas.strategies.mutations import MUTATIONS
 from search_spaces import SPACES, load_plugins, load_space
 from studies import cli
+from tests.helpers import plugins_taken_away
 from tests.test_architecture import NAS, STUDIES
 
 ROOT = Path(__file__).parent.parent
@@ -106,12 +106,8 @@ def searched(folder):
 @pytest.fixture
 def tables():
     """What plugins add to, which is after a test what it was before."""
-    owners = [getattr(import_module(module), name) for name, module in TABLES.items()]
-    before = [dict(owner) for owner in owners]
-    yield
-    for owner, entries in zip(owners, before, strict=True):
-        owner.clear()
-        owner.update(entries)
+    with plugins_taken_away():
+        yield
 
 
 def nas(words):
@@ -139,14 +135,15 @@ def test_plugins_are_used(text, folder, tables, monkeypatch):
 
 
 @pytest.mark.parametrize("text", blocks("toml"))
-def test_toml_loads(text, folder, monkeypatch):
+def test_toml_loads(text, folder, tables, monkeypatch):
     monkeypatch.chdir(folder)
     given = tomllib.loads(text)
+    load_plugins(re.findall(r"--plugin (\S+)", text.partition("\n")[0]))
     if "project" in given:
         assert given["project"]["entry-points"]["skipnas.plugins"]
         return
     path = folder / file_of(text)
-    if isinstance(given.get("space"), dict):
+    if "base" in given or isinstance(given.get("space"), dict):
         space = load_space(path, SPACES)
         assert space.skeleton.layers * space.size > 0
     else:
@@ -272,6 +269,10 @@ def use_plugin(path):
         compiles(f"- {name}(1,2@0.5)*8", space.skeleton)
     for name in added["BLOCKS"]:
         compiles("add(1)*9", replace(space.skeleton, block=name))
+        Path(f"{name}-block.toml").write_text(
+            SMALL.replace("[proxy]", f'block = "{name}"\n[proxy]')
+        )
+        nas(f"search --space {name}-block.toml --plugin {path} --study {name} {BUDGET}")
     for name in added["STEMS"]:
         compiles("add(1)*9", replace(space.skeleton, stem=name))
     for name in added["SOURCES"]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
+from nas.architecture.declared import branch_of, parts_of
 from nas.architecture.genome import Genome
 from nas.architecture.merges import MERGES, Site
 from nas.architecture.parts import Chain, Part, Shape
 from nas.architecture.skeletons.convolutional import Skeleton, adapter, head, node_shapes
-from nas.errors import InputError
+from nas.errors import InputError, own_name
 
 KEPT_LAYERS = 200
 """Of the longest pattern whose plan is kept: a layer's takes some kilobytes."""
@@ -88,7 +90,15 @@ def _made(genome: Genome, skeleton: Skeleton) -> Plan:
         inputs, shape = shapes[index - 1], shapes[index]
 
         def branch(inputs: Shape = inputs, width: int = width, stride: int = stride) -> Chain:
-            return skeleton.kind.branch(inputs, width, stride, skeleton.bias, skeleton.norm_of)
+            return branch_of(
+                skeleton.block,
+                skeleton.kind,
+                inputs,
+                width,
+                stride,
+                skeleton.bias,
+                skeleton.norm_of,
+            )
 
         skips, adapters = [], []
         for skip in layer.skips:
@@ -103,7 +113,7 @@ def _made(genome: Genome, skeleton: Skeleton) -> Plan:
             skips.append((source, float(skip.strength)))
             last_use[source] = max(last_use[source], index)
         site = Site(inputs, shape, stride, len(skips), skeleton.bias, skeleton.norm_of, branch)
-        learnt = MERGES[layer.merge].parts(site) if layer.merge else {}
+        learnt = parts_of(layer.merge, MERGES[layer.merge], site) if layer.merge else {}
         layers.append(
             LayerPlan(
                 index, stage, shape, str(layer), layer.merge, branch(),
@@ -113,6 +123,25 @@ def _made(genome: Genome, skeleton: Skeleton) -> Plan:
     return Plan(
         stem, tuple(layers), head(shapes[-1], skeleton), tuple(shapes), tuple(last_use), genome
     )  # fmt: skip
+
+
+def check_merges(names: Iterable[str], skeleton: Skeleton) -> None:
+    """Raises InputError where a merge of a user's own declares something wrong in a layer."""
+    own = [name for name in names if own_name(MERGES[name])]
+    if not own:
+        return
+    planned = plan(Genome.plain(skeleton.layers), skeleton)
+    for layer, (_, _, stride) in zip(planned.layers, skeleton.blocks(), strict=True):
+        site = Site(
+            planned.shapes[layer.index - 1], layer.shape, stride, 1, skeleton.bias,
+            skeleton.norm_of, partial(_same, layer.branch),
+        )  # fmt: skip
+        for name in own:
+            parts_of(name, MERGES[name], site)
+
+
+def _same(branch: Chain) -> Chain:
+    return branch
 
 
 _known = lru_cache(maxsize=256)(_made)

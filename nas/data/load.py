@@ -6,11 +6,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from nas.data.dataset import Data, Raw, make_data
 from nas.data.folder import read_folder
 from nas.data.images import load_cifar, load_digits, load_fashion_mnist
 from nas.data.npz import load_npz
-from nas.errors import InputError, unknown
+from nas.errors import InputError, called, refuse, unknown
 
 
 def load_data(
@@ -30,7 +32,7 @@ def load_data(
     where = _expanded(data_dir or Path.home() / ".cache" / "skipnas")
     path = _expanded(name)
     if name in SOURCES:
-        raw = SOURCES[name](where)
+        raw = _from_source(name, where)
     elif path.suffix == ".npz":
         raw = load_npz(path)
     elif os.path.isdir(path):
@@ -42,6 +44,23 @@ def load_data(
     whole = path.resolve()
     named = (name, name) if name in SOURCES else (whole.name, str(whole))
     return make_data(named[0], raw, split_seed, named[1])
+
+
+def _from_source(name: str, where: Path) -> Raw:
+    """What a source delivers, which may be a user's own.
+
+    Raises:
+        InputError: it delivers something else than arrays.
+    """
+    what, source = f"data {name!r}", SOURCES[name]
+    raw = called(what, source, where)
+    if not isinstance(raw, Raw):
+        refuse(what, source, raw, "a Raw of images, labels and classes")
+    for part in ("images", "labels", "test_images", "test_labels"):
+        array = getattr(raw, part)
+        if not isinstance(array, np.ndarray) and not (part.startswith("test") and array is None):
+            refuse(what, source, {part: array}, "a numpy array")
+    return raw
 
 
 def _expanded(path: str | Path) -> Path:

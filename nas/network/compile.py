@@ -11,8 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from nas.architecture.genome import Genome
-from nas.architecture.plan import plan
+from nas.architecture.merges import MERGES, Merge
+from nas.architecture.parts import Part, Shape
+from nas.architecture.plan import Plan, plan
 from nas.architecture.skeletons.convolutional import Skeleton
+from nas.errors import called, own_name, refuse
 from nas.network.network import Merged, Network
 
 KEPT_WEIGHTS = 1 << 16
@@ -26,11 +29,49 @@ def compile_network(genome: Genome, skeleton: Skeleton, seed: int = 0) -> Networ
     the weights of all that they have in common. The global random state is neither read nor moved.
 
     Raises:
-        InputError: the genome does not fit the skeleton.
+        InputError: the genome does not fit the skeleton, or a merge of a user's own computes something
+            else than the layer's output.
     """
-    network = Network(plan(genome, skeleton), genome, skeleton)
+    planned = plan(genome, skeleton)
+    check_forward(planned)
+    network = Network(planned, genome, skeleton)
     initialise(network, skeleton.init, seed)
     return network
+
+
+def check_forward(planned: Plan) -> None:
+    """Raises InputError where a merge of a user's own computes something of another shape or type."""
+    for layer in planned.layers:
+        if layer.merge and own_name(MERGES[layer.merge]):
+            inputs = planned.shapes[layer.index - 1]
+            _check_forward(
+                layer.merge,
+                MERGES[layer.merge],
+                layer.learnt,
+                len(layer.skips),
+                inputs,
+                layer.shape,
+            )
+
+
+@lru_cache(maxsize=256)
+def _check_forward(
+    name: str,
+    merge: Merge,
+    learnt: tuple[tuple[str, Part], ...],
+    skips: int,
+    inputs: Shape,
+    shape: Shape,
+) -> None:
+    """Merges zeros once; the global random state stays as it is."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        made = Merged(name, learnt)
+        initialise(made, "pytorch", 0)
+        branch, *more = (torch.zeros(2, *shape) for _ in range(1 + skips))
+        out = called(f"merge {name!r}", merge.forward, made, branch, more, torch.zeros(2, *inputs))
+    expected = f"a tensor of shape {(2, *shape)} and {branch.dtype}"
+    if not isinstance(out, Tensor) or out.shape != branch.shape or out.dtype != branch.dtype:
+        refuse(f"merge {name!r}", merge.forward, out, expected)
 
 
 def initialise(network: nn.Module, scheme: str, seed: int) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from nas.architecture.genome import Genome
 from nas.architecture.plan import Plan, plan
 from nas.architecture.skeletons.convolutional import Skeleton
-from nas.errors import unknown
+from nas.errors import called, refuse, unknown
 from nas.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -230,7 +230,11 @@ def score(
         plan(genome, skeleton), network, lambda n: first_batches(data, proxy, seed, where, n)
     )
     with one_thread(where), reproducible(where, True):
-        return float(SCORES[name](candidate))
+        value = called(f"score {name!r}", SCORES[name], candidate)
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            refuse(f"score {name!r}", SCORES[name], value, "a number")
 
 
 def first_batches(

@@ -11,6 +11,7 @@ from random import Random
 
 from nas.architecture.genome import Genome, Layer, Skip
 from nas.architecture.space import SearchSpace
+from nas.errors import called, refuse
 
 Mutation = Callable[[Genome, SearchSpace, Random], Genome]
 
@@ -101,7 +102,10 @@ MUTATIONS: dict[str, Mutation] = {
 def mutate(genome: Genome, space: SearchSpace, rng: Random, times: int = 1) -> Genome:
     """`times` mutations, each drawn evenly from the table; one that leaves the space is undone."""
     for _ in range(times):
-        mutant = MUTATIONS[rng.choice(list(MUTATIONS))](genome, space, rng)
+        name = rng.choice(list(MUTATIONS))
+        mutant = called(f"mutation {name!r}", MUTATIONS[name], genome, space, rng)
+        if not isinstance(mutant, Genome):
+            refuse(f"mutation {name!r}", MUTATIONS[name], mutant, "a Genome")
         genome = mutant if mutant in space else genome
     return genome
 

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
+from typing import Any
 
 from nas.architecture.genome import Genome
 from nas.architecture.space import SearchSpace
-from nas.errors import InputError, unknown
+from nas.errors import InputError, called, refuse, unknown, wrong
 from nas.strategies.evolution import Breed, mu_plus_lambda, nsga2, regularized
 from nas.strategies.history import History
 from nas.strategies.mutations import mutate
@@ -60,7 +61,11 @@ def propose(
     Raises:
         Exhausted: nothing new is left.
     """
-    return find_strategy(strategy).propose(problem, history, k, seed, drawn, given)
+    own, what = find_strategy(strategy).propose, f"strategy {strategy!r}"
+    proposal = called(what, own, problem, history, k, seed, drawn, given, but=(Exhausted,))
+    if not isinstance(proposal, Proposal):
+        refuse(what, own, proposal, "a Proposal")
+    return proposal
 
 
 def evolve(
@@ -86,7 +91,7 @@ def evolve(
     duplicates = 0
     if breed and parents and inside >= problem.population:
         for _ in range(DRAWS):
-            proposal = breed(parents, problem, rng)
+            proposal = bred(breed, parents, problem, rng)
             known = proposal.genome.key in seen
             duplicates += known
             new = not known and proposal.genome.key not in drawn
@@ -95,6 +100,22 @@ def evolve(
     if breed and inside < problem.population:
         return Proposal(newcomer(problem, seen | drawn, rng))
     return Proposal(fresh(problem, seen | drawn, rng), duplicates=duplicates)
+
+
+def bred(breed: Breed, parents: Any, problem: Problem, rng: Random) -> Proposal:
+    """What a function breeds, which may be a user's own.
+
+    Raises:
+        InputError: it is no proposal of a genome with the skeleton's layers.
+    """
+    proposal = called("strategy", breed, parents, problem, rng, but=(Exhausted,))
+    if not isinstance(proposal, Proposal) or not isinstance(proposal.genome, Genome):
+        refuse("strategy", breed, proposal, "a Proposal with a Genome")
+    layers = problem.space.skeleton.layers
+    if len(proposal.genome) != layers:
+        had = f"proposed a genome of {len(proposal.genome)} layers; {layers} are expected"
+        wrong("strategy", breed, had)
+    return proposal
 
 
 STRATEGIES: dict[str, Strategy | Breed | None] = {

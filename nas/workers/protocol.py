@@ -110,6 +110,8 @@ def attempt(task: Task, job: Job, context: JobContext, device: str, send: Send) 
     """A job's result; what its task raises ends no other job."""
     try:
         return Finished(job.number, task(job, context, device, send))
+    except InputError as error:  # such as of a merge of the user's own
+        return Finished(job.number, None, str(error))
     except MemoryError as error:
         return Finished(job.number, None, f"MemoryError: {error}", full=True)
     except Exception as error:

@@ -154,7 +154,6 @@ class ConsoleWatcher(Watcher):
             f"Best of {finished}, chosen by validation images: trial {trial.number}, accuracy "
             f"{scored(trial.attrs['accuracy'], trial.again)}"
             f"{' (its ancestors trained too)' if 'inherited_from' in trial.attrs else ''}",
-            soft_wrap=True,
         )
         self.console.print(Text(f"  {trial.genome}", "bold"), soft_wrap=True)
         if result.front:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 from typing import TYPE_CHECKING
 
-from rich.console import RenderableType
-from rich.table import Table
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from nas.architecture.genome import Genome
@@ -15,11 +15,14 @@ from nas.architecture.space import SearchSpace
 from nas.drawing.colours import colour_of
 from nas.drawing.text import text_rows
 from nas.proxy import Proxy
-from studies.formatting import count, finalist_cells
+from studies.cli.terminal import WordTable
+from studies.formatting import count, finalist_cells, scored
 from studies.search.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
+    from studies.catalogue.listing import Listed
     from studies.finals.finalists import Finalist
+    from studies.speed.measure import Bench
     from studies.store.trial import Trial
 
 
@@ -28,12 +31,11 @@ MAX_ROWS = 2_000
 LEGEND = "○ a skip starts, ● ends, ◉ both, │ passes by"
 
 
-def finalists_table(rows: Sequence[Finalist]) -> Table:
+def finalists_table(rows: Sequence[Finalist]) -> WordTable:
     """Test accuracy over fresh seeds, and the paired comparison with the residual pattern."""
     n = max(len(row.accuracies) for row in rows)
-    table = Table(
+    table = WordTable(
         title=f"Finalists: test accuracy over {n} fresh seed{'s' if n > 1 else ''}",
-        title_justify="left",
     )
     made = [(row, finalist_cells(row)) for row in sorted(rows, key=lambda row: -row.mean)]
     for name in made[0][1]:
@@ -43,12 +45,36 @@ def finalists_table(rows: Sequence[Finalist]) -> Table:
     return table
 
 
-def front_table(trials: Sequence[Trial], objectives: Sequence[str]) -> Table:
+def studies_table(found: Sequence[Listed]) -> WordTable:
+    """A row a search."""
+    table = WordTable(box=None, padding=(0, 1))
+    table.add_column("study", no_wrap=True)
+    table.add_column("searched")
+    table.add_column("trials", justify="right", no_wrap=True)
+    table.add_column("best")
+    table.add_column("finalists")
+    for one in found:
+        searched = ", ".join((one.space, one.data, one.strategy, *one.objectives))
+        trials = str(one.done) if one.done == one.wanted else f"{one.done} of {one.wanted}"
+        best = "–"
+        if one.missing:
+            best = "needs " + " ".join(f"--plugin {name}" for name in one.missing)
+        elif one.best:
+            best = f"{scored(one.best.attrs['accuracy'], one.best.again)} (trial {one.best.number})"
+        finals = "none"
+        if one.finalists:
+            done, wanted = one.finalists
+            finals = "tested" if done == wanted else f"{done} of {wanted} trainings"
+        table.add_row(*map(Text, (one.name, searched, trials, best, finals)))
+    return table
+
+
+def front_table(trials: Sequence[Trial], objectives: Sequence[str]) -> WordTable:
     """The Pareto front of a search with several objectives."""
-    table = Table(title="Pareto front by the proxy", title_justify="left")
+    table = WordTable(title="Pareto front by the proxy")
     for name in ("trial", *objectives):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("pattern", overflow="fold")
+    table.add_column("pattern")
     for trial in trials:
         attrs = trial.attrs
         name = attrs["role"] or str(trial.number)
@@ -57,11 +83,10 @@ def front_table(trials: Sequence[Trial], objectives: Sequence[str]) -> Table:
     return table
 
 
-def drawing(genome: Genome, skeleton: Skeleton, costs: bool = False) -> Table:
+def drawing(genome: Genome, skeleton: Skeleton, costs: bool = False) -> WordTable:
     """The pattern as a table of layers with lanes for its skips."""
-    table = Table(
-        box=None, padding=(0, 1), show_header=True, header_style="dim", caption=LEGEND,
-        caption_justify="left",
+    table = WordTable(
+        box=None, padding=(0, 1), header_style="dim", caption=LEGEND, sheds=("skips",),
     )  # fmt: skip
     for name, justify in (
         ("node", "right"),
@@ -84,8 +109,8 @@ def drawing(genome: Genome, skeleton: Skeleton, costs: bool = False) -> Table:
     return table
 
 
-def spaces_table(spaces: dict[str, SearchSpace]) -> Table:
-    table = Table(box=None, padding=(0, 1))
+def spaces_table(spaces: dict[str, SearchSpace]) -> WordTable:
+    table = WordTable(box=None, padding=(0, 1), sheds=("vectors",))
     table.add_column("space", no_wrap=True)
     table.add_column("usual data", no_wrap=True)
     for name in ("input", "layers", "distances", "genes", "vectors", "genomes"):
@@ -100,7 +125,7 @@ def spaces_table(spaces: dict[str, SearchSpace]) -> Table:
     return table
 
 
-def space_table(space: SearchSpace) -> Table:
+def space_table(space: SearchSpace) -> WordTable:
     """Everything about one space."""
     skeleton = space.skeleton
     stages = " | ".join(
@@ -123,7 +148,7 @@ def space_table(space: SearchSpace) -> Table:
         "proxy": _proxy(space.proxy),
         "finalists' training": _proxy(space.final_proxy),
     }
-    table = Table(box=None, padding=(0, 1), show_header=False)
+    table = WordTable(box=None, padding=(0, 1), show_header=False)
     for name, value in rows.items():
         table.add_row(Text(name, "dim"), str(value))
     return table
@@ -136,3 +161,40 @@ def _proxy(proxy: Proxy) -> str:
         f"{proxy.epochs} epochs, {images} images{side}, batch {proxy.batch}, "
         f"learning rate {proxy.learning_rate:g}, augment {proxy.augment}, {proxy.precision}"
     )
+
+
+def bench_table(found: Bench) -> RenderableType:
+    """Rates and ratios; below them the machine's limit and the shares of time."""
+    from studies.speed.measure import OURS  # with torch
+
+    title = f"{found.space} on {found.data}: {found.candidates} patterns, {len(found.rates[OURS])} repetitions"  # fmt: skip
+    table = WordTable(title=Text(title, "bold"))
+    for name in ("way", "candidates a minute", "spread", "skipnas is faster by", "spread"):
+        table.add_column(name, justify="left" if name == "way" else "right")
+    where = found.device if found.device != "cpu" else "CPU"
+    pack = f" × {found.pack} in lockstep" if found.pack > 1 else ""
+    label = f"skipnas: {found.workers} worker(s){pack} on {where}, {found.precision}"
+    table.add_row(label, f"{median(found.rates[OURS]):.1f}", _spread(found.rates[OURS], 1), "", "")
+    for way, rates in found.rates.items():
+        if way == OURS:
+            continue
+        ratios = found.ratios(way)
+        table.add_row(
+            f"usual way, {way}: {found.threads} thread(s), fp32",
+            f"{median(rates):.1f}", _spread(rates, 1),
+            f"{median(ratios):.2f} ×", _spread(ratios, 2),
+        )  # fmt: skip
+    unit = "core" if found.device == "cpu" else "GPU"
+    peaks = ", ".join(f"{rate:.0f} in {name}" for name, rate in found.matrix.items())
+    lines = [
+        f"limit: a large matrix product does {peaks} (10⁹ operations a second on one {unit});",
+        f"an evaluation has {found.gflop:.1f}·10⁹, {found.needed:.0%} of it not on padding, which "
+        f"goes at {found.limit_share:.0%} "
+        f"of the {found.precision} rate; it takes {found.seconds:.2f} s in its worker",
+        "where that time goes: " + ", ".join(f"{k} {v:.0%}" for k, v in found.shares.items()),
+    ]
+    return Group(table, *map(Text, lines))
+
+
+def _spread(values: Sequence[float], digits: int) -> str:
+    return f"{min(values):.{digits}f} – {max(values):.{digits}f}"

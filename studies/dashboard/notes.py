@@ -20,6 +20,11 @@ from studies.notebook.study import Study
 SEAL = "\n\n[skipnas]: # "
 KEPT = "*Kept up to date by `nas dashboard`, until you edit it.*"
 
+HIDDEN = (
+    "Contenders, finalists and knock-outs are studies beside this one, which this list leaves out: "
+    "`nas dashboard --all` shows them."
+)
+
 
 def search_note(study: Study, pictures: Mapping[int, str]) -> str:
     """Goal, best pattern, tables, and the command that goes on.
@@ -45,6 +50,8 @@ def search_note(study: Study, pictures: Mapping[int, str]) -> str:
         parts.append(_table(*study.finalists_table()))
     if study.going_on:
         parts.append(f"### Go on\n\n{_fenced(study.going_on)}")
+    if study.finalists or any(trial.again is not None for trial in study.trials):
+        parts.append(HIDDEN)
     return "\n\n".join([*parts, KEPT])
 
 

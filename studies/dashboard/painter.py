@@ -28,6 +28,7 @@ from nas.drawing.svg import plan_svg
 from nas.errors import InputError
 from nas.files.safe import replacing
 from nas.files.settings import from_mapping
+from nas.plugins import is_loaded
 from studies.dashboard.notes import BESIDE, note_beside, renew_note, search_note
 from studies.notebook.study import Study
 from studies.store.names import COMMAND, FINALISTS, MEANS, SETTINGS, beside_name
@@ -40,6 +41,8 @@ NOTE_SECONDS = 10.0
 """Least time between two versions of a note."""
 RETRY_SECONDS = 30.0
 """After something failed."""
+LOST_SECONDS = 0.5
+"""Before a lost picture is drawn again."""
 BATCH = 50
 """Pictures before the next look, which begins with the newest study."""
 PAUSE = 2.0
@@ -114,7 +117,9 @@ class Painter(threading.Thread):
                 left -= self._draw(study, trials, left)
                 self._note(study, trials, studies)
             except InputError as error:
-                self._once(f"study {study.study_name}: no pictures and note ({error})")
+                needs = [name for name in _plugins(study) if not is_loaded(name)]
+                why = f"it needs --plugin {needs[0]}" if needs else error
+                self._once(f"study {study.study_name}: no pictures and note ({why})")
             except KeyError:
                 continue  # deleted meanwhile
             if left <= 0:
@@ -129,15 +134,20 @@ class Painter(threading.Thread):
     def _draw(self, study: FrozenStudy, trials: Sequence[FrozenTrial], most: int) -> int:
         record = study.user_attrs[SETTINGS]
         present = set(os.listdir(self.folder))
-        drawn = 0
+        attrs, drawn = study.system_attrs, 0
         for trial in trials:
             if drawn >= most or self._ended.is_set():
                 break
             if "notation" not in trial.user_attrs:
                 continue
             name = picture_name(study.study_name, record, trial)
-            key = f"dashboard:artifacts:{trial._trial_id}:{name}"
-            known = study.system_attrs.get(key)
+            key = picture_key(trial, name)
+            known = attrs.get(key)
+            if known is not None and name not in present and attrs is study.system_attrs:
+                # a person who removes one takes the file first, and then says so
+                self._ended.wait(LOST_SECONDS)
+                attrs = self.storage.get_study_system_attrs(study._study_id)
+                known = attrs.get(key, known)
             if known is not None and (name in present or known == "null"):  # null: a person's wish
                 continue
             began = time.monotonic()
@@ -198,9 +208,19 @@ class Painter(threading.Thread):
         self._noted[study._study_id] = time.monotonic(), stamp
 
 
+def _plugins(study: FrozenStudy) -> Mapping[str, str]:
+    """The recorded plugins of a search or a study beside it."""
+    return study.user_attrs[SETTINGS].get("plugins") or {}
+
+
 def _skeleton(record: Mapping[str, Any]) -> Mapping[str, Any]:
     """The recorded skeleton of a search or of its finalists."""
     return record["space"]["skeleton"] if "space" in record else record["skeleton"]
+
+
+def picture_key(trial: FrozenTrial, name: str) -> str:
+    """Of the study's system attribute that says which artifact is the picture of a trial."""
+    return f"dashboard:artifacts:{trial._trial_id}:{name}"
 
 
 def picture_name(study: str, record: Mapping[str, Any], trial: FrozenTrial) -> str:

@@ -14,10 +14,12 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import optuna_dashboard
+from optuna.storages import BaseStorage
+from optuna.study._frozen import FrozenStudy
 
 from nas.errors import InputError
 from studies.dashboard.painter import Painter, Pictures, Warn
-from studies.store.names import search_names
+from studies.store.names import SETTINGS, is_beside, search_names
 from studies.store.storages import existing_storage, picture_folder
 from studies.store.url import shown
 
@@ -43,16 +45,21 @@ class Dashboard:
     Args:
         port: 0 takes any that is free.
         warn: is told what does not hinder it, a line each.
+        every: whether contenders, finalists and knock-outs are listed beside the searches.
 
     Raises:
         InputError: the storage is not there or of another program, or the address cannot be had.
     """
 
-    def __init__(self, url: str, host: str = "127.0.0.1", port: int = 8080, warn: Warn = print):
+    def __init__(
+        self, url: str, host: str = "127.0.0.1", port: int = 8080, warn: Warn = print,
+        every: bool = False,
+    ) -> None:  # fmt: skip
         self.storage = existing_storage(url)
         self.folder = picture_folder(url)
         pictures = Pictures(self.folder)
-        app = optuna_dashboard.wsgi(self.storage, artifact_store=pictures)
+        listed = self.storage if every else _without_beside(existing_storage(url))
+        app = optuna_dashboard.wsgi(listed, artifact_store=pictures)
         kind = _Server6 if ":" in host else _Server
         try:
             self._server = make_server(host, port, app, kind, _Handler)
@@ -87,6 +94,17 @@ class Dashboard:
     def stop(self) -> None:
         """Ends `serve`, which runs in another thread."""
         self._server.shutdown()
+
+
+def _without_beside(storage: BaseStorage) -> BaseStorage:
+    """A storage that lists no studies beside a search: there are up to three for each."""
+    every = storage.get_all_studies
+
+    def listed() -> list[FrozenStudy]:
+        return [one for one in every() if not is_beside(one.user_attrs.get(SETTINGS))]
+
+    storage.get_all_studies = listed  # type: ignore[method-assign]
+    return storage
 
 
 def _refused(host: str, port: int, error: OSError | OverflowError) -> str:

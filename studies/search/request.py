@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.architecture.genome import Genome
+from nas.architecture.plan import check_merges
 from nas.architecture.space import SearchSpace
 from nas.data.load import SOURCES, load_data
 from nas.errors import InputError, unknown
@@ -120,6 +121,7 @@ class Asked:
         """
         plugins = load_plugins(request.plugins)
         space, start = starting_point(find_space(request.space), request.start)
+        check_merges(space.merges, space.skeleton)
         strategy = find_strategy(request.strategy)
         names = request.objectives.split(",") if request.objectives else strategy.default_objectives
         objectives = check_objectives(names, request.strategy, strategy.several)

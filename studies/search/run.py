@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 
 from nas.data.facts import facts
+from nas.errors import InputError
 from nas.evaluation.inheritance import WeightFolder
 from nas.evaluation.jobs import EvaluationContext
+from nas.plugins import check_loaded
 from nas.workers.protocol import Pool
 from studies.finals.contenders import FIRST_SEED, run_contenders
 from studies.finals.finalists import Finalist, run_finalists
@@ -22,8 +24,8 @@ from studies.search.machines import Means, connection, open_pool
 from studies.search.request import SearchRequest, check_request, goal_of, prepare_settings
 from studies.search.settings import SearchSettings
 from studies.search.verdict import Verdict, verdict
-from studies.store.names import COMMAND, DATA, ENDED, GOAL, VERSIONS
-from studies.store.storages import open_storage, storage_errors, weights_folder
+from studies.store.names import COMMAND, DATA, ENDED, GOAL, VERSIONS, study_names
+from studies.store.storages import existing_storage, open_storage, storage_errors, weights_folder
 from studies.store.store import Store
 from studies.store.trial import Trial, best_trials, nondominated
 
@@ -93,14 +95,16 @@ def run_search(
     """
     check_request(request)
     with storage_errors(request.storage), connection(request):
-        settings, devices = prepare_settings(request)
+        try:
+            settings, devices = prepare_settings(request)
+        except InputError:
+            _check_plugins(request)
+            raise
         watcher = watcher or Watcher()
         watcher.prepared(settings)
         storage = open_storage(request.storage)
-        store = Store.open(
-            storage, request.study or settings.default_name, settings.record(),
-            settings.maximise, settings.objectives,
-        )  # fmt: skip
+        name = request.study or _own_name(settings, study_names(storage))
+        store = Store.open(storage, name, settings.record(), settings.maximise, settings.objectives)
         with store.joined(request.storage):
             wanted = max(request.evaluations, len(store.trials()))
             store.note(COMMAND, replace(request, evaluations=wanted, max_seconds=None).command)
@@ -108,6 +112,21 @@ def run_search(
             folder = str(request.data_dir.expanduser().resolve()) if request.data_dir else None
             store.note(DATA, facts(settings.data) | {"data_dir": folder})
             return work(request, settings, devices, store, watcher, stop, make_pool=make_pool)
+
+
+def _check_plugins(request: SearchRequest) -> None:
+    """Raises InputError where the study that a request names was made with a plugin that is not loaded."""
+    store = None
+    with suppress(InputError):
+        store = request.study and Store.load(existing_storage(request.storage), request.study)
+    if store:
+        check_loaded(store.settings.get("plugins", ()), f"study {store.name!r}")
+
+
+def _own_name(settings: SearchSettings, names: Sequence[str]) -> str:
+    """The default name, or the one that an earlier version gave to the study of these settings."""
+    default, earlier = settings.default_name, settings.earlier_name
+    return earlier if earlier in names and default not in names else default
 
 
 def work(

@@ -116,12 +116,26 @@ class SearchSettings:
         return cls(**values)
 
     @property
-    def default_name(self) -> str:
-        """A study name that follows from the settings, the kinds of device left out."""
+    def digest(self) -> str:
+        """Six characters that follow from the settings, the kinds of device left out."""
         kinds = ("device", SCREENED_ON)
         record = {key: value for key, value in self.record().items() if key not in kinds}
-        digest = hashlib.blake2b(json.dumps(record, sort_keys=True).encode(), digest_size=3)
-        return f"{self.space.name}-{self.data.name}-{self.strategy}-seed{self.seed}-{digest.hexdigest()}"
+        text = json.dumps(record, sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=3).hexdigest()
+
+    @property
+    def default_name(self) -> str:
+        """A study name that follows from the settings: `digits9-b1ae2c`.
+
+        Data are named where they are not the space's usual ones.
+        """
+        data = "" if self.data.name == self.space.data else f"-{self.data.name}"
+        return f"{self.space.name}{data}-{self.digest}"
+
+    @property
+    def earlier_name(self) -> str:
+        """The default name that earlier versions gave to the study of these settings."""
+        return f"{self.space.name}-{self.data.name}-{self.strategy}-seed{self.seed}-{self.digest}"
 
     @property
     def maximise(self) -> list[bool]:

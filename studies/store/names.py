@@ -30,6 +30,22 @@ def beside_name(study: str, what: str) -> str:
     return f"{study}-{what}"
 
 
+def beside_names(storage: BaseStorage, study: str) -> dict[str, str]:
+    """Names of the studies beside a search that are there, by what they hold."""
+    records = {one.study_name: one.user_attrs.get(SETTINGS) for one in storage.get_all_studies()}
+    wanted = {what: beside_name(study, what) for what in (CONTENDERS, FINALISTS, KNOCKOUTS)}
+    return {
+        what: name
+        for what, name in wanted.items()
+        if isinstance(record := records.get(name), dict) and record.get(f"{what}_of") == study
+    }
+
+
+def is_beside(record: object) -> bool:
+    """Whether settings are those of a study beside a search."""
+    return isinstance(record, dict) and any(key.endswith("_of") for key in record)
+
+
 def search_names(storage: BaseStorage) -> list[str]:
     """Names of the studies that are searches' own, the oldest first."""
     studies = sorted(storage.get_all_studies(), key=lambda study: study._study_id)

@@ -25,7 +25,7 @@ from nas.architecture.skeletons.convolutional import Skeleton
 from nas.errors import InputError, unknown
 from nas.evaluation.result import Evaluation
 from nas.files.settings import differences
-from nas.plugins import is_loaded
+from nas.plugins import check_loaded, check_plugins
 from nas.proxy import Proxy
 from studies.store.claims import BEAT_SECONDS, Claim, Presence
 from studies.store.lease import Exclusive
@@ -123,6 +123,8 @@ class Store:
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """Raises InputError, with what differs, if these are not the study's settings."""
+        whose, own = f"study {self.name!r}", self.settings.get("plugins", {})
+        check_plugins(own, settings.get("plugins", {}), whose)
         differing = sorted(differences(self.settings, json.loads(json.dumps(settings))))
         if differing:
             raise InputError(
@@ -151,12 +153,7 @@ class Store:
                 )
         if missing:
             raise InputError(f"study {self.name!r}: its record has no {', '.join(missing)}")
-        for name in settings.get("plugins", ()):
-            if not is_loaded(name):
-                raise InputError(
-                    f"study {self.name!r} needs the plugin {name}: name the file with --plugin, "
-                    "or plugins=[…]"
-                )
+        check_loaded(settings.get("plugins", ()), f"study {self.name!r}")
         return settings
 
     def beside(self, what: str) -> Store | None:

@@ -7,8 +7,8 @@ import argparse
 
 from rich.console import Console
 
+from studies.cli.tables import bench_table
 from studies.speed import bench
-from studies.speed.table import bench_table
 
 CANDIDATES = {"digits9": 48, "fashion9": 12, "cifar9": 6}
 

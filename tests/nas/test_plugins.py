@@ -19,11 +19,12 @@ from search_spaces import SPACES
 def test_a_file_adds_to_the_tables_once(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(
-        "from nas.extend import Merge\nMERGES = {'added-here': Merge()}\nSPACES = {'s': 1}\n"
+        "from nas.extend import Merge\nfrom search_spaces import SPACES as NAMED\n"
+        "MERGES = {'added-here': Merge()}\nSPACES = {'s': NAMED['digits9']}\n"
     )
     digest = load_plugin(path)
     assert "added-here" in MERGES
-    assert SPACES["s"] == 1
+    assert SPACES["s"] == SPACES["digits9"]
     assert load_plugin(path) == digest
     del MERGES["added-here"], SPACES["s"]
 
@@ -96,6 +97,18 @@ def test_a_strategy_is_a_function_that_breeds_or_has_traits(tmp_path):
         ("x = 1", "defines none of the tables MERGES"),
         ("MERGES = {'add': 1}", "MERGES has an entry 'add' already"),
         ("raise OSError('no')", "OSError: no"),
+        ("MERGES = ['mine']", r"MERGES is \['mine'\]; a dict of entries by name is expected"),
+        ("MERGES = {1: 2}", "MERGES has the name 1; a string is expected"),
+        (
+            "from nas.extend import Merge\nclass M(Merge): pass\nMERGES = {'m': M}",
+            r"MERGES\['m'\] is <class '.*M'>; an instance of a class over Merge is expected, such as M",
+        ),
+        ("BLOCKS = {'b': len}", r"BLOCKS\['b'\] is <built-in function len>; a Block is expected"),
+        (
+            "STRATEGIES = {'s': 1}",
+            r"STRATEGIES\['s'\] is 1; a function \(population, problem, rng\)",
+        ),
+        ("SCORES = {'s': None}", r"SCORES\['s'\] is None; a function \(candidate\) -> number"),
         ("def (", "SyntaxError"),
     ],
 )

@@ -8,6 +8,7 @@ from math import prod
 from typing import ClassVar, Literal
 
 from nas.architecture.blocks import BLOCKS, STEMS, Block
+from nas.architecture.declared import stem_of
 from nas.architecture.genome import MAX_LAYERS
 from nas.architecture.parts import (
     Chain,
@@ -159,10 +160,10 @@ def node_shapes(skeleton: Skeleton) -> tuple[list[Shape], list[int], Chain]:
     """(C, H, W) and accumulated stride of every node, and the stem: the same for all genomes."""
     kind = skeleton.kind
     width = skeleton.stem_width or skeleton.stages[0].width
-    make = STEMS[skeleton.stem].parts
-    stem = make(
-        skeleton.input_shape, width, skeleton.bias, skeleton.norm_of, not kind.preactivation
-    )
+    stem = stem_of(
+        skeleton.stem, STEMS[skeleton.stem], skeleton.input_shape, width, skeleton.bias,
+        skeleton.norm_of, not kind.preactivation,
+    )  # fmt: skip
     shapes, strides = [stem.shape], [1]
     for _, width, stride in skeleton.blocks():
         shapes.append(strided(shapes[-1], width * kind.expansion, stride))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from baselines import BASELINES, find_baseline
 from nas.architecture.plan import plan
 from nas.errors import InputError
+from studies.cli.terminal import WordTable, make_console
+
+if TYPE_CHECKING:
+    from baselines.exercises.verdicts import Page
 
 
 @click.group()
@@ -21,18 +24,23 @@ def baseline() -> None:
 @baseline.command("list")
 def list_baselines() -> None:
     """All baselines with their sizes."""
+    make_console().print(baselines_table())
+
+
+def baselines_table() -> WordTable:
+    """A row a baseline."""
     from studies.formatting import count
 
-    table = Table(box=None, padding=(0, 1))
+    table = WordTable(box=None, padding=(0, 1), sheds=("source",))
     for name in ("baseline", "pattern", "source"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name)
     for name in ("layers", "params", "MACs"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, found in BASELINES.items():
         planned = plan(found.genome, found.skeleton)
         sizes = (str(len(found.genome)), count(planned.params), count(planned.macs))
         table.add_row(name, str(found.genome), found.source, *sizes)
-    Console().print(table)
+    return table
 
 
 @baseline.command()
@@ -50,7 +58,7 @@ def show(name: str, out: Path | None) -> None:
 
     found = find_baseline(name)
     planned = plan(found.genome, found.skeleton)
-    console = Console()
+    console = make_console()
     console.print(drawing(found.genome, found.skeleton, costs=True))
     console.print(f"{name}: {found.source}", highlight=False)
     console.print(f"{found.genome}", soft_wrap=True, highlight=False)
@@ -109,7 +117,7 @@ def run(
         raise InputError(f"--workers {workers}: it must be {bound}")
     found = find_profile(profile, seeds)
     folder = out or Path(f"exercises-{Path(data).name}-{profile}")
-    console = Console()
+    console = make_console()
     with JobProgress(console, quiet) as progress:
         pages = run_exercises(
             names, load_data(data, data_dir, side=32), found, folder,
@@ -117,13 +125,16 @@ def run(
         )  # fmt: skip
     if not quiet:
         for page in pages:
-            table = Table(title=page.title, title_justify="left")
-            table.add_column("the sheet expects", ratio=2)
-            table.add_column("measured", ratio=3)
-            table.add_column("n", justify="right")
-            table.add_column("verdict", ratio=1)
-            for point in page.points:
-                table.add_row(point.expected, point.measured, str(point.n), point.verdict)
-            console.print(table)
+            console.print(points_table(page))
     for page in pages:
         console.print(f"{folder / page.exercise}.md", soft_wrap=True, highlight=False)
+
+
+def points_table(page: Page) -> WordTable:
+    """A row a statement of the sheet."""
+    table = WordTable(title=page.title)
+    for name in ("the sheet expects", "measured", "n", "verdict"):
+        table.add_column(name, justify="right" if name == "n" else "left")
+    for point in page.points:
+        table.add_row(point.expected, point.measured, str(point.n), point.verdict)
+    return table

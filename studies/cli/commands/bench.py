@@ -43,12 +43,11 @@ def bench(
     nas bench
     nas bench --space fashion9 --candidates 8
     """
-    from rich.console import Console
-
+    from studies.cli.tables import bench_table
+    from studies.cli.terminal import make_console
     from studies.speed import bench as measure
-    from studies.speed.table import bench_table
 
-    quiet = Console(stderr=True)
+    quiet = make_console(stderr=True)
     found = measure(
         space, data, device, workers, candidates, repetitions,
         on_progress=lambda line: quiet.print(f"[dim]{line} …[/dim]"),
@@ -56,4 +55,4 @@ def bench(
     if as_json:
         click.echo(json.dumps(found.record(), indent=2))
     else:
-        Console(highlight=False).print(bench_table(found))
+        make_console(highlight=False).print(bench_table(found))

@@ -9,12 +9,11 @@ from statistics import median_high
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from nas.drawing.figure import check_picture, save
 from nas.errors import InputError
 from studies.cli.options import plugin_option, storage_option
+from studies.cli.terminal import WordTable, make_console
 from studies.formatting import plural
 
 if TYPE_CHECKING:
@@ -77,27 +76,25 @@ def compare(
     if as_json:
         print(json.dumps(found.as_json()))
         return
-    console = Console()
-    console.print(_table(found))
+    console = make_console()
+    console.print(comparison_table(found))
     for one in found.contenders[1:]:
-        console.print(_verdict(one, found.contenders[0].label), soft_wrap=True, highlight=False)
+        console.print(_verdict(one, found.contenders[0].label), highlight=False)
     if len({one.inherits for one in found.contenders}) > 1:
         console.print(
             "With inherit, accuracies hold the training of all ancestors: they are no evidence of "
-            "better patterns; training from scratch (nas train, finalists) is.",
-            soft_wrap=True,
+            "better patterns; training from scratch (nas train, finalists) is."
         )
     if out:
         console.print(f"Picture: {Path(out)}", soft_wrap=True)
 
 
-def _table(found: Comparison) -> Table:
-    table = Table(
+def comparison_table(found: Comparison) -> WordTable:
+    table = WordTable(
         title=f"Best of {found.evaluations} evaluations by validation accuracy; "
         f"evaluations until {100 * found.target:.2f} %",
-        title_justify="left",
     )
-    table.add_column("strategy", overflow="fold", min_width=11)
+    table.add_column("strategy")
     for name in ("n", "mean ± std", "until", "epochs", "− first", "p"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in found.contenders:

@@ -37,8 +37,14 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
     default=False,
     help="Open a browser. [default: --no-browser]",
 )
+@click.option(
+    "--all", "every", is_flag=True,
+    help="List contenders, finalists and knock-outs, too, which are studies beside their search.",
+)  # fmt: skip
 @plugin_option
-def dashboard(storage: str, port: int, host: str, show: bool, plugins: tuple[Path, ...]) -> None:
+def dashboard(
+    storage: str, port: int, host: str, show: bool, every: bool, plugins: tuple[Path, ...]
+) -> None:
     """Show the studies of a storage in a browser, also while a search runs.
 
     The Optuna Dashboard, with a picture of every trial's pattern and a note for every study.
@@ -46,6 +52,7 @@ def dashboard(storage: str, port: int, host: str, show: bool, plugins: tuple[Pat
 
     \b
     nas dashboard
+    nas dashboard --all
     nas dashboard --storage nas.log --port 9000 --open
     nas dashboard --storage postgresql://… --plugin my_merges.py
     """
@@ -56,7 +63,9 @@ def dashboard(storage: str, port: int, host: str, show: bool, plugins: tuple[Pat
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     load_plugins(plugins)
-    served = Dashboard(storage, host, port, lambda line: print(f"warning: {line}", file=sys.stderr))
+    served = Dashboard(
+        storage, host, port, lambda line: print(f"warning: {line}", file=sys.stderr), every
+    )
     if host not in LOOPBACK:
         print(
             f"warning: there is no password: whoever reaches port {served.port} of this machine "

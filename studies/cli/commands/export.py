@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 from rich.text import Text
 
 from nas.errors import InputError
 from search_spaces import load_plugins
 from studies.cli.options import plugin_option
+from studies.cli.terminal import make_console
 from studies.formatting import percent
 from studies.retraining.pattern import find_pattern
 
@@ -44,7 +44,7 @@ def export(source: str, formats: tuple[str, ...], out: Path | None, as_json: boo
     size, float32 (N, C, H, W) from 0 to 255: the normalisation is part of them.
 
     \b
-    nas export trained/digits9-digits-regularized-seed0-5898e5-trial92-8d0f26
+    nas export trained/digits9-b1ae2c-trial92-8d0f26
     nas export network.safetensors --format onnx --out deploy
     """
     from nas.plugins import installed_plugins
@@ -62,7 +62,7 @@ def export(source: str, formats: tuple[str, ...], out: Path | None, as_json: boo
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--out {folder}: {error.strerror}") from None
-    console = Console()
+    console = make_console()
     if not as_json:
         for text in _described(classifier):
             console.print(text, soft_wrap=True, highlight=False, markup=False)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from studies.cli.options import data_dir_option, plugin_option, storage_option
+from studies.cli.terminal import make_console
 
 
 @click.command()
@@ -53,7 +53,7 @@ def report(
 
     \b
     nas report
-    nas report digits9-digits-regularized-seed0-5898e5 --out digits.html
+    nas report digits9-b1ae2c --out digits.html
     nas report mine --knock-out
     nas report mine --format json --out - | jq .winner
     """
@@ -64,7 +64,7 @@ def report(
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     load_plugins(plugins)
-    console = Console(stderr=out == STANDARD_OUTPUT)
+    console = make_console(stderr=out == STANDARD_OUTPUT)
     if not knock_out:
         path = write_report(study, storage, out, form=form, force=force)
     else:

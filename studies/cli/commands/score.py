@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from nas.architecture.genome import Genome
 from nas.errors import InputError, brief
 from studies.cli.options import data_dir_option, option, plugin_option, storage_option
+from studies.cli.terminal import WordTable, make_console
 
 if TYPE_CHECKING:
     from nas.architecture.space import SearchSpace
@@ -64,7 +63,7 @@ def score(
     \b
     nas score "add(1)*9" "-*9" "concat(1,2)*9"
     nas score "add(1)*9" --space fashion9 --score synflow --score naswot
-    nas score --study digits9-digits-regularized-seed0-5898e5
+    nas score --study digits9-b1ae2c
     """
     from nas.predictors.zero_cost import SCORES, check_score
     from search_spaces import load_plugins
@@ -92,7 +91,7 @@ def score(
         rows = [{"genome": str(genome), **finite(values)} for genome, values in scored]
         print(json.dumps({"space": found.name, "data": images.name, "scores": rows}))
     else:
-        Console().print(_table(scored, wanted))
+        make_console().print(scores_table(scored, wanted))
 
 
 def _space(
@@ -143,7 +142,7 @@ def _study(
         correlations = {one: asdict(correlation) for one, correlation in found.items()}
         print(json.dumps({"study": name, "correlations": correlations, "trials": rows}))
     else:
-        Console().print(correlation_table(found, f"{name}: scores and validation accuracy"))
+        make_console().print(correlation_table(found, f"{name}: scores and validation accuracy"))
 
 
 def _scored(
@@ -163,18 +162,18 @@ def _scored(
         skeleton, proxy = space.skeleton, space.proxy
         return {one: value(genome, skeleton, proxy, seed, data, one, "cpu") for one in wanted}
 
-    shown = Console(stderr=True)
+    shown = make_console(stderr=True)
     steps = track(
         genomes, "scoring", console=shown, transient=True, disable=not shown.is_terminal
     )  # fmt: skip
     return [(genome, all_of(genome)) for genome in steps]
 
 
-def _table(scored: Scored, wanted: Sequence[str]) -> Table:
+def scores_table(scored: Scored, wanted: Sequence[str]) -> WordTable:
     from studies.formatting import count
 
-    table = Table(box=None, padding=(0, 1, 0, 0))
-    table.add_column("genome", overflow="fold", min_width=9)
+    table = WordTable(box=None, padding=(0, 1))
+    table.add_column("genome")
     for name in wanted:
         table.add_column(name, justify="right", no_wrap=True)
     for genome, values in scored:
@@ -187,13 +186,12 @@ def _table(scored: Scored, wanted: Sequence[str]) -> Table:
     return table
 
 
-def correlation_table(found: Mapping[str, Correlation], title: str) -> Table:
+def correlation_table(found: Mapping[str, Correlation], title: str) -> WordTable:
     """A row a score: rank correlation with accuracy, alone and given the number of skips."""
     n = next(iter(found.values())).n
-    table = Table(
-        title=f"{title}, n = {n}", title_justify="left",
+    table = WordTable(
+        title=f"{title}, n = {n}",
         caption="rank correlation with its 95 % interval (bootstrap); – where it is not defined",
-        caption_justify="left",
     )  # fmt: skip
     table.add_column("score", no_wrap=True)
     for name in ("Spearman's ρ", "ρ given skips", "not finite"):

@@ -81,11 +81,11 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
     if sys.stdout.isatty() and not (quiet or as_json):  # PyTorch takes a second to load
         click.echo(f"Space {options['space']}: loading PyTorch and the data …")
     import optuna
-    from rich.console import Console
 
     from nas.drawing.figure import check_picture
     from studies.cli.json_lines import JsonWatcher
     from studies.cli.progress import ConsoleWatcher
+    from studies.cli.terminal import make_console
     from studies.report.write import file_name
     from studies.search.request import SearchRequest
     from studies.search.run import run_search
@@ -96,7 +96,7 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
     if request.study:  # no name of a study leads out of the picture's folder
         picture = picture.replace("{study}", file_name(request.study))
     check_picture(picture)
-    console = Console()
+    console = make_console()
     watcher = (
         JsonWatcher(request)
         if as_json

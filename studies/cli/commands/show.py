@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from nas.errors import InputError
+from nas.errors import InputError, own_name
 from studies.cli.options import plugin_option, storage_option
 
 
@@ -33,16 +33,17 @@ def show(
     nas show "- add(1,2@0.5)*8" --space fashion9 --out pattern.png
     nas show best:my-study
     """
-    from rich.console import Console
     from rich.text import Text
 
     from baselines import find_baseline
     from nas.architecture.genome import Genome
+    from nas.architecture.merges import MERGES
     from nas.architecture.plan import plan
     from nas.architecture.skeletons.convolutional import Skeleton, Stage
     from nas.drawing.figure import check_picture, draw, save
     from search_spaces import load_plugins
     from studies.cli.tables import drawing
+    from studies.cli.terminal import make_console
     from studies.formatting import count
     from studies.retraining.pattern import find_pattern
     from studies.search.spaces import find_space
@@ -60,7 +61,11 @@ def show(
         elif space:
             skeleton = find_space(space).skeleton
     planned = plan(genome, skeleton)
-    console = Console()
+    if any(own_name(MERGES[layer.merge]) for layer in genome.layers if layer.merge):
+        from nas.network.compile import check_forward  # with torch
+
+        check_forward(planned)
+    console = make_console()
     if space and not on:
         try:
             find_space(space).check(genome)

@@ -14,14 +14,13 @@ from studies.cli.options import plugin_option
 @plugin_option
 def spaces(name: str | None, plugins: tuple[Path, ...]) -> None:
     """List the search spaces with their sizes, or tell all about one (a name or a .toml file)."""
-    from rich.console import Console
-
     from search_spaces import SPACES, load_plugins
     from studies.cli.tables import space_table, spaces_table
+    from studies.cli.terminal import make_console
     from studies.search.spaces import find_space
 
     load_plugins(plugins)
-    console = Console()
+    console = make_console()
     if name:
         console.print(space_table(find_space(name)))
         return

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from studies.cli.options import data_dir_option, option, plugin_option, storage_option
+from studies.cli.terminal import make_console
 from studies.retraining.request import EPOCHS, TrainRequest
 
 EXIT_FAILED = 1
@@ -58,7 +58,7 @@ def train(quiet: bool, as_json: bool, tensorboard: bool, **options: Any) -> None
     the test images.
 
     \b
-    nas train best:digits9-digits-regularized-seed0-5898e5
+    nas train best:digits9-b1ae2c
     nas train trial:my-study/17 --epochs 60 --patience 15
     nas train "add(1)*9" --space fashion9 --data fashion-mnist --threads 4
     nas train --baseline cifar/resnet-56 --data cifar10 --augment crop-flip
@@ -75,7 +75,7 @@ def train(quiet: bool, as_json: bool, tensorboard: bool, **options: Any) -> None
         check_board()
     request = TrainRequest(**options)
     order = prepare(request)
-    console = Console()
+    console = make_console()
     shown = TrainingConsoleWatcher(console, order.pattern, quiet)
     watch: TrainingWatcher = TrainingJsonWatcher() if as_json else shown
     try:

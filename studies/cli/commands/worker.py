@@ -45,17 +45,17 @@ def worker(quiet: bool, as_json: bool, **options: Any) -> None:
     nas worker --study my-study --storage postgresql+psycopg://nas@db/nas --workers 4
     """
     import optuna
-    from rich.console import Console
 
     from studies.cli.json_lines import JsonWatcher
     from studies.cli.progress import WorkerWatcher
+    from studies.cli.terminal import make_console
     from studies.search.join import Joining, join_study
     from studies.search.request import SearchRequest
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     joining = Joining(**options)
     request = SearchRequest(study=joining.study, storage=joining.storage)
-    console = Console()
+    console = make_console()
     watcher = JsonWatcher(request) if as_json else WorkerWatcher(console, request, quiet, None)
     with Interrupt("Finishing what runs; Ctrl-C again stops it now.") as stop:
         result = join_study(joining, watcher, stop)

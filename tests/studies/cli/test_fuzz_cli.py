@@ -88,7 +88,6 @@ def offline(kind, where, name, package):
     raise InputError(f"{name}: not found in {where}")
 
 
-STUDY = "small-digits-regularized-seed0"
 WORDS = [
     "digits", "own.toml", "definition.toml", "broken.toml", "nul.toml", "none.toml", "plugin.py", ".", "..",
     "sqlite:///nas.db", "sqlite:///text.db", "sqlite:///none/x.db", "nas.log", "sqlite://",

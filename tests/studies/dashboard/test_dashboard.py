@@ -41,10 +41,10 @@ def haste(monkeypatch):
 
 
 @contextmanager
-def served(url):
+def served(url, every=False):
     """A dashboard in a thread: (its address without path, its warnings)."""
     warnings = []
-    dashboard = Dashboard(url, port=0, warn=warnings.append)
+    dashboard = Dashboard(url, port=0, warn=warnings.append, every=every)
     thread = threading.Thread(target=dashboard.serve, daemon=True)
     thread.start()
     try:
@@ -100,7 +100,7 @@ def attributes(url):
 
 
 def test_every_trial_of_search_and_finalists_has_its_pattern_as_a_picture(url):
-    with served(url) as (address, warnings):
+    with served(url, every=True) as (address, warnings):
         for number, count in ((1, 12), (2, 8)):
             detail = waited(
                 lambda n=number: (
@@ -138,7 +138,7 @@ def test_the_note_tells_goal_best_table_and_command(url):
         (t for t in trials if not t.user_attrs["role"]),
         key=lambda t: (t.value, -t.user_attrs["params"], -t.number),
     )
-    with served(url) as (address, _):
+    with served(url, every=True) as (address, _):
         note = waited(lambda: study(address)["note"]["body"])
         picture = re.search(r"!\[.*\]\((/artifacts/\S+)\)", note)[1]
         waited(lambda: get(address + picture)[0] == 200)
@@ -147,10 +147,23 @@ def test_the_note_tells_goal_best_table_and_command(url):
     assert f"trial {best.number}, validation accuracy {100 * best.value:.2f} %" in note
     assert f"`{best.user_attrs['notation']}`" in note
     for words in ("**data** digits, 1×8×8, 10 classes", "12 of 12 evaluated", "(residual)",
-                  "| residual |", "− residual", "--evaluations 24", "--finalist-seeds 2"):  # fmt: skip
+                  "| residual |", "vs ResNet", "--evaluations 24", "--finalist-seeds 2"):  # fmt: skip
         assert words in note, words
     assert "8 of 8 trainings are done" in finals
     assert "(/dashboard/studies/1/note)" in finals
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_studies_beside_a_search_are_listed_where_they_are_asked_for(url, every):
+    optuna.create_study(study_name="theirs", storage=url)
+    painted(url)
+    names = sorted(attributes(url))
+    with served(url, every) as (address, _):
+        found = json.loads(get(f"{address}/api/studies")[1])["study_summaries"]
+        listed = [one["study_name"] for one in found]
+        note = study(address)["note"]["body"]
+    assert sorted(listed) == [n for n in names if every or not n.endswith("-finalists")]
+    assert "`nas dashboard --all` shows them" in note
 
 
 def test_a_note_that_a_person_edits_is_theirs(url):
@@ -176,7 +189,7 @@ def test_a_note_that_a_person_edits_is_theirs(url):
 
 def test_nothing_is_drawn_twice(url):
     folder = picture_folder(url)
-    with served(url) as (address, _), served(url) as (second, warnings):
+    with served(url, every=True) as (address, _), served(url, every=True) as (second, warnings):
         for where in (address, second):
             waited(lambda w=where: all(t["artifacts"] for t in study(w, 1)["trials"]))
             waited(lambda w=where: all(t["artifacts"] for t in study(w, 2)["trials"]))

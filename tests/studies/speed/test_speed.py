@@ -10,10 +10,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nas import Genome, compile_network
 from studies.cli import app
+from studies.cli.tables import bench_table
 from studies.search.request import SearchRequest, prepare_settings
 from studies.speed.measure import OURS, WAYS, Bench
 from studies.speed.profile import arithmetic, matrix_gflops, without_padding
-from studies.speed.table import bench_table
 from studies.speed.usual import as_pictures, as_tensors
 
 
