@@ -7,14 +7,14 @@ those of a branch's convolution weights (biases before batch norm have gradients
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from baselines.exercises.features import features, lesions
+from baselines.exercises.features import features, gates, has_gates, lesions
 from baselines.exercises.gradients import LawJob, gradient_law, layer_gradients
 from nas.architecture.genome import Genome
 from nas.architecture.plan import plan
@@ -74,6 +74,14 @@ def run_job(
     return {"key": job.key, **found, "seconds": time.perf_counter() - started}
 
 
+def complete(job: TrainingJob | LawJob, result: Mapping[str, Any]) -> bool:
+    """Whether a result that was kept has all that the job measures."""
+    if isinstance(job, LawJob) or job.steps is not None or result.get("status") != "ok":
+        return True
+    wanted = {"features_trained": job.features, "gates": has_gates(job.genome)}
+    return all(name in result for name, needed in wanted.items() if needed)
+
+
 def full_training(job: TrainingJob, data: Data, device: torch.device) -> dict[str, Any]:
     """Trains, scores every epoch on validation images and once on test images."""
     network = _network(job, data, device)
@@ -91,7 +99,7 @@ def full_training(job: TrainingJob, data: Data, device: torch.device) -> dict[st
         losses.append(float(loss))
 
     if job.features:
-        found["features_before"] = features(network, data, proxy, device)
+        found["features_initial"] = features(network, data, proxy, device, trained=False)
     started = time.perf_counter()
     curves: Curves = train(network, data, proxy, job.seed, device, on_step=on_step)
     found |= {
@@ -107,8 +115,10 @@ def full_training(job: TrainingJob, data: Data, device: torch.device) -> dict[st
     if not curves.diverged:
         found["test_accuracy"] = accuracy(network, prepare(data, proxy, "test", device), proxy)
         if job.features:
-            found["features_after"] = features(network, data, proxy, device)
+            found["features_trained"] = features(network, data, proxy, device)
             found["lesions"] = lesions(network, data, proxy, device)
+        if has_gates(job.genome):
+            found["gates"] = gates(network, data, proxy, device)
     return found
 
 

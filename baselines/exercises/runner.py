@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from baselines.exercises.gradients import LawJob
-from baselines.exercises.jobs import ExerciseContext, TrainingJob, run_job
+from baselines.exercises.jobs import ExerciseContext, TrainingJob, complete, run_job
 from baselines.exercises.profiles import PROFILES, Profile
 from baselines.exercises.verdicts import Context, Page, markdown
 from nas.data.dataset import Data
@@ -144,8 +144,7 @@ def _read(runs: Path, job: Job) -> dict[str, Any] | None:
             raise ValueError
     except (ValueError, RecursionError):
         raise InputError(f"{path}: not a result that nas baseline wrote; remove it") from None
-    wanted = isinstance(job, TrainingJob) and job.features and "features_before" not in result
-    return None if wanted else result
+    return result if complete(job, result) else None
 
 
 def _put(path: Path, text: str) -> None:
