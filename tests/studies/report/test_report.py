@@ -30,7 +30,7 @@ from studies.finals.finalists import recorded_finalists
 from studies.knockouts.lesions import skips_of, without_skip
 from studies.knockouts.run import KnockoutRequest
 from studies.report import write, write_report
-from studies.report.canvas import spread
+from nas.drawing.canvas import spread
 from studies.report.figures import window
 from studies.report.page import render
 from studies.report.words import answer
