@@ -29,6 +29,7 @@ from baselines.exercises.summaries import (
     layer_means,
     runs_of,
     summary,
+    trained,
     training_jobs,
 )
 from baselines.exercises.verdicts import (
@@ -43,9 +44,9 @@ from baselines.exercises.verdicts import (
     more,
 )
 from nas.architecture.parts import Shape
-from nas.drawing.canvas import INK, Canvas
+from nas.drawing.canvas import FONT, INK, MUTED, Canvas
 from nas.drawing.series import legend, log_y, style
-from nas.statistics import geometric_mean
+from nas.statistics import geometric_mean, significant
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,9 +68,9 @@ def page(results: Results, profile: Profile, context: Context) -> Page:
     law = law_table(results)
     shallow, deep = (final_accuracies(results, name, profile) for name in NAMES)
     losses = [last_losses(results, name, profile) for name in NAMES]
-    epochs = profile.proxy.epochs
+    epochs = trained(profile)
     degradation = more(
-        f"56 blocks have the larger training loss after the same {epochs} epochs (degradation)",
+        f"56 blocks have the larger training loss after the same {epochs} (degradation)",
         losses[1], losses[0], "",
     )  # fmt: skip
     exponential, nine_tenths = _exponential(law), _nine_tenths(law)
@@ -86,7 +87,7 @@ def page(results: Results, profile: Profile, context: Context) -> Page:
     grades = [
         graded(
             3, 7, "Shows deeper network is worse without skip connections",
-            f"after the same {epochs} epochs 56 blocks have the larger training loss (first figure), "
+            f"after the same {epochs} 56 blocks have the larger training loss (first figure), "
             f"{np.mean(losses[1]):.2f} against {np.mean(losses[0]):.2f}.", degradation,
         ),
         graded(
@@ -146,11 +147,11 @@ def _conclusion(
     begins = "explodes towards the input" if start > 1 else "vanishes towards the input"
     ends = "vanishes" if end < 1 else "is still the larger there"
     return (
-        f"Of two networks without skips {compared}: after the same {profile.proxy.epochs} epochs "
+        f"Of two networks without skips {compared}: after the same {trained(profile)} "
         f"the training loss of 56 blocks is {np.mean(losses[1]):.2f}, that of 20 blocks "
         f"{np.mean(losses[0]):.2f}.",
         f"With the sheet's batch norm the gradient {begins} at the start (in plain-56 the first "
-        f"layer's is {start:.3g} times the last layer's) and {ends} while training ({end:.3g} times "
+        f"layer's is {significant(start)} times the last layer's) and {ends} while training ({significant(end)} times "
         "at the last step).",
     )
 
@@ -186,7 +187,7 @@ def _first_against_last(results: Results, profile: Profile) -> Point:
     runs = runs_of(results, "plain-56", profile)
     end = [first_to_last(run, -1) for run in runs]
     path = [
-        f"{geometric_mean([first_to_last(run, i) for run in runs]):.3g} (step {runs[0]['gradients'][i]['step']})"
+        f"{significant(geometric_mean([first_to_last(run, i) for run in runs]))} (step {runs[0]['gradients'][i]['step']})"
         for i in (*range(min(4, len(runs[0]["gradients"]) - 1)), -1)
     ]
     end = [ratio for ratio in end if not math.isnan(ratio)]
@@ -245,37 +246,39 @@ def _layers_figure(results: Results, profile: Profile) -> Figure:
 
 
 def _factors_figure(law: pd.DataFrame) -> Figure:
+    rows = law.to_dict("records")
+    named = {f"{row['setting']}, {row['mode']}": row for row in rows}
+    factors = {name: row["factor per convolution"] for name, row in named.items()}
     canvas = Canvas(
-        "factors", "factor of the gradient law in every setting: "
-        + ", ".join(f"{r.setting} {r.mode} {r[3]:.2f}" for r in law.itertuples()),
-        height=75 + 25 * len(law), width=500,
+        "factors", "factor of the gradient law by setting: "
+        + "; ".join(f"{name} {factor:.2f}" for name, factor in factors.items()),
+        height=75 + 34 * len(law),
     )  # fmt: skip
     axes = canvas.axes
-    for index, row in enumerate(law.to_dict("records")):
-        colour = style(0 if "batch" in row["setting"] else 1)["color"]
-        factor = row["factor per convolution"]
+    axes.set_xlim(min(0.85, *law["least"]) - 0.05, max(1.05, *law["largest"]) + 0.12)
+    for index, (name, row) in enumerate(named.items()):
+        colour = style(0 if "batch" in name else 1)["color"]
         axes.plot([row["least"], row["largest"]], [index, index], color=colour, lw=2)
-        axes.plot([factor], [index], marker="o", ms=7, color=colour, mew=1.6,
-                  mfc=colour if row["geometric"] else "none")  # fmt: skip
-        canvas.write(
-            row["largest"], index, f"{factor:.2f}", xytext=(9, -4), textcoords="offset points"
-        )
-    axes.axvline(1, color=INK, lw=0.8)
-    axes.axvline(0.9, color=INK, lw=1.2, ls=":")
+        face = colour if row["geometric"] else "none"
+        axes.plot([factors[name]], [index], "o", ms=7, color=colour, mew=1.6, mfc=face)
+        beside = {"xytext": (9, -4), "textcoords": "offset points"}
+        canvas.write(row["largest"], index, f"{factors[name]:.2f}", **beside)
+        place = axes.get_xlim()[0]
+        canvas.write(place, index - 0.36, name, fontsize=FONT - 1.5, color=MUTED, va="center")
+    axes.axvline(1, color=INK, lw=0.8, zorder=0)
+    axes.axvline(0.9, color=INK, lw=1.2, ls=":", zorder=0)
     canvas.write(
-        0.9, -0.85, "the sheet: 0.9", ha="right", xytext=(-4, 0), textcoords="offset points"
+        0.9, -0.95, "the sheet: 0.9", ha="right", xytext=(-4, 0), textcoords="offset points"
     )
-    axes.set_yticks(
-        range(len(law)), [f"{r.setting}, {r.mode}" for r in law.itertuples()], fontsize=10
-    )
-    axes.set_ylim(len(law) - 0.4, -1.2)
-    axes.set_xlim(0.3, 1.3)
+    axes.set_yticks([])
+    axes.set_ylim(len(law) - 0.5, -1.3)
     axes.set_xlabel("factor per convolution, towards the input")
     axes.grid(axis="x")
     return drawn(
         canvas, "The gradient law at initialisation: its factor in every setting",
-        "Left of the line at 1 gradients vanish, right of it they explode. A filled mark follows a "
-        "geometric law (R² ≥ 0.95), an empty one does not; bars reach from seed to seed.",
+        "Left of the line at 1 gradients vanish, right of it they explode. Settings are the block, "
+        "the norm, the initialisation and the mode; blue ones have batch norm. A filled mark follows "
+        "a geometric law (R² ≥ 0.95), an empty one does not; bars reach from seed to seed.",
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from baselines.exercises.summaries import (
     runs_of,
     scores_figure,
     summary,
+    trained,
     training_jobs,
 )
 from baselines.exercises.verdicts import (
@@ -38,7 +39,7 @@ from baselines.exercises.verdicts import (
 from nas.architecture.parts import Shape
 from nas.drawing.canvas import INK, Canvas
 from nas.drawing.series import legend, log_y, style
-from nas.statistics import geometric_mean, interval
+from nas.statistics import geometric_mean, interval, significant
 
 PLAIN = {
     "plain-56": "the plain network, as on the sheet (56 convolutions against 112)",
@@ -57,11 +58,11 @@ def jobs(profile: Profile, shape: Shape, classes: int) -> list[TrainingJob]:
 def page(results: Results, profile: Profile, context: Context) -> Page:
     scores = {name: final_accuracies(results, name, profile) for name in NAMES}
     losses = {name: last_losses(results, name, profile) for name in NAMES}
-    residual, epochs = scores["resnet-56"], profile.proxy.epochs
+    residual, epochs = scores["resnet-56"], trained(profile)
     easier = {
         name: more(
             f"ResNet-56 trains more easily than {text}: its training loss is the smaller after the "
-            f"same {epochs} epochs", losses[name], losses["resnet-56"], "",
+            f"same {epochs}", losses[name], losses["resnet-56"], "",
         )
         for name, text in PLAIN.items()
     }  # fmt: skip
@@ -144,7 +145,7 @@ def _conclusion(
     with_skips, without = (100 * np.mean(scores[n]) for n in ("resnet-56", "resnet-56/plain"))
     thousand = {HOLDS: "begins to learn", FAILS: "does not learn"}.get(deep.verdict, "may learn")
     return (
-        f"{told}: after the same {profile.proxy.epochs} epochs resnet-56 classifies "
+        f"{told}: after the same {trained(profile)} resnet-56 classifies "
         f"{with_skips:.1f} % of the test images, and without its skips {without:.1f} %.",
         f"With skips a network of 1,202 convolutions {thousand} within {profile.deep_steps} steps, "
         f"while resnet-110 has {100 * np.mean(scores['resnet-110']):.1f} % after these epochs.",
@@ -159,7 +160,7 @@ def _gradient_flow(results: Results, profile: Profile) -> Point:
     distance = {n: np.abs(np.log10(np.maximum(r, 1e-300))) for n, r in ratios.items()}
     point = more("", distance["resnet-56/plain"], distance["resnet-56"], "")
     text = "; ".join(
-        f"{n}: {geometric_mean(ratios[n]):.3g} at initialisation, {geometric_mean(ends[n]):.3g} at the end"
+        f"{n}: {significant(geometric_mean(ratios[n]))} at initialisation, {significant(geometric_mean(ends[n]))} at the end"
         for n in runs
     )
     return Point(
@@ -189,8 +190,6 @@ def _deep(results: Results, name: str, classes: int) -> Point:
 
 
 def _deep_figure(results: Results, name: str, context: Context) -> Figure:
-    from matplotlib.ticker import LogLocator
-
     found = results[f"{name} few steps"]
     assert found is not None
     losses = np.array(found["step_loss"])
@@ -207,9 +206,8 @@ def _deep_figure(results: Results, name: str, context: Context) -> Figure:
     chance = math.log(context.classes)
     canvas.axes.axhline(chance, color=INK, ls=":", lw=1.2, label=f"guessing, {chance:.2f}")
     log_y(canvas.axes)
-    canvas.axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     canvas.axes.set_xlabel("step")
     canvas.axes.set_ylabel("training loss")
     canvas.axes.grid(axis="y")
     legend(canvas)
-    return drawn(canvas, f"{found['convolutions']:,} convolutions learn: {name} step by step")
+    return drawn(canvas, f"{found['convolutions']:,} convolutions: {name} step by step")

@@ -19,6 +19,7 @@ from baselines.exercises.summaries import (
     learns,
     runs_of,
     summary,
+    trained,
     training_jobs,
 )
 from baselines.exercises.verdicts import (
@@ -137,7 +138,7 @@ def _conclusion(
     return (
         f"{told.get(learnt.verdict, 'It is not decided whether all depths learn')}, and a training "
         f"of ResNet-152 takes {ratio:.1f} times the seconds of ResNet-50's.",
-        f"After {profile.proxy.epochs} epochs the test accuracies are {reached}; {order}.",
+        f"After {trained(profile)} the test accuracies are {reached}; {order}.",
     )
 
 

@@ -23,6 +23,7 @@ from baselines.exercises.summaries import (
     runs_of,
     scores_figure,
     summary,
+    trained,
     training_jobs,
 )
 from baselines.exercises.verdicts import (
@@ -70,7 +71,7 @@ def page(results: Results, profile: Profile, context: Context) -> Page:
     table["epochs to 90 % of the best"] = [
         float(np.mean([epochs_to(run, 0.9 * best) for run in runs[name]])) for name in NAMES
     ]
-    epochs = profile.proxy.epochs
+    epochs = trained(profile)
     losses = {name: last_losses(results, name, profile) for name in NAMES}
     chooses = _selection(runs["resnet-50/attention"])
     better = {
@@ -87,7 +88,7 @@ def page(results: Results, profile: Profile, context: Context) -> Page:
         for name in (IDENTITY, *SHEET)
     ]
     helps = more(
-        f"skips of any kind help: identity has the smaller training loss after the same {epochs} epochs",
+        f"skips of any kind help: identity has the smaller training loss after the same {epochs}",
         losses["resnet-50/plain"], losses[IDENTITY], "",
     )  # fmt: skip
     points = [*better.values(), chooses, good, *learnt, helps]
@@ -145,7 +146,7 @@ def _conclusion(
         OPEN: "Whether attention's gates choose by image is not decided",
     }[chooses.verdict]
     return (
-        f"After {profile.proxy.epochs} epochs identity skips reach {means[IDENTITY]:.1f} % of the "
+        f"After {trained(profile)} identity skips reach {means[IDENTITY]:.1f} % of the "
         f"test images, the best of the {len(variants)} variants ({top.split('/')[1]}) "
         f"{means[top]:.1f} %, and the network without skips {means['resnet-50/plain']:.1f} %.",
         f"{told} ({chooses.measured}).",

@@ -223,14 +223,17 @@ def _distribution(run: Row, layer: int) -> Figure:
     canvas = Canvas(
         f"layer{layer}", f"distribution of x, F(x) and F(x)+x in layer {layer}", height=285
     )
+    filled: list[float] = []
     for index, (name, title) in enumerate((("x", "input x"), ("F", "F(x)"), ("sum", "F(x)+x"))):
         counts, edges = _histogram(row[name])
+        filled += [*edges[1:][counts > 0], *edges[:-1][counts > 0]]
         look = style(index)
         canvas.axes.stairs(
             100 * counts, edges, color=look["color"], lw=1.6, ls=look["linestyle"], label=title
         )
     log_y(canvas.axes)
     canvas.axes.set_ylim(1e-3, 150)
+    canvas.axes.set_xlim(min(filled), max(filled))
     canvas.axes.set_xlabel("activation")
     canvas.axes.set_ylabel("share of values, %")
     canvas.axes.grid(axis="y")

@@ -157,6 +157,12 @@ def layer_means(runs: Sequence[Mapping[str, Any]], when: int) -> list[float]:
     return [geometric_mean(column) for column in columns]
 
 
+def trained(profile: Profile) -> str:
+    """How long trainings are: `5 epochs`."""
+    epochs = profile.proxy.epochs
+    return f"{epochs} epoch{'' if epochs == 1 else 's'}"
+
+
 def last_losses(results: Results, name: str, profile: Profile) -> list[float]:
     """Mean training loss of the last epoch, by seed."""
     return [run["train_loss"][-1] for run in runs_of(results, name, profile)]
@@ -239,8 +245,13 @@ def scores_figure(
     canvas = Canvas("scores", f"{title}: {_told(scores)}", height=60 + 31 * len(scores))
     axes = canvas.axes
     low, high = window([100 * float(np.mean(values)) for values in scores.values()])
-    seeds = [100 * float(s) for v in scores.values() for s in v if low <= 100 * np.mean(v) <= high]
-    low, high = float(min([low, *seeds])), float(max([high, *seeds]))
+    ends = [
+        float(end)
+        for found in (100 * np.array(values) for values in scores.values())
+        for end in (*found, found.mean() - found.std(ddof=1), found.mean() + found.std(ddof=1))
+        if low <= found.mean() <= high and math.isfinite(end)
+    ]
+    low, high = float(min([low, *ends])), float(max([high, *ends]))
     low = min(low, 100 * chance - 1) if low < 300 * chance else low
     for index, values in enumerate(scores.values()):
         found = 100 * np.array(values)

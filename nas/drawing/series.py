@@ -53,14 +53,22 @@ def legend(canvas: Canvas, columns: int = 2) -> None:
 
 
 def log_y(axes: Axes) -> None:
-    """A logarithmic axis whose labels are powers of ten in plain text."""
+    """A logarithmic axis with labels in plain text: powers of ten, of a short one 2 and 5 too.
+
+    It is for axes that have been drawn on.
+    """
+    from matplotlib.ticker import LogLocator
+
+    low, high = axes.dataLim.y0, axes.dataLim.y1
     axes.set_yscale("log")
+    if 0 < low < high < 100 * low:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(lambda value, _: power_of_ten(value))
     axes.yaxis.set_minor_formatter("")
 
 
 def power_of_ten(value: float) -> str:
-    """`0.01`, `100`, `10⁻⁵`."""
+    """`0.01`, `20`, `10⁻⁵`."""
     power = round(math.log10(value)) if value > 0 else 0
     if -3 <= power <= 4:
         return f"{value:g}"

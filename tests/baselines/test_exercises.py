@@ -294,7 +294,7 @@ def test_the_first_exercise_says_what_happens_to_the_gradient(finished):
     ratios = [stats.gmean([n[0] / n[-1] for n in found if n[0]]) for found in norms]
     assert ratios[0] > 1
     assert "explodes towards the input at the start" in pages[0].conclusion[1]
-    assert f"{ratios[0]:.3g} times" in pages[0].conclusion[1]
+    assert f"{float(f'{ratios[0]:.3g}'):,.0f} times" in pages[0].conclusion[1]
     assert f"({ratios[1]:.3g} times at the last step)" in pages[0].conclusion[1]
 
 
