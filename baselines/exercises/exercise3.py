@@ -33,7 +33,6 @@ from baselines.exercises.verdicts import (
     most,
 )
 from nas.architecture.parts import Shape
-from nas.statistics import mean_std
 
 if TYPE_CHECKING:
     pass
@@ -142,13 +141,18 @@ def _conclusion(
     )
 
 
+def _spread(values: Sequence[float]) -> str:
+    deviation = f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.2f}{deviation}"
+
+
 def _reason(runs: Sequence[Row], when: str) -> Point:
     trunk, branch = ([growth(run, when, name) for run in runs] for name in ("x", "F"))
     point = more("", np.log(trunk), np.log(branch), "")
     return Point(
         f"why they are smaller, {MOMENTS[when]}: the trunk grows with depth, and the branches less",
-        f"from the early to the late third of layers ‖x‖ grows by a factor of {mean_std(trunk, '')}, "
-        f"‖F‖ by {mean_std(branch, '')}; logarithm of the one less that of the other: "
+        f"from the early to the late third of layers ‖x‖ grows by a factor of {_spread(trunk)}, "
+        f"‖F‖ by {_spread(branch)}; logarithm of the one less that of the other: "
         f"{point.measured.split('difference ')[1]}",
         len(runs),
         point.verdict,

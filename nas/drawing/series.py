@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,13 +92,18 @@ def mark_outliers(
 ) -> None:
     """Values beyond the axis as triangles at its edge, with the value written."""
     low, high = bounds
-    for x, y in zip(xs, ys, strict=True):
-        if low <= y <= high or not math.isfinite(y):
+    colour = style(index)["color"]
+    for edge, marker, side in ((high, 6, "top"), (low, 7, "bottom")):  # tips on the edge
+        beyond = [
+            (x, y) for x, y in zip(xs, ys, strict=True) if (y > high if side == "top" else y < low)
+        ]
+        if not beyond:
             continue
-        edge, marker = (high, 6) if y > high else (low, 7)  # carets, their tips on the edge
-        colour = style(index)["color"]
-        axes.plot([x], [edge], marker=marker, color=colour, markersize=8, clip_on=False)
+        places = [x for x, _ in beyond]
+        axes.plot(places, [edge] * len(beyond), linestyle="none", marker=marker, color=colour,
+                  markersize=8, clip_on=False)  # fmt: skip
+        text = fill(", ".join(f"{y:.3g} at {x}" for x, y in beyond), 36)
         axes.annotate(
-            f"{y:.3g}", (x, edge), xytext=(9, -8 if y > high else 4), textcoords="offset points",
+            text, (max(places), edge), xytext=(9, 2), textcoords="offset points", va=side,
             fontsize=FONT - 1, color=colour,
         )  # fmt: skip

@@ -126,14 +126,14 @@ def test_no_two_lines_of_a_panel_look_alike():
 
 
 def test_outliers_stand_at_the_edge_with_their_value():
-    values = [1.0, 2.0, 1.5, 1.2, 58.3, 1.8, -40.0]
+    values = [1.0, 2.0, 1.5, 1.2, 58.3, 1.8, -40.0, 91.0, 1.1, 1.9, 1.4, 1.6]
     low, high = window(values)
     assert 0 < low < 1
     assert 2 < high < 3
     canvas = Canvas("x", "label")
-    mark_outliers(canvas.axes, range(7), values, (low, high), 0)
-    assert [note.get_text() for note in canvas.axes.texts] == ["58.3", "-40"]
-    assert [line.get_ydata()[0] for line in canvas.axes.lines] == [high, low]
+    mark_outliers(canvas.axes, range(len(values)), values, (low, high), 0)
+    assert [note.get_text() for note in canvas.axes.texts] == ["58.3 at 4, 91 at 7", "-40 at 6"]
+    assert [list(line.get_ydata()) for line in canvas.axes.lines] == [[high, high], [low]]
     assert window([3.0, 3.0]) == pytest.approx((3, 3))
 
 
