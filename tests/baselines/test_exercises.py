@@ -251,7 +251,7 @@ def test_every_exercise_writes_its_page_and_tables(finished, number):
     assert [(g.stars, g.mark, g.line) for g in page.grades] == sheet_rubrics()[page.exercise]
     for grade in page.grades:
         assert grade.state in (EARNED, NOT_EARNED, WRONG)
-        assert f"{'⭐' * grade.stars} {grade.mark} of 10 {grade.line} {grade.state} :" in read.said
+        assert f"{'★' * grade.stars} {grade.mark} of 10 {grade.line} {grade.state} :" in read.said
     for figure in page.figures:
         assert figure.title in read.said
         assert figure.svg in text
