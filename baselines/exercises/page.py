@@ -14,7 +14,7 @@ from nas.drawing.canvas import Canvas
 if TYPE_CHECKING:
     import pandas as pd
 
-INLINE_ROWS = 20
+INLINE_ROWS = 60
 """Of a table on the page; longer ones are in their CSV files alone."""
 
 

@@ -152,6 +152,6 @@ def graded(stars: int, mark: int, line: str, where: str, *points: Point) -> Grad
 
 def _cited(points: Sequence[Point]) -> str:
     return "; ".join(
-        f"“{p.expected}” {p.verdict}{f', as {p.why}' if p.why else ''} (measured: {p.measured})"
+        f"“{p.expected}” {f'is {p.verdict}, as {p.why}' if p.why else p.verdict} (measured: {p.measured})"
         for p in points
     )
