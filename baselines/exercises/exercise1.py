@@ -44,7 +44,7 @@ from baselines.exercises.verdicts import (
     more,
 )
 from nas.architecture.parts import Shape
-from nas.drawing.canvas import FONT, INK, MUTED, Canvas
+from nas.drawing.canvas import FONT, GRID, INK, MUTED, Canvas
 from nas.drawing.series import legend, log_y, style
 from nas.statistics import geometric_mean, significant
 
@@ -252,7 +252,7 @@ def _factors_figure(law: pd.DataFrame) -> Figure:
     canvas = Canvas(
         "factors", "factor of the gradient law by setting: "
         + "; ".join(f"{name} {factor:.2f}" for name, factor in factors.items()),
-        height=75 + 34 * len(law),
+        height=75 + 36 * len(law),
     )  # fmt: skip
     axes = canvas.axes
     axes.set_xlim(min(0.85, *law["least"]) - 0.05, max(1.05, *law["largest"]) + 0.12)
@@ -263,8 +263,9 @@ def _factors_figure(law: pd.DataFrame) -> Figure:
         axes.plot([factors[name]], [index], "o", ms=7, color=colour, mew=1.6, mfc=face)
         beside = {"xytext": (9, -4), "textcoords": "offset points"}
         canvas.write(row["largest"], index, f"{factors[name]:.2f}", **beside)
+        axes.axhline(index + 0.4, color=GRID, lw=0.8)
         place = axes.get_xlim()[0]
-        canvas.write(place, index - 0.36, name, fontsize=FONT - 1.5, color=MUTED, va="center")
+        canvas.write(place, index - 0.34, name, fontsize=FONT - 1.5, color=MUTED, va="center")
     axes.axvline(1, color=INK, lw=0.8, zorder=0)
     axes.axvline(0.9, color=INK, lw=1.2, ls=":", zorder=0)
     canvas.write(

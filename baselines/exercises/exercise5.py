@@ -149,7 +149,7 @@ def _conclusion(
         f"After {trained(profile)} identity skips reach {means[IDENTITY]:.1f} % of the "
         f"test images, the best of the {len(variants)} variants ({top.split('/')[1]}) "
         f"{means[top]:.1f} %, and the network without skips {means['resnet-50/plain']:.1f} %.",
-        f"{told} ({chooses.measured}).",
+        f"{told} ({chooses.measured.split('; gates')[0]}).",
     )
 
 

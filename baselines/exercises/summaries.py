@@ -244,7 +244,7 @@ def scores_figure(
     """A row a network: seeds as dots, mean and standard deviation; outliers at the edge, named."""
     canvas = Canvas("scores", f"{title}: {_told(scores)}", height=60 + 31 * len(scores))
     axes = canvas.axes
-    low, high = window([100 * float(np.mean(values)) for values in scores.values()])
+    low, high = window([100 * float(np.mean(values)) for values in scores.values()], 1.5)
     ends = [
         float(end)
         for found in (100 * np.array(values) for values in scores.values())

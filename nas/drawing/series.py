@@ -76,12 +76,16 @@ def power_of_ten(value: float) -> str:
     return "10" + str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
-def window(values: Values) -> tuple[float, float]:
-    """Bounds of an axis that shows all values but outliers: those 3 quartile ranges from the middle half."""
+def window(values: Values, ranges: float = 3) -> tuple[float, float]:
+    """Bounds of an axis that shows all values but outliers.
+
+    Args:
+        ranges: from the middle half of the values, in its lengths, where outliers begin.
+    """
     array = np.asarray(values, dtype=float)
     array = array[np.isfinite(array)]
     low, high = np.percentile(array, (25, 75))
-    reach = 3 * (high - low)
+    reach = ranges * (high - low)
     kept = array[(array >= low - reach) & (array <= high + reach)]
     margin = 0.1 * max(np.ptp(kept), 1e-9)
     return float(kept.min() - margin), float(kept.max() + margin)
