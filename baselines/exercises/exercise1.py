@@ -274,7 +274,6 @@ def _factors_figure(law: pd.DataFrame) -> Figure:
     axes.set_yticks([])
     axes.set_ylim(len(law) - 0.5, -1.3)
     axes.set_xlabel("factor per convolution, towards the input")
-    axes.grid(axis="x")
     return drawn(
         canvas, "The gradient law at initialisation: its factor in every setting",
         "Left of the line at 1 gradients vanish, right of it they explode. Settings are the block, "
