@@ -54,6 +54,14 @@ def mean_std(values: Values, unit: str = "%") -> str:
     return f"{text}{spread}{' ' + unit if unit else ''}"
 
 
+def significant(value: float) -> str:
+    """Three significant digits: `0.0405`, `2.31`, `8,710`."""
+    if not 1e-4 <= abs(value) < 1e7:
+        return f"{value:.3g}"
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:,.0f}" if abs(rounded) >= 1000 else f"{rounded:g}"
+
+
 def paired_p(deltas: np.ndarray) -> float | None:
     """Two-sided t-test that paired differences are 0 on average; None for fewer than three."""
     if len(deltas) < FEWEST:

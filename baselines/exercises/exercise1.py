@@ -3,54 +3,55 @@
 from __future__ import annotations
 
 import math
-from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from baselines.exercises.gradients import LawJob
-from baselines.exercises.jobs import TrainingJob
-from baselines.exercises.profiles import Profile
+from baselines.exercises.gradients import (
+    SETTINGS,
+    SHEET,
+    LawJob,
+    law_key,
+    law_table,
+    modes,
+    sheet_row,
+)
+from baselines.exercises.jobs import Profile, TrainingJob
+from baselines.exercises.page import Figure, Page, drawn
 from baselines.exercises.summaries import (
-    COLOURS,
     Results,
     epoch_table,
+    epochs_figure,
     final_accuracies,
     first_to_last,
     gradient_table,
+    last_losses,
     layer_means,
-    plot_epochs,
     runs_of,
     summary,
+    trained,
     training_jobs,
 )
-from baselines.exercises.verdicts import FAILS, HOLDS, OPEN, Context, Page, Point, absolute, more
+from baselines.exercises.verdicts import (
+    FAILS,
+    HOLDS,
+    OPEN,
+    Context,
+    Point,
+    absolute,
+    ended,
+    graded,
+    more,
+)
 from nas.architecture.parts import Shape
-from nas.statistics import geometric_factor, geometric_mean
+from nas.drawing.canvas import FONT, GRID, INK, MUTED, Canvas
+from nas.drawing.series import legend, log_y, style
+from nas.statistics import geometric_mean, significant
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
 NAMES = ("plain-20", "plain-56")
-SETTINGS = {
-    (norm, init, relu): (
-        f"{'sheet block' if not relu else 'conv-BN-ReLU' if norm == 'batch' else 'conv-ReLU'}, "
-        f"{'batch norm' if norm == 'batch' else 'no norm'}, {'PyTorch' if init == 'pytorch' else 'He'}"
-    )
-    for norm, init, relu in product(("batch", "none"), ("pytorch", "he"), (False, True))
-}
-"""(norm, initialisation, ReLU at a block's end) and what it is called."""
-SHEET = ("batch", "pytorch", False)
-
-
-def law_key(norm: str, init: str, relu: bool, mode: str) -> str:
-    return f"law {norm} {init} {'relu' if relu else 'linear'} {mode}"
-
-
-def modes(setting: tuple[str, str, bool]) -> tuple[str, ...]:
-    """Without norm both modes are the same."""
-    return ("train", "eval") if setting[0] == "batch" else ("train",)
 
 
 def jobs(profile: Profile, shape: Shape, classes: int) -> list[TrainingJob | LawJob]:
@@ -66,83 +67,97 @@ def jobs(profile: Profile, shape: Shape, classes: int) -> list[TrainingJob | Law
 def page(results: Results, profile: Profile, context: Context) -> Page:
     law = law_table(results)
     shallow, deep = (final_accuracies(results, name, profile) for name in NAMES)
-    losses = [[run["train_loss"][-1] for run in runs_of(results, name, profile)] for name in NAMES]
+    losses = [last_losses(results, name, profile) for name in NAMES]
+    epochs = trained(profile)
+    degradation = more(
+        f"56 blocks have the larger training loss after the same {epochs} (degradation)",
+        losses[1], losses[0], "",
+    )  # fmt: skip
+    exponential, nine_tenths = _exponential(law), _nine_tenths(law)
+    vanishes = _first_against_last(results, profile)
     points = [
         absolute("20 layers train well, about 75 %", 0.75, shallow, context),
         absolute("56 layers (plain) train poorly, about 65 %", 0.65, deep, context),
-        more("20 blocks are more accurate than 56", shallow, deep),
-        more("56 blocks have the larger training loss (degradation)", losses[1], losses[0], ""),
-        _exponential(law),
-        _nine_tenths(law),
-        _first_against_last(results, profile),
+        ended(more("20 blocks are more accurate than 56", shallow, deep), context),
+        degradation,
+        exponential,
+        nine_tenths,
+        vanishes,
     ]
+    grades = [
+        graded(
+            3, 7, "Shows deeper network is worse without skip connections",
+            f"after the same {epochs} 56 blocks have the larger training loss (first figure), "
+            f"{np.mean(losses[1]):.2f} against {np.mean(losses[0]):.2f}.", degradation,
+        ),
+        graded(
+            4, 9, "Includes gradient analysis showing vanishing gradients",
+            "during training the first layer's gradient falls below the last layer's (third figure). "
+            "At initialisation it is the other way round, which the sheet does not expect.",
+            vanishes,
+        ),
+        graded(
+            5, 10, "Shows mathematical relationship: grad_norm ∝ (0.9)^depth",
+            "some setting follows this law (the figure of factors).", nine_tenths,
+        ),
+    ]  # fmt: skip
     notes = [
         "The sheet's blocks have two convolutions each: its 20 and 56 layers are 40 and 112 "
-        "convolutions. Depth below counts convolutions.",
-        "The law: gradient norm of the first body convolution over that of the last, for plain "
-        f"networks of {profile.law_blocks[0]} to {profile.law_blocks[-1]} blocks, width "
-        f"{profile.law_width}, 8×8 noise, float64, {profile.law_seeds} seeds; least squares on its "
-        "logarithm over depth. A factor above 1 per convolution means that gradients grow towards "
-        "the input: with batch norm they explode at initialisation (Yang et al. 2019); without, "
-        "under PyTorch's initialisation, they vanish. In eval mode before any training batch norm "
-        "is an identity.",
+        "convolutions. The law counts convolutions.",
+        "The law is of the gradient norm of the first body convolution over that of the last, for "
+        f"plain networks of {profile.law_blocks[0]} to {profile.law_blocks[-1]} blocks, width "
+        f"{profile.law_width}, on 8×8 noise in float64, {profile.law_seeds} seeds: least squares on "
+        "its logarithm over depth. A factor above 1 per convolution means that gradients grow "
+        "towards the input. In evaluation mode before any training batch norm is an identity.",
     ]
     return Page(
         "exercise-1",
         "Exercise 1: the vanishing gradient",
+        _conclusion(results, profile, degradation, losses),
         points,
+        grades,
         {
             "summary": summary(results, NAMES, profile),
             "law": law,
             "epochs": epoch_table(results, NAMES, profile),
             "gradients": gradient_table(results, NAMES, profile),
         },
-        {"curves": _figure(results, law, profile)},
+        [
+            epochs_figure(results, NAMES, profile, "train_loss", context.classes),
+            epochs_figure(results, NAMES, profile, "validation_accuracy", context.classes),
+            _path_figure(results, profile),
+            _layers_figure(results, profile),
+            _factors_figure(law),
+            _depth_figure(results, law),
+        ],
         notes,
     )
 
 
-def law_table(results: Results) -> pd.DataFrame:
-    """A row a setting: the factor per convolution and its fit."""
-    import pandas as pd
-
-    rows = []
-    for setting, label in SETTINGS.items():
-        for mode in modes(setting):
-            found = results[law_key(*setting, mode)]
-            assert found is not None
-            depths = [2 * row["blocks"] for row in found["rows"]]
-            ratios = [row["first"] / max(row["last"], 1e-300) for row in found["rows"]]
-            factor, r2 = geometric_factor(depths, ratios)
-            seeds = sorted({row["seed"] for row in found["rows"]})
-            per_seed = [
-                geometric_factor(
-                    [2 * row["blocks"] for row in found["rows"] if row["seed"] == seed],
-                    [
-                        r
-                        for r, row in zip(ratios, found["rows"], strict=True)
-                        if row["seed"] == seed
-                    ],
-                )[0]
-                for seed in seeds
-            ]
-            rows.append(
-                {
-                    "setting": label,
-                    "mode": mode,
-                    "factor per convolution": factor,
-                    "least": min(per_seed),
-                    "largest": max(per_seed),
-                    "R²": r2,
-                    "geometric": r2 >= 0.95,
-                    "n": len(seeds),
-                }
-            )
-    return pd.DataFrame(rows)
+def _conclusion(
+    results: Results, profile: Profile, degradation: Point, losses: list[list[float]]
+) -> tuple[str, str]:
+    compared = {
+        HOLDS: "the deeper one trains worse",
+        FAILS: "the deeper one does not train worse",
+        OPEN: "it is not decided which one trains worse",
+    }[degradation.verdict]
+    runs = runs_of(results, "plain-56", profile)
+    start, end = (geometric_mean([first_to_last(r, when) for r in runs]) for when in (0, -1))
+    begins = "explodes towards the input" if start > 1 else "vanishes towards the input"
+    ends = "vanishes" if end < 1 else "is still the larger there"
+    return (
+        f"Of two networks without skips {compared}: after the same {trained(profile)} "
+        f"the training loss of 56 blocks is {np.mean(losses[1]):.2f}, that of 20 blocks "
+        f"{np.mean(losses[0]):.2f}.",
+        f"With the sheet's batch norm the gradient {begins} at the start (in plain-56 the first "
+        f"layer's is {significant(start)} times the last layer's) and {ends} while training ({significant(end)} times "
+        "at the last step).",
+    )
 
 
 def _exponential(law: pd.DataFrame) -> Point:
-    row = law[(law.setting == SETTINGS[SHEET]) & (law["mode"] == "train")].iloc[0]
+    row = sheet_row(law)
     factor, r2 = row["factor per convolution"], row["R²"]
     verdict = HOLDS if r2 >= 0.95 and row["largest"] < 1 else FAILS if row["least"] > 1 else OPEN
     return Point(
@@ -172,7 +187,7 @@ def _first_against_last(results: Results, profile: Profile) -> Point:
     runs = runs_of(results, "plain-56", profile)
     end = [first_to_last(run, -1) for run in runs]
     path = [
-        f"{geometric_mean([first_to_last(run, i) for run in runs]):.3g} (step {runs[0]['gradients'][i]['step']})"
+        f"{significant(geometric_mean([first_to_last(run, i) for run in runs]))} (step {runs[0]['gradients'][i]['step']})"
         for i in (*range(min(4, len(runs[0]["gradients"]) - 1)), -1)
     ]
     end = [ratio for ratio in end if not math.isnan(ratio)]
@@ -185,41 +200,111 @@ def _first_against_last(results: Results, profile: Profile) -> Point:
     )
 
 
-def _figure(results: Results, law: pd.DataFrame, profile: Profile) -> Figure:
-    from matplotlib.figure import Figure
+def _path_figure(results: Results, profile: Profile) -> Figure:
+    canvas = Canvas(
+        "path", "first layer's gradient norm over the last layer's, by training step", 285
+    )
+    for index, name in enumerate(NAMES):
+        runs = runs_of(results, name, profile)
+        steps = [entry["step"] for entry in runs[0]["gradients"]]
+        means = [geometric_mean([first_to_last(run, i) for run in runs]) for i in range(len(steps))]
+        canvas.axes.plot(steps, means, label=name, **style(index))
+    log_y(canvas.axes)
+    canvas.axes.set_xscale("symlog", linthresh=1)
+    canvas.axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    canvas.axes.axhline(1, color=INK, lw=0.8)
+    canvas.axes.set_xlim(left=0)
+    canvas.axes.set_xlabel("training step")
+    canvas.axes.set_ylabel("first / last gradient norm")
+    canvas.axes.grid(axis="y")
+    legend(canvas)
+    return drawn(
+        canvas, "The gradient explodes or vanishes: first layer over last, while training",
+        "Above the line at 1 gradients grow towards the input, below it they vanish. Geometric mean "
+        "over seeds.",
+    )  # fmt: skip
 
-    figure = Figure(figsize=(12, 8), layout="constrained")
-    axes = figure.subplots(2, 2)
-    plot_epochs(axes[0, 0], results, NAMES, profile, "train_loss")
-    plot_epochs(axes[0, 1], results, NAMES, profile, "validation_accuracy")
-    axes[0, 0].legend(fontsize=8)
-    for when, style, label in ((0, "--", "at initialisation"), (-1, "-", "last step")):
-        for name, colour in zip(NAMES, COLOURS, strict=False):
-            mean = layer_means(runs_of(results, name, profile), when)
-            axes[1, 0].semilogy(
-                range(1, len(mean) + 1), mean, style, color=colour, label=f"{name}, {label}"
-            )
-    axes[1, 0].set_xlabel("layer (1 is next to the input)")
-    axes[1, 0].set_ylabel("gradient norm")
-    axes[1, 0].legend(fontsize=8)
-    axes[1, 0].grid(alpha=0.3)
-    for (setting, label), colour in zip(SETTINGS.items(), COLOURS, strict=False):
-        found = results[law_key(*setting, "train")]
-        assert found is not None
-        depths = np.array([2 * row["blocks"] for row in found["rows"]])
-        ratios = np.array([row["first"] / max(row["last"], 1e-300) for row in found["rows"]])
-        factor = law[(law.setting == label) & (law["mode"] == "train")][
-            "factor per convolution"
-        ].iloc[0]
-        points = [geometric_mean(list(ratios[depths == d])) for d in sorted(set(depths))]
-        axes[1, 1].semilogy(
-            sorted(set(depths)), points, marker=".", color=colour, label=f"{label}: {factor:.2f}"
-        )
-    axes[1, 1].axhline(1, color="black", lw=0.8)
-    limit = max(depths)
-    axes[1, 1].semilogy([0, limit], [1, 0.9**limit], ":", color="black", label="the sheet: 0.90")
-    axes[1, 1].set_xlabel("convolutions")
-    axes[1, 1].set_ylabel("first/last gradient norm at initialisation")
-    axes[1, 1].legend(fontsize=7, title="factor per convolution", title_fontsize=7)
-    axes[1, 1].grid(alpha=0.3)
-    return figure
+
+def _layers_figure(results: Results, profile: Profile) -> Figure:
+    canvas = Canvas(
+        "layers", "gradient norm of every layer, at initialisation and at the last step", 300
+    )
+    moments = [(name, when) for name in NAMES for when in (0, -1)]
+    for index, (name, when) in enumerate(moments):
+        mean = layer_means(runs_of(results, name, profile), when)
+        label = f"{name}, {'last step' if when else 'start'}"
+        canvas.axes.plot(
+            range(1, len(mean) + 1), mean, label=label, markevery=(0, max(1, len(mean) // 7)),
+            **style(index),
+        )  # fmt: skip
+    log_y(canvas.axes)
+    canvas.axes.set_xlabel("layer (1 is next to the input)")
+    canvas.axes.set_ylabel("gradient norm")
+    canvas.axes.grid(axis="y")
+    legend(canvas)
+    return drawn(canvas, "Gradient norm by layer", "Of a layer's convolution weights.")
+
+
+def _factors_figure(law: pd.DataFrame) -> Figure:
+    rows = law.to_dict("records")
+    named = {f"{row['setting']}, {row['mode']}": row for row in rows}
+    factors = {name: row["factor per convolution"] for name, row in named.items()}
+    canvas = Canvas(
+        "factors", "factor of the gradient law by setting: "
+        + "; ".join(f"{name} {factor:.2f}" for name, factor in factors.items()),
+        height=75 + 36 * len(law),
+    )  # fmt: skip
+    axes = canvas.axes
+    axes.set_xlim(min(0.85, *law["least"]) - 0.05, max(1.05, *law["largest"]) + 0.12)
+    for index, (name, row) in enumerate(named.items()):
+        colour = style(0 if "batch" in name else 1)["color"]
+        axes.plot([row["least"], row["largest"]], [index, index], color=colour, lw=2)
+        face = colour if row["geometric"] else "none"
+        axes.plot([factors[name]], [index], "o", ms=7, color=colour, mew=1.6, mfc=face)
+        beside = {"xytext": (9, -4), "textcoords": "offset points"}
+        canvas.write(row["largest"], index, f"{factors[name]:.2f}", **beside)
+        axes.axhline(index + 0.4, color=GRID, lw=0.8)
+        place = axes.get_xlim()[0]
+        canvas.write(place, index - 0.34, name, fontsize=FONT - 1.5, color=MUTED, va="center")
+    axes.axvline(1, color=INK, lw=0.8, zorder=0)
+    axes.axvline(0.9, color=INK, lw=1.2, ls=":", zorder=0)
+    canvas.write(
+        0.9, -0.95, "the sheet: 0.9", ha="right", xytext=(-4, 0), textcoords="offset points"
+    )
+    axes.set_yticks([])
+    axes.set_ylim(len(law) - 0.5, -1.3)
+    axes.set_xlabel("factor per convolution, towards the input")
+    return drawn(
+        canvas, "The gradient law at initialisation: its factor in every setting",
+        "Left of the line at 1 gradients vanish, right of it they explode. Settings are the block, "
+        "the norm, the initialisation and the mode; blue ones have batch norm. A filled mark follows "
+        "a geometric law (R² ≥ 0.95), an empty one does not; bars reach from seed to seed.",
+    )  # fmt: skip
+
+
+def _depth_figure(results: Results, law: pd.DataFrame) -> Figure:
+    """The sheet's own setting, and 0.9^depth beside it."""
+    found = results[law_key(*SHEET, "train")]
+    assert found is not None
+    depths = sorted({2 * row["blocks"] for row in found["rows"]})
+    canvas = Canvas("depth", "first over last gradient norm at initialisation, by depth", 285)
+    means = []
+    for depth in depths:
+        ratios = [
+            r["first"] / max(r["last"], 1e-300) for r in found["rows"] if 2 * r["blocks"] == depth
+        ]
+        means.append(geometric_mean(ratios))
+        canvas.axes.plot([depth] * len(ratios), ratios, ".", color=style(0)["color"], alpha=0.5)
+    factor = sheet_row(law)["factor per convolution"]
+    canvas.axes.plot(depths, means, label=f"measured: {factor:.3f} per convolution", **style(0))
+    canvas.axes.plot(depths, [0.9**d for d in depths], label="the sheet: 0.9^depth", **style(1))
+    log_y(canvas.axes)
+    canvas.axes.axhline(1, color=INK, lw=0.8)
+    canvas.axes.set_xlabel("convolutions")
+    canvas.axes.set_ylabel("first / last gradient norm")
+    canvas.axes.grid(axis="y")
+    legend(canvas, 1)
+    return drawn(
+        canvas, "The sheet's own setting at initialisation, against its law",
+        "Blocks of the sheet with batch norm, PyTorch's initialisation, training mode; dots are seeds.",
+    )  # fmt: skip

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from baselines.exercises.jobs import TrainingJob
-from baselines.exercises.profiles import Profile
+from baselines.exercises.jobs import Profile, TrainingJob
+from baselines.exercises.page import Figure, Page, drawn
 from baselines.exercises.summaries import (
-    COLOURS,
     Results,
     deep_job,
     epoch_table,
+    epochs_figure,
     final_accuracies,
     first_to_last,
     gradient_table,
-    plot_epochs,
-    plot_gradients,
+    gradients_figure,
+    last_losses,
+    learns,
     runs_of,
+    scores_figure,
     summary,
+    trained,
     training_jobs,
 )
 from baselines.exercises.verdicts import (
@@ -28,19 +30,23 @@ from baselines.exercises.verdicts import (
     HOLDS,
     OPEN,
     Context,
-    Page,
     Point,
     absolute,
-    converged,
+    ended,
+    graded,
     more,
 )
 from nas.architecture.parts import Shape
-from nas.statistics import geometric_mean, interval
+from nas.drawing.canvas import INK, Canvas
+from nas.drawing.series import legend, log_y, style
+from nas.statistics import geometric_mean, interval, significant
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-NAMES = ("resnet-56", "plain-56", "plain-28", "resnet-56/plain", "resnet-110")
+PLAIN = {
+    "plain-56": "the plain network, as on the sheet (56 convolutions against 112)",
+    "plain-28": "a plain network of the same depth and parameters (plain-28)",
+    "resnet-56/plain": "itself without skips (resnet-56/plain: its ReLUs too)",
+}
+NAMES = ("resnet-56", *PLAIN, "resnet-110")
 DEEP = ("resnet-1202",)
 
 
@@ -51,27 +57,53 @@ def jobs(profile: Profile, shape: Shape, classes: int) -> list[TrainingJob]:
 
 def page(results: Results, profile: Profile, context: Context) -> Page:
     scores = {name: final_accuracies(results, name, profile) for name in NAMES}
-    residual = scores["resnet-56"]
+    losses = {name: last_losses(results, name, profile) for name in NAMES}
+    residual, epochs = scores["resnet-56"], trained(profile)
+    easier = {
+        name: more(
+            f"ResNet-56 trains more easily than {text}: its training loss is the smaller after the "
+            f"same {epochs}", losses[name], losses["resnet-56"], "",
+        )
+        for name, text in PLAIN.items()
+    }  # fmt: skip
+    flow = _gradient_flow(results, profile)
+    hundred = learns(
+        "skips enable 100+ layers (resnet-110 learns)", losses["resnet-110"], context.classes
+    )
+    thousand = [_deep(results, name, context.classes) for name in DEEP]
     points = [
         absolute("plain, 56 layers: about 65 %", 0.65, scores["plain-56"], context),
         absolute("ResNet, 56 layers: about 85 %", 0.85, residual, context),
-        more(
-            "ResNet-56 beats the plain network, as on the sheet (56 convolutions against 112)",
-            residual, scores["plain-56"],
-        ),
-        more(
-            "the same, matched in depth and parameters (plain-28)", residual, scores["plain-28"]
-        ),
-        more(
-            "the same, fully matched (resnet-56/plain: its ReLUs too)",
-            residual, scores["resnet-56/plain"],
-        ),
-        _gradient_flow(results, profile),
-        converged(
+        *[
+            ended(more(f"ResNet-56 is more accurate than {text}", residual, scores[name]), context)
+            for name, text in PLAIN.items()
+        ],
+        *easier.values(),
+        flow,
+        ended(
             more("deeper networks get better (resnet-110 over resnet-56)", scores["resnet-110"], residual),
             context,
         ),
-        *[_deep(results, name, context.classes) for name in DEEP],
+        hundred,
+        *thousand,
+    ]  # fmt: skip
+    grades = [
+        graded(
+            4, 8, "Correctly implements ResNet blocks and shows improvement",
+            "the blocks give the outputs of the sheet's own classes from the same weights "
+            "(tests/baselines/test_exactness.py), and the loss of resnet-56 falls below that of "
+            "every network without skips (first figure).", *easier.values(),
+        ),
+        graded(
+            4, 9, "Compares gradient flow between plain and ResNet",
+            "gradient norms by layer stand in two figures, at initialisation and at the last step.",
+            flow,
+        ),
+        graded(
+            5, 10, "Shows that ResNet enables much deeper networks (100+) layers",
+            "resnet-110 and resnet-1202 learn (the rows about 100+ and 1,000+ layers). That deeper "
+            "ones are the more accurate is another row.", hundred, *thousand,
+        ),
     ]  # fmt: skip
     notes = [
         "The sheet's plain network of depth 56 has 56 blocks and 4.16 M parameters at full width, its "
@@ -82,14 +114,41 @@ def page(results: Results, profile: Profile, context: Context) -> Page:
     return Page(
         "exercise-2",
         "Exercise 2: skip connections",
+        _conclusion(scores, easier["resnet-56/plain"], thousand[-1], profile),
         points,
+        grades,
         {
             "summary": summary(results, NAMES, profile),
             "epochs": epoch_table(results, NAMES, profile),
             "gradients": gradient_table(results, NAMES, profile),
         },
-        {"curves": _figure(results, profile, context)},
+        [
+            epochs_figure(results, NAMES, profile, "train_loss", context.classes),
+            epochs_figure(results, NAMES, profile, "validation_accuracy", context.classes),
+            scores_figure(scores, 1 / context.classes, "Test accuracy after the last epoch"),
+            *[_deep_figure(results, name, context) for name in DEEP],
+            gradients_figure(results, NAMES, profile, 0, "Gradients at initialisation"),
+            gradients_figure(results, NAMES, profile, -1, "Gradients at the last step"),
+        ],
         notes,
+    )
+
+
+def _conclusion(
+    scores: dict[str, list[float]], easier: Point, deep: Point, profile: Profile
+) -> tuple[str, str]:
+    told = {
+        HOLDS: "Skips make the same network easier to train",
+        FAILS: "Skips do not make the same network easier to train",
+        OPEN: "It is not decided whether skips make the same network easier to train",
+    }[easier.verdict]
+    with_skips, without = (100 * np.mean(scores[n]) for n in ("resnet-56", "resnet-56/plain"))
+    thousand = {HOLDS: "begins to learn", FAILS: "does not learn"}.get(deep.verdict, "may learn")
+    return (
+        f"{told}: after the same {trained(profile)} resnet-56 classifies "
+        f"{with_skips:.1f} % of the test images, and without its skips {without:.1f} %.",
+        f"With skips a network of 1,202 convolutions {thousand} within {profile.deep_steps} steps, "
+        f"while resnet-110 has {100 * np.mean(scores['resnet-110']):.1f} % after these epochs.",
     )
 
 
@@ -101,7 +160,7 @@ def _gradient_flow(results: Results, profile: Profile) -> Point:
     distance = {n: np.abs(np.log10(np.maximum(r, 1e-300))) for n, r in ratios.items()}
     point = more("", distance["resnet-56/plain"], distance["resnet-56"], "")
     text = "; ".join(
-        f"{n}: {geometric_mean(ratios[n]):.3g} at initialisation, {geometric_mean(ends[n]):.3g} at the end"
+        f"{n}: {significant(geometric_mean(ratios[n]))} at initialisation, {significant(geometric_mean(ends[n]))} at the end"
         for n in runs
     )
     return Point(
@@ -121,7 +180,7 @@ def _deep(results: Results, name: str, classes: int) -> Point:
     learnt = interval(losses[-part:])[1] < chance
     verdict = FAILS if diverged else HOLDS if learnt else OPEN
     return Point(
-        f"skips enable 100+ and 1,000+ layers ({name}: {found['layers']} layers, "
+        f"skips enable 1,000+ layers ({name} learns: {found['layers']} layers, "
         f"{found['convolutions']} convolutions)",
         f"training loss {first:.3f} over the first {part} steps, {last:.3f} over the last {part} of "
         f"{len(losses)}; guessing gives {chance:.3f}",
@@ -130,37 +189,25 @@ def _deep(results: Results, name: str, classes: int) -> Point:
     )
 
 
-def _figure(results: Results, profile: Profile, context: Context) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(13, 8), layout="constrained")
-    axes = figure.subplots(2, 3)
-    plot_epochs(axes[0, 0], results, NAMES, profile, "train_loss")
-    plot_epochs(axes[0, 1], results, NAMES, profile, "validation_accuracy")
-    axes[0, 0].legend(fontsize=8)
-    for index, name in enumerate(NAMES):
-        scores = 100 * np.array(final_accuracies(results, name, profile))
-        error = scores.std(ddof=1) if len(scores) > 1 else 0
-        axes[0, 2].bar(index, scores.mean(), yerr=error, color=COLOURS[index], capsize=4)
-    axes[0, 2].set_xticks(range(len(NAMES)), NAMES, rotation=25, ha="right", fontsize=8)
-    axes[0, 2].set_ylabel("test accuracy (%), mean ± std")
-    plot_gradients(axes[1, 0], results, NAMES, profile, 0)
-    axes[1, 0].set_title("at initialisation", fontsize=10)
-    plot_gradients(axes[1, 1], results, NAMES, profile, -1)
-    axes[1, 1].set_title("at the last step", fontsize=10)
-    for name, colour in zip(DEEP, COLOURS, strict=False):
-        found = results[f"{name} few steps"]
-        assert found is not None
-        losses = np.array(found["step_loss"])
-        axes[1, 2].plot(range(1, len(losses) + 1), losses, color=colour, alpha=0.35)
-        width = max(1, len(losses) // 10)
-        smooth = np.convolve(losses, np.ones(width) / width, mode="valid")
-        label = f"{name} ({found['layers']} layers)"
-        axes[1, 2].plot(range(width, len(losses) + 1), smooth, color=colour, label=label)
-        chance = math.log(context.classes)
-        axes[1, 2].axhline(chance, color="black", ls=":", lw=1, label="guessing")
-    axes[1, 2].set_xlabel("step")
-    axes[1, 2].set_ylabel("training loss")
-    axes[1, 2].legend(fontsize=8)
-    axes[1, 2].grid(alpha=0.3)
-    return figure
+def _deep_figure(results: Results, name: str, context: Context) -> Figure:
+    found = results[f"{name} few steps"]
+    assert found is not None
+    losses = np.array(found["step_loss"])
+    canvas = Canvas("deep", f"training loss of {name} by step", 285)
+    width = max(1, len(losses) // 10)
+    smooth = np.convolve(losses, np.ones(width) / width, mode="valid")
+    colour = style(0)["color"]
+    canvas.axes.plot(
+        range(1, len(losses) + 1), losses, color=colour, alpha=0.35, label="every step"
+    )
+    canvas.axes.plot(
+        range(width, len(losses) + 1), smooth, color=colour, lw=2, label=f"mean of {width} steps"
+    )
+    chance = math.log(context.classes)
+    canvas.axes.axhline(chance, color=INK, ls=":", lw=1.2, label=f"guessing, {chance:.2f}")
+    log_y(canvas.axes)
+    canvas.axes.set_xlabel("step")
+    canvas.axes.set_ylabel("training loss")
+    canvas.axes.grid(axis="y")
+    legend(canvas)
+    return drawn(canvas, f"{found['convolutions']:,} convolutions: {name} step by step")

@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from baselines.exercises.jobs import TrainingJob
-from baselines.exercises.profiles import Profile
+from baselines.exercises.jobs import Profile, TrainingJob
+from baselines.exercises.page import Figure, Page, drawn
 from baselines.exercises.summaries import (
-    COLOURS,
     Results,
     epoch_table,
+    epochs_figure,
     epochs_to,
     final_accuracies,
-    plot_epochs,
+    last_losses,
+    learns,
     runs_of,
     summary,
+    trained,
     training_jobs,
 )
-from baselines.exercises.verdicts import Context, Page, absolute, converged, every, more
+from baselines.exercises.verdicts import (
+    FAILS,
+    HOLDS,
+    Context,
+    Point,
+    absolute,
+    ended,
+    every,
+    graded,
+    more,
+)
+from baselines.networks import BASELINES
 from nas.architecture.parts import Shape
+from nas.architecture.plan import plan
+from nas.drawing.canvas import Canvas
+from nas.drawing.series import style
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-NAMES = ("resnet-50", "resnet-101", "resnet-152")
+EXPECTED = {"resnet-50": 0.80, "resnet-101": 0.82, "resnet-152": 0.83}
+NAMES = tuple(EXPECTED)
 
 
 def jobs(profile: Profile, shape: Shape, classes: int) -> list[TrainingJob]:
@@ -37,7 +51,7 @@ def page(results: Results, profile: Profile, context: Context) -> Page:
     scores = {name: final_accuracies(results, name, profile) for name in NAMES}
     runs = {name: runs_of(results, name, profile) for name in NAMES}
     seconds = {name: [run["train_seconds"] for run in found] for name, found in runs.items()}
-    expected = {"resnet-50": 0.80, "resnet-101": 0.82, "resnet-152": 0.83}
+    losses = [loss for name in NAMES for loss in last_losses(results, name, profile)]
     best = max(float(np.mean(s)) for s in scores.values())
     table = summary(results, NAMES, profile)
     table["epochs to 90 % of the best"] = [
@@ -48,60 +62,109 @@ def page(results: Results, profile: Profile, context: Context) -> Page:
         for found in runs.values()
         for run in found
     ]
-    points = [
-        *[
-            absolute(f"{name}: about {100 * target:.0f} %", target, scores[name], context)
-            for name, target in expected.items()
-        ],
-        *[
-            converged(more(f"{deep} is more accurate than {less}", scores[deep], scores[less]), context)
-            for less, deep in pairwise(NAMES)
-        ],
-        more(
-            "deeper is slower (seconds a training, ResNet-152 over ResNet-50)",
-            seconds["resnet-152"], seconds["resnet-50"], "s",
-        ),
+    orders = [
+        ended(more(f"{deep} is more accurate than {less}", scores[deep], scores[less]), context)
+        for less, deep in pairwise(NAMES)
+    ]
+    converge = ended(
         every(
             "all converge smoothly (training loss falls by 40 % or more, none diverges)",
             fell, "trainings",
+        ),
+        context,
+    )  # fmt: skip
+    slower = more(
+        "deeper is slower (seconds a training, ResNet-152 over ResNet-50)",
+        seconds["resnet-152"], seconds["resnet-50"], "s",
+    )  # fmt: skip
+    points = [
+        *[absolute(f"{name}: about {100 * target:.0f} %", target, scores[name], context)
+          for name, target in EXPECTED.items()],
+        *orders,
+        converge,
+        learns("all depths learn", losses, context.classes),
+        slower,
+    ]  # fmt: skip
+    sizes = [plan(BASELINES[n].genome, BASELINES[n].skeleton).params for n in NAMES]
+    grades = [
+        graded(
+            4, 8, "Implements bottleneck blocks and builds deep ResNets",
+            f"at full width they have {sizes[0]:,}, {sizes[1]:,} and {sizes[2]:,} parameters, and give "
+            "the outputs of the sheet's own classes from the same weights "
+            "(tests/baselines/test_exactness.py).",
+        ),
+        graded(
+            4, 9, "Trains multiple depths and shows all converge",
+            f"{sum(fell)} of {len(fell)} trainings converge (first figure).", converge,
+        ),
+        graded(
+            5, 10, "Shows accuracy improves with depth (up to ~152 layers)",
+            "accuracy rises from 50 to 101 to 152 layers (third figure).", *orders,
         ),
     ]  # fmt: skip
     return Page(
         "exercise-4",
         "Exercise 4: scaling to very deep networks",
+        _conclusion(scores, points[-2], orders, seconds, profile),
         points,
+        grades,
         {"summary": table, "epochs": epoch_table(results, NAMES, profile)},
-        {"curves": _figure(results, scores, seconds, profile)},
+        [
+            epochs_figure(results, NAMES, profile, "train_loss", context.classes),
+            epochs_figure(results, NAMES, profile, "validation_accuracy", context.classes),
+            _depths("accuracy", "Test accuracy by depth", scores, 100, "test accuracy, %"),
+            _depths("seconds", "Time by depth", seconds, 1, "seconds a training"),
+        ],
         ["Layers are counted as in the names: three convolutions a block, the stem, and the head."],
     )
 
 
-def _figure(
-    results: Results,
+def _conclusion(
     scores: dict[str, list[float]],
+    learnt: Point,
+    orders: Sequence[Point],
     seconds: dict[str, list[float]],
     profile: Profile,
-) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(13, 7.5), layout="constrained")
-    axes = figure.subplots(2, 2)
-    plot_epochs(axes[0, 0], results, NAMES, profile, "train_loss")
-    plot_epochs(axes[0, 1], results, NAMES, profile, "validation_accuracy")
-    axes[0, 0].legend(fontsize=8)
-    depths = [int(name.split("-")[1]) for name in NAMES]
-    panels = (
-        (axes[1, 0], scores, 100, "test accuracy (%)"),
-        (axes[1, 1], seconds, 1, "seconds a training"),
+) -> tuple[str, str]:
+    told = {HOLDS: "All three depths learn", FAILS: "Not all three depths learn"}
+    verdicts = {point.verdict for point in orders}
+    order = (
+        "accuracy improves with depth" if verdicts == {HOLDS}
+        else "accuracy does not improve with depth" if FAILS in verdicts
+        else "whether accuracy improves with depth is not decided by this training"
+    )  # fmt: skip
+    reached = ", ".join(f"{name} {100 * np.mean(s):.1f} %" for name, s in scores.items())
+    ratio = np.mean(seconds["resnet-152"]) / np.mean(seconds["resnet-50"])
+    return (
+        f"{told.get(learnt.verdict, 'It is not decided whether all depths learn')}, and a training "
+        f"of ResNet-152 takes {ratio:.1f} times the seconds of ResNet-50's.",
+        f"After {trained(profile)} the test accuracies are {reached}; {order}.",
     )
-    for panel, values, scale, label in panels:
-        for index, (depth, name) in enumerate(zip(depths, NAMES, strict=True)):
-            found = scale * np.array(values[name])
-            error = found.std(ddof=1) if len(found) > 1 else 0
-            panel.errorbar(depth, found.mean(), error, fmt="o", color=COLOURS[index], capsize=5)
-            panel.plot([depth] * len(found), found, ".", color=COLOURS[index], alpha=0.4)
-        panel.set_xticks(depths)
-        panel.set_xlabel("layers")
-        panel.set_ylabel(f"{label}, mean ± std")
-        panel.grid(alpha=0.3)
-    return figure
+
+
+def _depths(
+    name: str, title: str, values: dict[str, list[float]], scale: float, label: str
+) -> Figure:
+    depths = [int(n.split("-")[1]) for n in NAMES]
+    means = [scale * np.mean(values[n]) for n in NAMES]
+    told = ", ".join(f"{n} {mean:.4g}" for n, mean in zip(NAMES, means, strict=True))
+    canvas = Canvas(name, f"{title}: {told}")
+    for index, (depth, n) in enumerate(zip(depths, NAMES, strict=True)):
+        found = scale * np.array(values[n])
+        spread = found.std(ddof=1) if len(found) > 1 else 0
+        look = style(index)
+        canvas.axes.errorbar(
+            depth, found.mean(), spread, fmt=look["marker"], color=look["color"], capsize=5
+        )
+        canvas.axes.plot([depth] * len(found), found, ".", color=look["color"], alpha=0.45)
+        canvas.write(
+            depth, found.mean(), f"{found.mean():.1f}", xytext=(8, 3), textcoords="offset points"
+        )
+    canvas.axes.set_xticks(depths)
+    canvas.axes.set_xlim(depths[0] - 12, depths[-1] + 22)
+    canvas.axes.set_xlabel("layers")
+    canvas.axes.set_ylabel(label)
+    canvas.axes.grid(axis="y")
+    return drawn(
+        canvas, title, "Dots are seeds; the mark is their mean, the bar one standard deviation."
+    )

@@ -1,4 +1,4 @@
-"""What the exercises measure on one network: trainings, gradients, features, lesions.
+"""What the exercises measure on one network, and how large: trainings, gradients, features, lesions.
 
 Each job is one network; its result is a plain dictionary that is kept as JSON. Gradient norms are
 those of a branch's convolution weights (biases before batch norm have gradients of about zero).
@@ -7,14 +7,14 @@ those of a branch's convolution weights (biases before batch norm have gradients
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from baselines.exercises.features import features, lesions
+from baselines.exercises.features import features, gates, has_gates, lesions
 from baselines.exercises.gradients import LawJob, gradient_law, layer_gradients
 from nas.architecture.genome import Genome
 from nas.architecture.plan import plan
@@ -29,6 +29,56 @@ from nas.training.curves import Curves
 from nas.training.lockstep import train
 from nas.training.precision import resolved
 from nas.training.scoring import accuracy
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Budget of a run. Widths shrink, architectures do not."""
+
+    name: str
+    width_divisor: int
+    """Divides every width of the trained networks."""
+    proxy: Proxy
+    seeds: int
+    law_width: int
+    """Width of exercise 1's gradient law at initialisation."""
+    law_blocks: tuple[int, ...]
+    law_seeds: int
+    deep_divisor: int
+    """Divides the widths of the network of 1,000 layers."""
+    deep_steps: int
+    deep_batch: int
+
+
+PROFILES: dict[str, Profile] = {
+    "quick": Profile(
+        name="quick",
+        width_divisor=8,
+        proxy=Proxy(
+            epochs=5, images=2000, validation_images=1000, batch=64, learning_rate=0.05,
+            precision="fp32",
+        ),
+        seeds=5,
+        law_width=16,
+        law_blocks=(2, 4, 8, 14, 20, 28),
+        law_seeds=3,
+        deep_divisor=16,
+        deep_steps=60,
+        deep_batch=32,
+    ),
+    "full": Profile(
+        name="full",
+        width_divisor=1,
+        proxy=Proxy(epochs=20, batch=128, learning_rate=0.1),
+        seeds=3,
+        law_width=64,
+        law_blocks=(2, 4, 8, 14, 20, 28, 56),
+        law_seeds=5,
+        deep_divisor=1,
+        deep_steps=400,
+        deep_batch=64,
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -74,6 +124,14 @@ def run_job(
     return {"key": job.key, **found, "seconds": time.perf_counter() - started}
 
 
+def complete(job: TrainingJob | LawJob, result: Mapping[str, Any]) -> bool:
+    """Whether a result that was kept has all that the job measures."""
+    if isinstance(job, LawJob) or job.steps is not None or result.get("status") != "ok":
+        return True
+    wanted = {"features_trained": job.features, "gates": has_gates(job.genome)}
+    return all(name in result for name, needed in wanted.items() if needed)
+
+
 def full_training(job: TrainingJob, data: Data, device: torch.device) -> dict[str, Any]:
     """Trains, scores every epoch on validation images and once on test images."""
     network = _network(job, data, device)
@@ -91,7 +149,7 @@ def full_training(job: TrainingJob, data: Data, device: torch.device) -> dict[st
         losses.append(float(loss))
 
     if job.features:
-        found["features_before"] = features(network, data, proxy, device)
+        found["features_initial"] = features(network, data, proxy, device, trained=False)
     started = time.perf_counter()
     curves: Curves = train(network, data, proxy, job.seed, device, on_step=on_step)
     found |= {
@@ -107,8 +165,10 @@ def full_training(job: TrainingJob, data: Data, device: torch.device) -> dict[st
     if not curves.diverged:
         found["test_accuracy"] = accuracy(network, prepare(data, proxy, "test", device), proxy)
         if job.features:
-            found["features_after"] = features(network, data, proxy, device)
+            found["features_trained"] = features(network, data, proxy, device)
             found["lesions"] = lesions(network, data, proxy, device)
+        if has_gates(job.genome):
+            found["gates"] = gates(network, data, proxy, device)
     return found
 
 

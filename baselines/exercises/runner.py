@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from baselines.exercises.gradients import LawJob
-from baselines.exercises.jobs import ExerciseContext, TrainingJob, run_job
-from baselines.exercises.profiles import PROFILES, Profile
-from baselines.exercises.verdicts import Context, Page, markdown
+from baselines.exercises.jobs import (
+    PROFILES,
+    ExerciseContext,
+    Profile,
+    TrainingJob,
+    complete,
+    run_job,
+)
+from baselines.exercises.page import Page, markdown, render
+from baselines.exercises.verdicts import Context
 from nas.data.dataset import Data
 from nas.devices.device import device_kind, find_device
 from nas.devices.machine import default_count, default_devices
@@ -28,9 +35,30 @@ from nas.workers.protocol import Finished
 
 EXERCISES = ("exercise-1", "exercise-2", "exercise-3", "exercise-4", "exercise-5")
 Job = TrainingJob | LawJob
+OnProgress = Callable[[int, int, str, float], None]
+"""Called with jobs done, jobs in all, the last one's key, and the share of this run's work done."""
 MAX_SEEDS = 1000
 RESULT_BYTES = 64 << 20
 """Of the longest result that is read."""
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What a run is going to do."""
+
+    exercises: tuple[str, ...]
+    trainings: int
+    networks: int
+    """Of which each is trained with every seed."""
+    laws: int
+    """Measurements of gradients at initialisation."""
+    done: int
+    """Of all these, those whose results are there already."""
+    data: Data
+    profile: Profile
+    workers: int
+    devices: tuple[str, ...]
+    out: Path
 
 
 def run_exercises(
@@ -41,13 +69,14 @@ def run_exercises(
     *,
     device: str = "auto",
     workers: int | None = None,
-    on_progress: Callable[[int, int, str], None] = lambda done, total, key: None,
+    on_start: Callable[[RunPlan], None] = lambda plan: None,
+    on_progress: OnProgress = lambda done, total, key, share: None,
 ) -> list[Page]:
-    """Runs exercises and writes their pages, figures and tables into `out`.
+    """Runs exercises and writes their pages and tables into `out`.
 
     Args:
         names: of EXERCISES.
-        on_progress: called with (jobs done, jobs in all, the last one's key).
+        on_start: called with what is going to be done, before anything is trained.
 
     Raises:
         InputError: an unknown exercise, pictures too small for the stem, or a folder with the
@@ -69,11 +98,19 @@ def run_exercises(
     settings = _settings(data, profile, device_kind(where))
     runs = _claim(out, settings)
     results = {key: _read(runs, job) for key, job in jobs.items()}
-    _train(jobs, results, data, runs, default_devices(device), workers, on_progress)
+    devices = default_devices(device)
+    trainings = [job for job in jobs.values() if isinstance(job, TrainingJob)]
+    plan = RunPlan(
+        tuple(names), len(trainings), len({job.key.split(" ")[0] for job in trainings}),
+        len(jobs) - len(trainings), sum(result is not None for result in results.values()),
+        data, profile, workers or default_count(devices), devices, out,
+    )  # fmt: skip
+    on_start(plan)
+    _train(jobs, results, plan, runs, on_progress)
     context = Context(data.name, profile.name, len(data.classes))
     pages = [module.page(results, profile, context) for module in modules]
     for page in pages:
-        _write(page, context, profile, out)
+        _write(page, plan)
     return pages
 
 
@@ -144,8 +181,7 @@ def _read(runs: Path, job: Job) -> dict[str, Any] | None:
             raise ValueError
     except (ValueError, RecursionError):
         raise InputError(f"{path}: not a result that nas baseline wrote; remove it") from None
-    wanted = isinstance(job, TrainingJob) and job.features and "features_before" not in result
-    return None if wanted else result
+    return result if complete(job, result) else None
 
 
 def _put(path: Path, text: str) -> None:
@@ -155,51 +191,54 @@ def _put(path: Path, text: str) -> None:
 def _train(
     jobs: dict[str, Job],
     results: dict[str, dict[str, Any] | None],
-    data: Data,
+    plan: RunPlan,
     runs: Path,
-    devices: tuple[str, ...],
-    workers: int | None,
-    on_progress: Callable[[int, int, str], None],
+    on_progress: OnProgress,
 ) -> None:
     missing = [
         replace(job, number=i) for i, job in enumerate(jobs.values()) if not results[job.key]
     ]
     missing.sort(key=_cost, reverse=True)  # the longest first, so that no worker waits at the end
-    done = len(jobs) - len(missing)
-    on_progress(done, len(jobs), "")
-    keys = {job.number: job.key for job in missing}
-    with Workers(
-        run_job, ExerciseContext(data, devices), workers or default_count(devices)
-    ) as pool:
+    done, work, every = plan.done, 0.0, sum(map(_cost, missing))
+    on_progress(done, len(jobs), "", 0.0)
+    given = {job.number: job for job in missing}
+    context = ExerciseContext(plan.data, plan.devices)
+    with Workers(run_job, context, plan.workers) as pool:
         for report in pool.run(missing):
             if not isinstance(report, Finished):
                 continue
-            key = keys[report.number]
+            job = given[report.number]
             if report.result is None:
-                raise InputError(f"{key}: {report.why}; what is finished is kept")
-            results[key] = report.result
-            _put(_file(runs, key), json.dumps(report.result))
-            done += 1
-            on_progress(done, len(jobs), key)
+                raise InputError(f"{job.key}: {report.why}; what is finished is kept")
+            results[job.key] = report.result
+            _put(_file(runs, job.key), json.dumps(report.result))
+            done, work = done + 1, work + _cost(job)
+            on_progress(done, len(jobs), job.key, work / every)
 
 
 def _cost(job: Job) -> float:
+    """How long a job takes, about, in a unit of its own."""
     if isinstance(job, LawJob):
         return float(sum(job.blocks) * len(job.seeds))
-    return 1e3 * len(job.genome) * (2 if job.features else 1)
+    return 1e3 * len(job.genome) * (2 if job.features else 0.1 if job.steps else 1)
 
 
-def _write(page: Page, context: Context, profile: Profile, out: Path) -> None:
-    for name, figure in page.figures.items():
-        figure.savefig(out / f"{page.exercise}-{name}.png", dpi=130)
+def _write(page: Page, plan: RunPlan) -> None:
     for name, table in page.tables.items():
-        table.to_csv(out / f"{page.exercise}-{name}.csv", index=False)
-    proxy = profile.proxy
-    images = "all" if proxy.images is None else proxy.images
-    settings = (
-        f"Widths divided by {profile.width_divisor}, {proxy.epochs} epochs on {images} training "
-        f"images, batch {proxy.batch}, learning rate {proxy.learning_rate:g}, {profile.seeds} seeds. "
-        "± is the sample standard deviation over seeds; intervals are Student's t, paired by seed; "
-        "test images are scored once, after the last epoch."
-    )
-    _put(out / f"{page.exercise}.md", markdown(page, context, settings))
+        table.to_csv(plan.out / f"{page.exercise}-{name}.csv", index=False)
+    profile, proxy = plan.profile, plan.profile.proxy
+    images = "all" if proxy.images is None else f"{proxy.images:,}"
+    usual = PROFILES[profile.name].seeds
+    seeds = "" if profile.seeds == usual else f" --seeds {profile.seeds}"
+    settings = [
+        ("data", f"{plan.data.name}, {images} training images"),
+        ("profile", f"{profile.name}: widths divided by {profile.width_divisor}"),
+        ("training", f"{proxy.epochs} epochs, batch {proxy.batch}, learning rate "
+                     f"{proxy.learning_rate:g}, {proxy.precision}"),
+        ("seeds", str(profile.seeds)),
+        ("trainer version", str(TRAINER_VERSION)),
+        ("command", f"nas baseline run {page.exercise} --data {plan.data.name} --profile "
+                    f"{profile.name}{seeds}"),
+    ]  # fmt: skip
+    _put(plan.out / f"{page.exercise}.html", render(page, settings))
+    _put(plan.out / f"{page.exercise}.md", markdown(page))

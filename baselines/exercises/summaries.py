@@ -1,18 +1,22 @@
-"""What several exercises do with their trainings: select, tabulate, plot."""
+"""What several exercises do with their trainings: select, tabulate, draw."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from baselines.exercises.jobs import TrainingJob
-from baselines.exercises.profiles import Profile
+from baselines.exercises.jobs import Profile, TrainingJob
+from baselines.exercises.page import Figure, drawn
+from baselines.exercises.verdicts import FAILS, Point, decided
 from baselines.networks import BASELINES
 from nas.architecture.parts import Shape
-from nas.statistics import geometric_mean
+from nas.drawing.canvas import FONT, MUTED, Canvas
+from nas.drawing.series import legend, line, log_y, style, window
+from nas.statistics import Values, geometric_mean, interval, mean_std
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,9 +25,6 @@ if TYPE_CHECKING:
 DEEP_LEARNING_RATE = 0.005
 """A thousand layers want small steps at first."""
 Results = Mapping[str, Mapping[str, Any] | None]
-COLOURS = (
-    "#4477aa", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee", "#ee8866", "#777777", "#000000",
-)  # fmt: skip
 
 
 def training_jobs(
@@ -156,35 +157,132 @@ def layer_means(runs: Sequence[Mapping[str, Any]], when: int) -> list[float]:
     return [geometric_mean(column) for column in columns]
 
 
-def plot_epochs(
-    axes: Axes, results: Results, names: Sequence[str], profile: Profile, quantity: str
-) -> None:
-    """Mean over seeds with a band of one standard deviation."""
+def trained(profile: Profile) -> str:
+    """How long trainings are: `5 epochs`."""
+    epochs = profile.proxy.epochs
+    return f"{epochs} epoch{'' if epochs == 1 else 's'}"
+
+
+def last_losses(results: Results, name: str, profile: Profile) -> list[float]:
+    """Mean training loss of the last epoch, by seed."""
+    return [run["train_loss"][-1] for run in runs_of(results, name, profile)]
+
+
+def learns(expected: str, losses: Values, classes: int) -> Point:
+    """The claim that training losses come to lie below that of guessing, ln(classes)."""
+    chance = math.log(classes)
+    low, high = interval(losses)
+    measured = (
+        f"training loss {mean_std(losses, '')} in the end, 95 % interval [{low:.2f}, {high:.2f}]; "
+        f"guessing gives {chance:.2f}"
+    )
+    verdict = decided(-high, -low, -chance) if np.isfinite(losses).all() else FAILS
+    return Point(expected, measured, len(losses), verdict)
+
+
+def guessing(axes: Axes, chance: float) -> None:
+    """Chance as a line, in percent."""
+    axes.axhline(100 * chance, color=MUTED, lw=1, ls=":", label=f"guessing, {100 * chance:.0f} %")
+
+
+def epochs_figure(
+    results: Results, names: Sequence[str], profile: Profile, quantity: str, classes: int
+) -> Figure:
+    """A quantity by epoch, mean over seeds with a band of one standard deviation."""
     from matplotlib.ticker import MaxNLocator
 
-    scale = 100 if "accuracy" in quantity else 1
-    for name, colour in zip(names, COLOURS, strict=False):
+    accuracy = "accuracy" in quantity
+    title = "Validation accuracy by epoch" if accuracy else "Training loss by epoch"
+    rows = math.ceil((len(names) + 1) / 2)
+    canvas = Canvas(quantity, f"{title} of {', '.join(names)}", height=235 + 19 * rows)
+    axes, lowest = canvas.axes, math.inf
+    for index, name in enumerate(names):
         runs = runs_of(results, name, profile)
-        curves = scale * np.array([padded(run, quantity, profile.proxy.epochs) for run in runs])
-        epochs = np.arange(1, curves.shape[1] + 1)
-        mean, std = np.nanmean(curves, axis=0), np.nanstd(curves, axis=0)
-        axes.plot(epochs, mean, color=colour, marker=".", label=name)
-        axes.fill_between(epochs, mean - std, mean + std, color=colour, alpha=0.15, lw=0)
+        curves = np.array([padded(run, quantity, profile.proxy.epochs) for run in runs])
+        curves = 100 * curves if accuracy else curves
+        lowest = min(lowest, np.nanmin(curves))
+        line(axes, index, range(1, curves.shape[1] + 1), curves, name)
+    if accuracy:
+        guessing(axes, 1 / classes)
+        axes.set_ylim(bottom=0)
+    else:
+        axes.axhline(math.log(classes), color=MUTED, lw=1, ls=":", label="guessing")
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    unit = " (%)" if scale == 100 else ""
-    axes.set_ylabel(quantity.replace("_", " ").replace("train", "training") + unit)
-    axes.grid(alpha=0.3)
+    axes.set_ylabel("validation accuracy, %" if accuracy else "training loss")
+    axes.grid(axis="y")
+    legend(canvas)
+    return drawn(canvas, title, "Mean over seeds; the band is one standard deviation.")
 
 
-def plot_gradients(
-    axes: Axes, results: Results, names: Sequence[str], profile: Profile, when: int
-) -> None:
+def gradients_figure(
+    results: Results, names: Sequence[str], profile: Profile, when: int, title: str
+) -> Figure:
     """Every layer's gradient norm at a watched step, geometric mean over seeds."""
-    for name, colour in zip(names, COLOURS, strict=False):
-        runs = runs_of(results, name, profile)
-        mean = layer_means(runs, when)
-        axes.semilogy(np.arange(1, len(mean) + 1), mean, color=colour, label=name)
-    axes.set_xlabel("layer (1 is next to the input)")
-    axes.set_ylabel("gradient norm")
-    axes.grid(alpha=0.3)
+    canvas = Canvas(
+        f"gradients{when}".replace("-", "last"), f"{title}: gradient norm by layer of {', '.join(names)}",
+        height=245 + 19 * math.ceil(len(names) / 2),
+    )  # fmt: skip
+    for index, name in enumerate(names):
+        mean = layer_means(runs_of(results, name, profile), when)
+        every = max(1, len(mean) // 7)
+        canvas.axes.plot(
+            range(1, len(mean) + 1), mean, label=name, markevery=(index % every, every),
+            **style(index),
+        )  # fmt: skip
+    log_y(canvas.axes)
+    canvas.axes.set_xlabel("layer (1 is next to the input)")
+    canvas.axes.set_ylabel("gradient norm")
+    canvas.axes.grid(axis="y")
+    legend(canvas)
+    return drawn(canvas, title, "Of a layer's convolution weights; geometric mean over seeds.")
+
+
+def scores_figure(
+    scores: Mapping[str, Values], chance: float, title: str, unit: str = "test accuracy, %"
+) -> Figure:
+    """A row a network: seeds as dots, mean and standard deviation; outliers at the edge, named."""
+    canvas = Canvas("scores", f"{title}: {_told(scores)}", height=60 + 31 * len(scores))
+    axes = canvas.axes
+    low, high = window([100 * float(np.mean(values)) for values in scores.values()], 1.5)
+    ends = [
+        float(end)
+        for found in (100 * np.array(values) for values in scores.values())
+        for end in (*found, found.mean() - found.std(ddof=1), found.mean() + found.std(ddof=1))
+        if low <= found.mean() <= high and math.isfinite(end)
+    ]
+    low, high = float(min([low, *ends])), float(max([high, *ends]))
+    low = min(low, 100 * chance - 1) if low < 300 * chance else low
+    for index, values in enumerate(scores.values()):
+        found = 100 * np.array(values)
+        colour = style(index)["color"]
+        if found.mean() < low:
+            axes.plot([low], [index], marker="<", color=colour, markersize=8, clip_on=False)
+            canvas.write(
+                low, index, f"{found.mean():.1f}: far below, guessing is {100 * chance:.0f}",
+                xytext=(9, -4), textcoords="offset points", color=colour, fontsize=FONT - 1,
+            )  # fmt: skip
+            continue
+        spread = found.std(ddof=1) if len(found) > 1 else 0
+        axes.errorbar(
+            found.mean(), index, xerr=spread, fmt=style(index)["marker"], color=colour, capsize=4
+        )
+        axes.plot(found, [index] * len(found), ".", color=colour, alpha=0.45)
+    if low < 100 * chance:
+        axes.axvline(100 * chance, color=MUTED, lw=1, ls=":")
+        canvas.write(
+            100 * chance, -0.55, "guessing", color=MUTED, fontsize=FONT - 1, xytext=(4, 0),
+            textcoords="offset points",
+        )  # fmt: skip
+    axes.set_xlim(low - 0.03 * (high - low), high + 0.03 * (high - low))
+    axes.set_ylim(len(scores) - 0.5, -0.75)
+    axes.set_yticks(range(len(scores)), [name.removeprefix("resnet-50/") for name in scores])
+    axes.set_xlabel(unit)
+    axes.grid(axis="x")
+    return drawn(
+        canvas, title, "Dots are seeds; the mark is their mean, the bar one standard deviation."
+    )
+
+
+def _told(scores: Mapping[str, Values]) -> str:
+    return ", ".join(f"{name} {100 * np.mean(values):.1f} %" for name, values in scores.items())

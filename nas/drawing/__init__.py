@@ -1,4 +1,5 @@
 """Patterns as pictures: lines of text, SVG, HTML tables, matplotlib figures and small glyphs.
 
-It may import `nas.architecture`. A merge says its own colour.
+It may import `nas.architecture`. A merge says its own colour. HTML pages share `page.css`, and draw
+their figures on a `canvas`, lines and outliers with `series`.
 """

@@ -14,7 +14,7 @@ from rich.text import Text
 from nas.data.facts import described
 from nas.drawing.figure import draw, save
 from studies.cli.tables import drawing, finalists_table, front_table
-from studies.formatting import count, listed, percent, scored, without
+from studies.formatting import count, duration, listed, percent, scored, without
 from studies.search.loop import Event
 from studies.search.request import SearchRequest
 from studies.search.run import Result, Watcher
@@ -213,19 +213,22 @@ class WorkerWatcher(ConsoleWatcher):
 
 
 class JobProgress:
-    """A bar on a terminal, a line for every tenth of the jobs elsewhere."""
+    """A bar with the time left on a terminal, a line for every tenth of the jobs elsewhere."""
 
     def __init__(self, console: Console, quiet: bool) -> None:
         self.console, self.quiet = console, quiet
+        self.clock: float | None = None
+        self.before = 0
         self.progress = Progress(
             TextColumn("{task.fields[note]:28.28}"),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
             console=console,
             disable=quiet or not console.is_terminal,
         )
-        self.task = self.progress.add_task("", total=None, note="")
+        self.task = self.progress.add_task("", total=None, note="", left="")
 
     def __enter__(self) -> JobProgress:
         self.progress.start()
@@ -234,7 +237,19 @@ class JobProgress:
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
 
-    def update(self, done: int, total: int, key: str) -> None:
-        self.progress.update(self.task, completed=done, total=total, note=key)
+    def update(self, done: int, total: int, key: str, share: float | None = None) -> None:
+        """After every job.
+
+        Args:
+            share: of the work that there was at the first call; by default all jobs are equal.
+        """
+        if self.clock is None:
+            self.clock, self.before = time.monotonic(), done
+        if share is None:
+            share = (done - self.before) / max(1, total - self.before)
+        seconds = (time.monotonic() - self.clock) * (1 - share) / share if share else None
+        left = "" if seconds is None or done == total else f"{duration(seconds)} left"
+        self.progress.update(self.task, completed=done, total=total, note=key, left=left)
         if self.progress.disable and not self.quiet and done % max(1, total // 10) == 0:
-            self.console.print(f"{done}/{total} trainings {key}", soft_wrap=True, highlight=False)
+            line = " · ".join(part for part in (f"{done}/{total} trainings", key, left) if part)
+            self.console.print(line, soft_wrap=True, highlight=False)

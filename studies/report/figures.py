@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nas.architecture.genome import Skip
+from nas.drawing.canvas import ACCENT, FONT, GRID, INK, MUTED, SURFACE, WARM, Canvas, spread
 from studies.analysis.facts import Facts, Finals, Row
 from studies.analysis.front import Front, Point
 from studies.formatting import count, percent
 from studies.knockouts.recorded import Knockout, Loss
-from studies.report.canvas import ACCENT, FONT, GRID, INK, MUTED, SURFACE, WARM, Canvas, spread
 from studies.search.objectives import OBJECTIVES
 
 DASHES = {"plain": (1, 2), "residual": (5, 3), "dense": (5, 2, 1, 2), "start": (9, 3)}

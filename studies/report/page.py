@@ -52,11 +52,10 @@ def render(facts: Facts) -> str:
         "percent": percent, "points": points, "count": count, "duration": duration,
         "p_value": p_value, "zip": lambda first, second: list(zip(first, second, strict=True)),
     }  # fmt: skip
-    here = files("studies.report")
+    style = files("nas.drawing").joinpath("page.css").read_text(encoding="utf-8")
+    script = files("studies.report").joinpath("page.js").read_text(encoding="utf-8")
     return environment.get_template("page.html").render(
-        **_context(facts, Markup),
-        style=Markup(here.joinpath("page.css").read_text(encoding="utf-8")),
-        script=Markup(here.joinpath("page.js").read_text(encoding="utf-8")),
+        **_context(facts, Markup), style=Markup(style), script=Markup(script)
     )
 
 

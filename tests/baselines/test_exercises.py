@@ -1,34 +1,33 @@
 """The exercises end to end on small data, their statistics against known values."""
 
 import json
-import math
+import re
+import shutil
 from dataclasses import replace
+from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
 from scipy import stats
 
 from baselines import BASELINES
-from baselines.exercises.features import features, lesions, statistics
-from baselines.exercises.gradients import LawJob, gradient_law
-from baselines.exercises.profiles import PROFILES
-from baselines.exercises.runner import EXERCISES, find_profile, run_exercises
-from baselines.exercises.verdicts import (
-    FAILS,
-    HOLDS,
-    OPEN,
-    Context,
-    absolute,
-    converged,
-    every,
-    more,
-    most,
+from baselines.exercises.features import (
+    channel_kurtosis,
+    features,
+    gates,
+    lesions,
+    statistics,
 )
-from nas import InputError, Proxy
-from nas.statistics import geometric_factor, interval
+from baselines.exercises.gradients import LawJob, gradient_law
+from baselines.exercises.jobs import PROFILES
+from baselines.exercises.residuals import MOMENTS, growth
+from baselines.exercises.runner import EXERCISES, find_profile, run_exercises
+from baselines.exercises.verdicts import EARNED, FAILS, HOLDS, NOT_EARNED, OPEN, RULE, WRONG
+from nas import Genome, InputError, Proxy, compile_network
+from nas.statistics import geometric_factor
+from studies.cli.commands.baseline import announced
 
 TINY = replace(
     PROFILES["quick"],
@@ -102,6 +101,44 @@ def test_features_are_input_branch_and_sum(digits):
     assert [row["layer"] for row in rows if "histogram" in row["F"]] == [1, 9, 19, 28]
 
 
+def test_features_before_training_are_those_of_batch_statistics(digits):
+    baseline = BASELINES["resnet-56"].narrowed(16)
+    network = replace(baseline, skeleton=baseline.skeleton.for_data((1, 8, 8), 10)).network()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    rows = features(network, digits, Proxy(batch=64), torch.device("cpu"), trained=False)
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    for row in rows:  # batch norm with γ = 1 and β = 0
+        assert row["F"]["std"] == pytest.approx(1, abs=1e-3)
+        assert row["F"]["mean"] == pytest.approx(0, abs=1e-5)
+    other = features(network, digits, Proxy(batch=64), torch.device("cpu"))
+    assert other[0]["F"]["std"] < 0.5  # in evaluation mode an identity
+
+
+def test_kurtosis_within_channels_is_free_of_their_scales():
+    scales = torch.logspace(-3, 3, 64)[None, :, None, None]
+    values = torch.randn(64, 64, 16, 16, generator=torch.Generator().manual_seed(0)) * scales
+    assert abs(channel_kurtosis(values)) < 0.05
+    assert statistics(values)["excess_kurtosis"] > 10
+
+
+def test_gates_that_do_not_see_the_image_can_be_held(small_space, digits):
+    network = compile_network(Genome.parse("attention(1) se(1) - add(1)"), small_space.skeleton)
+    proxy = Proxy(batch=64, precision="fp32")
+    expands = [network.layers[i].merge.excitation.expand for i in ("1", "2")]
+    for convolution in expands:
+        torch.nn.init.zeros_(convolution.weight)
+    found = gates(network, digits, proxy, torch.device("cpu"))
+    assert found["held"] == found["whole"]
+    assert found["between_images"] == pytest.approx(0, abs=1e-7)
+    biases = [torch.sigmoid(c.bias.detach().double()).std(correction=0) for c in expands]
+    assert found["between_channels"] == pytest.approx(float(torch.stack(biases).mean()), rel=1e-4)
+    for convolution in expands:
+        torch.nn.init.normal_(
+            convolution.weight, std=30, generator=torch.Generator().manual_seed(0)
+        )
+    assert gates(network, digits, proxy, torch.device("cpu"))["between_images"] > 0.01
+
+
 def test_a_lesion_leaves_the_skip_and_nothing_else(digits):
     baseline = BASELINES["resnet-56"].narrowed(16)
     network = replace(baseline, skeleton=baseline.skeleton.for_data((1, 8, 8), 10)).network().eval()
@@ -122,30 +159,6 @@ def test_a_lesion_leaves_the_skip_and_nothing_else(digits):
     assert torch.equal(seen["x"], seen["out"])
 
 
-def test_intervals_and_verdicts():
-    values = [0.1, 0.3, 0.2, 0.25]
-    expected = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
-    assert interval(values) == pytest.approx(expected)
-    assert interval([1.0]) == (-math.inf, math.inf)
-    assert more("", [0.9, 0.91, 0.92], [0.8, 0.81, 0.82]).verdict == HOLDS
-    assert more("", [0.8, 0.81, 0.82], [0.9, 0.91, 0.93]).verdict == FAILS
-    assert more("", [0.8, 0.95], [0.9, 0.85]).verdict == OPEN
-    sheet = Context("cifar10", "full")
-    assert absolute("", 0.75, [0.74, 0.75, 0.76], sheet).verdict == HOLDS
-    assert absolute("", 0.75, [0.90, 0.91, 0.90], sheet).verdict == FAILS
-    assert absolute("", 0.75, [0.74, 0.75, 0.76], Context("digits", "full")).verdict == OPEN
-    assert absolute("", 0.75, [0.75], sheet).verdict == OPEN
-    assert absolute("", 0.75, [0.30, 0.45, 0.90], sheet).verdict == OPEN
-    assert most("", [0.8, 0.9, 0.85], "x").verdict == HOLDS
-    assert most("", [0.1, 0.2, 0.15], "x").verdict == FAILS
-    assert most("", [0.9], "x").verdict == OPEN
-    assert every("", [True, True], "x").verdict == HOLDS
-    assert every("", [True, False], "x").verdict == FAILS
-    refuted = more("", [0.8, 0.81, 0.82], [0.9, 0.91, 0.93])
-    assert converged(refuted, Context("digits", "quick")).verdict == OPEN
-    assert converged(refuted, Context("digits", "full")).verdict == FAILS
-
-
 @pytest.fixture(scope="module")
 def small_pictures():
     """Twenty-pixel pictures of two kinds, large enough for ResNet-50's strides."""
@@ -164,21 +177,186 @@ def finished(small_pictures, tmp_path_factory):
     return out, pages
 
 
-def test_every_exercise_writes_its_page_figures_and_tables(finished):
+def sheet_rubrics():
+    """(stars, mark, line) of every exercise on the sheet."""
+    return {
+        "exercise-1": [
+            (3, 7, "Shows deeper network is worse without skip connections"),
+            (4, 9, "Includes gradient analysis showing vanishing gradients"),
+            (5, 10, "Shows mathematical relationship: grad_norm ∝ (0.9)^depth"),
+        ],
+        "exercise-2": [
+            (4, 8, "Correctly implements ResNet blocks and shows improvement"),
+            (4, 9, "Compares gradient flow between plain and ResNet"),
+            (5, 10, "Shows that ResNet enables much deeper networks (100+) layers"),
+        ],
+        "exercise-3": [
+            (4, 8, "Visualizes and analyzes residual distributions"),
+            (4, 9, "Explains why residuals are smaller than full outputs"),
+            (5, 10, "Discovers that residuals are sparse (many zeros)"),
+        ],
+        "exercise-4": [
+            (4, 8, "Implements bottleneck blocks and builds deep ResNets"),
+            (4, 9, "Trains multiple depths and shows all converge"),
+            (5, 10, "Shows accuracy improves with depth (up to ~152 layers)"),
+        ],
+        "exercise-5": [
+            (4, 9, "Implements multiple skip variants and compares"),
+            (5, 10, "Discovers that identity skip is surprisingly good baseline"),
+        ],
+    }
+
+
+class Read(HTMLParser):
+    """A page's words, tags, addresses and the ids that it defines and uses."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.words, self.tags, self.addresses, self.ids = [], [], [], []
+        self.images = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.tags.append(tag)
+        self.ids += [given["id"]] if "id" in given else []
+        self.addresses += [given[k] for k in ("href", "src", "xlink:href") if k in given]
+        if given.get("role") == "img":
+            self.images.append(given.get("aria-label"))
+
+    handle_startendtag = handle_starttag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def said(self):
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_every_exercise_writes_its_page_and_tables(finished, number):
     out, pages = finished
-    assert [page.exercise for page in pages] == list(EXERCISES)
-    for page in pages:
-        text = (out / f"{page.exercise}.md").read_text()
-        for point in page.points:
-            assert f"| **{point.verdict}** |" in text
-            assert point.expected.replace("|", "\\|") in text
-            assert point.verdict in (HOLDS, FAILS, OPEN)
-        for name in page.figures:
-            with Image.open(out / f"{page.exercise}-{name}.png") as picture:
-                assert picture.size[0] > 1000
-        for name, table in page.tables.items():
-            read = pd.read_csv(out / f"{page.exercise}-{name}.csv")
-            assert len(read) == len(table) > 0
+    page = pages[number]
+    assert page.exercise == EXERCISES[number]
+    text = (out / f"{page.exercise}.html").read_text()
+    read = Read(text)
+    for point in page.points:
+        assert point.verdict in (HOLDS, FAILS, OPEN)
+        assert bool(point.why) == (point.verdict == OPEN)
+        for words in (point.expected, point.measured, point.verdict, point.why):
+            assert " ".join(words.split()) in read.said
+    for words in (*page.conclusion, *page.explanation, *page.notes, *RULE):
+        assert " ".join(words.split()) in read.said
+    assert [(g.stars, g.mark, g.line) for g in page.grades] == sheet_rubrics()[page.exercise]
+    for grade in page.grades:
+        assert grade.state in (EARNED, NOT_EARNED, WRONG)
+        assert f"{'★' * grade.stars} {grade.mark} of 10 {grade.line} {grade.state} :" in read.said
+    for figure in page.figures:
+        assert figure.title in read.said
+        assert figure.svg in text
+    for name, table in page.tables.items():
+        kept = pd.read_csv(out / f"{page.exercise}-{name}.csv")
+        assert len(kept) == len(table) > 0
+        assert f"{page.exercise}-{name}.csv" in read.said
+    table = (out / f"{page.exercise}.md").read_text()
+    for point in page.points:
+        assert point.expected.replace("|", "\\|") in table
+    assert table.count("\n| ") == len(page.points) + len(page.grades) + 2
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_the_page_fetches_nothing_and_all_figures_have_alt_texts(finished, number):
+    out, pages = finished
+    text = (out / f"{EXERCISES[number]}.html").read_text()
+    read = Read(text)
+    assert not {"script", "link", "img", "iframe", "object"} & set(read.tags)
+    assert "default-src 'none'" in text
+    assert not re.search(r"url\((?!#)|@import|https?://(?!www\.w3\.org/)", text)
+    assert len(read.ids) == len(set(read.ids))
+    assert all(a.startswith("#") and a[1:] in read.ids for a in read.addresses)
+    assert len(read.images) == len(pages[number].figures)
+    assert all(len(label) > 20 for label in read.images)
+    assert not re.search(r"#10000\d", text)  # every placeholder has become a variable
+
+
+def test_a_conclusion_is_two_sentences(finished):
+    for page in finished[1]:
+        for sentence in page.conclusion:
+            assert len(re.findall(r"[.?!](?= [A-Z]|$)", sentence)) == 1
+            assert sentence.endswith(".")
+
+
+def test_the_first_exercise_says_what_happens_to_the_gradient(finished):
+    out, pages = finished
+    runs = [json.loads((out / "runs" / f"plain-56 seed {s}.json").read_text()) for s in (0, 1)]
+    norms = [[run["gradients"][when]["norms"] for run in runs] for when in (0, -1)]
+    ratios = [stats.gmean([n[0] / n[-1] for n in found if n[0]]) for found in norms]
+    assert ratios[0] > 1
+    assert "explodes towards the input at the start" in pages[0].conclusion[1]
+    assert f"{float(f'{ratios[0]:.3g}'):,.0f} times" in pages[0].conclusion[1]
+    assert f"({ratios[1]:.3g} times at the last step)" in pages[0].conclusion[1]
+
+
+def test_why_residuals_are_small_is_measured(finished):
+    out, pages = finished
+    runs = [json.loads((out / "runs" / f"resnet-56 seed {s}.json").read_text()) for s in (0, 1)]
+    table = pages[2].tables["norms"]
+    assert len(table) == 2 * 28
+    for when, label in MOMENTS.items():
+        rows = table[table["when"] == label].reset_index(drop=True)
+        for layer in (0, 13, 27):
+            squares = [
+                r[when][layer]["F"]["mean"] ** 2 + r[when][layer]["F"]["std"] ** 2 for r in runs
+            ]
+            assert rows["‖F‖²"][layer] == pytest.approx(np.mean(squares))
+    start = table[table["when"] == MOMENTS["features_initial"]]
+    assert start["‖F‖²"].to_numpy() == pytest.approx(np.ones(28), abs=1e-3)  # batch norm, γ = 1
+    assert start["‖x‖²"].iloc[-1] > 4 * start["‖x‖²"].iloc[0]
+    fit = stats.linregress(range(1, 29), start["‖x‖²"])
+    assert f"by {fit.slope:.2f} a layer" in pages[2].explanation[1]
+    assert growth(runs[0], "features_initial", "F") == pytest.approx(1, abs=1e-3)
+
+
+def test_hostile_names_are_text(small_pictures, finished, tmp_path):
+    out, _ = finished
+    shutil.copytree(out, tmp_path / "copy")
+    odd = replace(small_pictures, name='<b>"x"</b><script>alert(1)</script>{{ 7*7 }}')
+    settings = json.loads((tmp_path / "copy" / "settings.json").read_text())
+    (tmp_path / "copy" / "settings.json").write_text(json.dumps({**settings, "data": odd.name}))
+    run_exercises(["exercise-4"], odd, TINY, tmp_path / "copy", device="cpu")
+    text = (tmp_path / "copy" / "exercise-4.html").read_text()
+    assert "<script" not in text
+    assert '<b>"x"' not in text
+    assert odd.name in "".join(Read(text).words)
+
+
+def test_a_run_says_what_it_will_do_and_how_far_it_is(finished, small_pictures):
+    out, _ = finished
+    (out / "runs" / "resnet-101 seed 0.json").unlink()
+    plans, told = [], []
+    run_exercises(
+        ["exercise-4"], small_pictures, TINY, out, device="cpu", workers=1,
+        on_start=plans.append, on_progress=lambda *given: told.append(given),
+    )  # fmt: skip
+    (plan,) = plans
+    assert (plan.trainings, plan.networks, plan.laws, plan.done) == (6, 3, 0, 5)
+    assert announced(plan)[0] == "Exercise 4: 6 trainings of 3 networks."
+    assert (
+        "1 epoch on 64 images, widths divided by 32, 2 seeds; 1 worker on cpu" in announced(plan)[1]
+    )
+    assert announced(plan)[2] == f"Into {out}: 5 of 6 are done already, 1 are left."
+    assert told == [(5, 6, "", 0.0), (6, 6, "resnet-101 seed 0", 1.0)]
+
+
+def test_results_that_lack_a_measurement_are_measured_again(finished, small_pictures):
+    out, _ = finished
+    path = out / "runs" / "resnet-50_attention seed 1.json"
+    old = json.loads(path.read_text())
+    assert set(old["gates"]) == {"whole", "held", "between_images", "between_channels"}
+    path.write_text(json.dumps({k: v for k, v in old.items() if k != "gates"}))
+    run_exercises(["exercise-5"], small_pictures, TINY, out, device="cpu", workers=1)
+    assert json.loads(path.read_text())["gates"] == old["gates"]
 
 
 def test_a_second_run_trains_nothing_and_says_the_same(finished, small_pictures):

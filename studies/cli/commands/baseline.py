@@ -13,7 +13,8 @@ from nas.errors import InputError
 from studies.cli.terminal import WordTable, make_console
 
 if TYPE_CHECKING:
-    from baselines.exercises.verdicts import Page
+    from baselines.exercises.page import Page
+    from baselines.exercises.runner import RunPlan
 
 
 @click.group()
@@ -84,7 +85,7 @@ def show(name: str, out: Path | None) -> None:
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder for pages, figures and tables. [default: exercises-DATA-PROFILE]",
+    help="Folder for pages and tables. [default: exercises-DATA-PROFILE]",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Only where the pages are.")
 def run(
@@ -99,6 +100,8 @@ def run(
     quiet: bool,
 ) -> None:
     """Measure exercises and hold the sheet's expectations against the results.
+
+    Each has a page of its own, an HTML file that needs nothing else.
 
     EXERCISES are exercise-1 to exercise-5, or all. The same command again goes on where it stopped.
 
@@ -118,16 +121,40 @@ def run(
     found = find_profile(profile, seeds)
     folder = out or Path(f"exercises-{Path(data).name}-{profile}")
     console = make_console()
+
+    def announce(plan: RunPlan) -> None:
+        for line in [] if quiet else announced(plan):
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
+
     with JobProgress(console, quiet) as progress:
         pages = run_exercises(
             names, load_data(data, data_dir, side=32), found, folder,
-            device=device, workers=workers, on_progress=progress.update,
+            device=device, workers=workers, on_start=announce, on_progress=progress.update,
         )  # fmt: skip
     if not quiet:
         for page in pages:
             console.print(points_table(page))
     for page in pages:
-        console.print(f"{folder / page.exercise}.md", soft_wrap=True, highlight=False)
+        console.print(f"{folder / page.exercise}.html", soft_wrap=True, highlight=False)
+
+
+def announced(plan: RunPlan) -> list[str]:
+    """What a run of exercises is going to do, in lines."""
+    from studies.formatting import listed, plural
+
+    profile, proxy = plan.profile, plan.profile.proxy
+    images = proxy.images or len(plan.data.train)
+    jobs = plan.trainings + plan.laws
+    laws = f", and {plural(plan.laws, 'measurement')} of gradients at initialisation"
+    return [
+        f"{listed([name.replace('-', ' ') for name in plan.exercises]).capitalize()}: "
+        f"{plural(plan.trainings, 'training')} of {plural(plan.networks, 'network')}"
+        f"{laws if plan.laws else ''}.",
+        f"On {plan.data.name}, {profile.name} profile: {plural(proxy.epochs, 'epoch')} on {images:,} "
+        f"images, widths divided by {profile.width_divisor}, {plural(profile.seeds, 'seed')}; "
+        f"{plural(plan.workers, 'worker')} on {listed(list(plan.devices))}.",
+        f"Into {plan.out}: {plan.done} of {jobs} are done already, {jobs - plan.done} are left.",
+    ]
 
 
 def points_table(page: Page) -> WordTable:

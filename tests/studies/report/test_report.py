@@ -22,6 +22,7 @@ from scipy import special, stats
 import studies
 from nas import Genome, InputError, compile_network, evaluate
 from nas.architecture.plan import plan
+from nas.drawing.canvas import spread
 from nas.evaluation.result import failed
 from nas.strategies.problem import Limits
 from studies.analysis.facts import collect
@@ -30,7 +31,6 @@ from studies.finals.finalists import recorded_finalists
 from studies.knockouts.lesions import skips_of, without_skip
 from studies.knockouts.run import KnockoutRequest
 from studies.report import write, write_report
-from studies.report.canvas import spread
 from studies.report.figures import window
 from studies.report.page import render
 from studies.report.words import answer
