@@ -132,7 +132,7 @@ class Classifier(nn.Module):
         Raises:
             InputError: it cannot be read, or has another size where the training's were not resized.
         """
-        batch = torch.from_numpy(np.ascontiguousarray(self.preprocessing(picture)))[None]
+        batch = torch.from_numpy(np.array(self.preprocessing(picture), order="C"))[None]
         shape = self.skeleton.input_shape
         if batch.shape[1:] != shape:
             batch = shrink(batch, min(shape[1:]))

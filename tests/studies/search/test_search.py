@@ -13,6 +13,7 @@ from nas import Genome, InputError
 from nas.workers.process_pool import Workers
 from studies.search.given import HAND_MADE
 from studies.search.loop import Search
+from studies.search.machines import open_pool
 from studies.search.request import SearchRequest
 from studies.store.storages import open_storage
 from studies.store.store import Store
@@ -255,7 +256,7 @@ def test_a_worker_does_not_wait_for_records_and_proposals_see_only_what_is_recor
     noted(Workers, "submit", lambda job: job.number)
     noted(Store, "finish", lambda k, *_: k)
     noted(Search, "_proposal", lambda k: k)
-    run_search(request(small_toml, f"sqlite:///{tmp_path}/a.db", lag=3))
+    run_search(request(small_toml, f"sqlite:///{tmp_path}/a.db", lag=3), make_pool=open_pool)
     at = {call: place for place, call in enumerate(done)}
     for k in range(1, 24):
         assert at["_proposal", k] < at["add", k] < at["submit", k] < at["finish", k - 1]
