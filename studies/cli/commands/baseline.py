@@ -77,7 +77,7 @@ def show(name: str, out: Path | None) -> None:
     "--profile",
     default="quick",
     show_default=True,
-    help="quick (two CPU cores, ten minutes) or full (the sheet's widths and 20 epochs, a GPU).",
+    help="quick (two CPU cores, some minutes) or full (the sheet's widths and 20 epochs, a GPU).",
 )
 @click.option("--seeds", type=int, help="Trainings of each network. [default: the profile's]")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
