@@ -21,9 +21,10 @@ from baselines.exercises.page import Figure, Page, drawn
 from baselines.exercises.summaries import (
     Results,
     epoch_table,
-    epochs_figure,
+    epochs_figures,
     final_accuracies,
     first_to_last,
+    gradient_axes,
     gradient_table,
     last_losses,
     layer_means,
@@ -37,6 +38,7 @@ from baselines.exercises.verdicts import (
     HOLDS,
     OPEN,
     Context,
+    Grade,
     Point,
     absolute,
     ended,
@@ -84,7 +86,33 @@ def page(results: Results, profile: Profile, context: Context) -> Page:
         nine_tenths,
         vanishes,
     ]
-    grades = [
+    return Page(
+        "exercise-1",
+        "Exercise 1: the vanishing gradient",
+        _conclusion(results, profile, degradation, losses),
+        points,
+        _grades(losses, epochs, degradation, nine_tenths, vanishes),
+        {
+            "summary": summary(results, NAMES, profile),
+            "law": law,
+            "epochs": epoch_table(results, NAMES, profile),
+            "gradients": gradient_table(results, NAMES, profile),
+        },
+        [
+            *epochs_figures(results, NAMES, profile, context.classes),
+            _path_figure(results, profile),
+            _layers_figure(results, profile),
+            _factors_figure(law),
+            _depth_figure(results, law),
+        ],
+        _notes(profile),
+    )
+
+
+def _grades(
+    losses: list[list[float]], epochs: str, degradation: Point, nine_tenths: Point, vanishes: Point
+) -> list[Grade]:
+    return [
         graded(
             3, 7, "Shows deeper network is worse without skip connections",
             f"after the same {epochs} 56 blocks have the larger training loss (first figure), "
@@ -101,7 +129,10 @@ def page(results: Results, profile: Profile, context: Context) -> Page:
             "some setting follows this law (the figure of factors).", nine_tenths,
         ),
     ]  # fmt: skip
-    notes = [
+
+
+def _notes(profile: Profile) -> list[str]:
+    return [
         "The sheet's blocks have two convolutions each: its 20 and 56 layers are 40 and 112 "
         "convolutions. The law counts convolutions.",
         "The law is of the gradient norm of the first body convolution over that of the last, for "
@@ -110,28 +141,6 @@ def page(results: Results, profile: Profile, context: Context) -> Page:
         "its logarithm over depth. A factor above 1 per convolution means that gradients grow "
         "towards the input. In evaluation mode before any training batch norm is an identity.",
     ]
-    return Page(
-        "exercise-1",
-        "Exercise 1: the vanishing gradient",
-        _conclusion(results, profile, degradation, losses),
-        points,
-        grades,
-        {
-            "summary": summary(results, NAMES, profile),
-            "law": law,
-            "epochs": epoch_table(results, NAMES, profile),
-            "gradients": gradient_table(results, NAMES, profile),
-        },
-        [
-            epochs_figure(results, NAMES, profile, "train_loss", context.classes),
-            epochs_figure(results, NAMES, profile, "validation_accuracy", context.classes),
-            _path_figure(results, profile),
-            _layers_figure(results, profile),
-            _factors_figure(law),
-            _depth_figure(results, law),
-        ],
-        notes,
-    )
 
 
 def _conclusion(
@@ -237,11 +246,7 @@ def _layers_figure(results: Results, profile: Profile) -> Figure:
             range(1, len(mean) + 1), mean, label=label, markevery=(0, max(1, len(mean) // 7)),
             **style(index),
         )  # fmt: skip
-    log_y(canvas.axes)
-    canvas.axes.set_xlabel("layer (1 is next to the input)")
-    canvas.axes.set_ylabel("gradient norm")
-    canvas.axes.grid(axis="y")
-    legend(canvas)
+    gradient_axes(canvas)
     return drawn(canvas, "Gradient norm by layer", "Of a layer's convolution weights.")
 
 

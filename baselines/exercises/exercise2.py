@@ -12,11 +12,11 @@ from baselines.exercises.summaries import (
     Results,
     deep_job,
     epoch_table,
-    epochs_figure,
+    epochs_figures,
     final_accuracies,
     first_to_last,
     gradient_table,
-    gradients_figure,
+    gradients_figures,
     last_losses,
     learns,
     runs_of,
@@ -30,6 +30,7 @@ from baselines.exercises.verdicts import (
     HOLDS,
     OPEN,
     Context,
+    Grade,
     Point,
     absolute,
     ended,
@@ -48,6 +49,12 @@ PLAIN = {
 }
 NAMES = ("resnet-56", *PLAIN, "resnet-110")
 DEEP = ("resnet-1202",)
+NOTES = [
+    "The sheet's plain network of depth 56 has 56 blocks and 4.16 M parameters at full width, its "
+    "ResNet of depth 56 has 28 blocks and 2.09 M: the literal comparison confounds skips with "
+    "depth. plain-28 has the ResNet's blocks and parameters, but no ReLU at a block's end; "
+    "resnet-56/plain differs from resnet-56 by its skips alone.",
+]
 
 
 def jobs(profile: Profile, shape: Shape, classes: int) -> list[TrainingJob]:
@@ -87,12 +94,34 @@ def page(results: Results, profile: Profile, context: Context) -> Page:
         hundred,
         *thousand,
     ]  # fmt: skip
-    grades = [
+    return Page(
+        "exercise-2",
+        "Exercise 2: skip connections",
+        _conclusion(scores, easier["resnet-56/plain"], thousand[-1], profile),
+        points,
+        _grades(list(easier.values()), flow, [hundred, *thousand]),
+        {
+            "summary": summary(results, NAMES, profile),
+            "epochs": epoch_table(results, NAMES, profile),
+            "gradients": gradient_table(results, NAMES, profile),
+        },
+        [
+            *epochs_figures(results, NAMES, profile, context.classes),
+            scores_figure(scores, 1 / context.classes, "Test accuracy after the last epoch"),
+            *[_deep_figure(results, name, context) for name in DEEP],
+            *gradients_figures(results, NAMES, profile),
+        ],
+        NOTES,
+    )
+
+
+def _grades(easier: list[Point], flow: Point, deep: list[Point]) -> list[Grade]:
+    return [
         graded(
             4, 8, "Correctly implements ResNet blocks and shows improvement",
             "the blocks give the outputs of the sheet's own classes from the same weights "
             "(tests/baselines/test_exactness.py), and the loss of resnet-56 falls below that of "
-            "every network without skips (first figure).", *easier.values(),
+            "every network without skips (first figure).", *easier,
         ),
         graded(
             4, 9, "Compares gradient flow between plain and ResNet",
@@ -102,36 +131,9 @@ def page(results: Results, profile: Profile, context: Context) -> Page:
         graded(
             5, 10, "Shows that ResNet enables much deeper networks (100+) layers",
             "resnet-110 and resnet-1202 learn (the rows about 100+ and 1,000+ layers). That deeper "
-            "ones are the more accurate is another row.", hundred, *thousand,
+            "ones are the more accurate is another row.", *deep,
         ),
     ]  # fmt: skip
-    notes = [
-        "The sheet's plain network of depth 56 has 56 blocks and 4.16 M parameters at full width, its "
-        "ResNet of depth 56 has 28 blocks and 2.09 M: the literal comparison confounds skips with "
-        "depth. plain-28 has the ResNet's blocks and parameters, but no ReLU at a block's end; "
-        "resnet-56/plain differs from resnet-56 by its skips alone.",
-    ]
-    return Page(
-        "exercise-2",
-        "Exercise 2: skip connections",
-        _conclusion(scores, easier["resnet-56/plain"], thousand[-1], profile),
-        points,
-        grades,
-        {
-            "summary": summary(results, NAMES, profile),
-            "epochs": epoch_table(results, NAMES, profile),
-            "gradients": gradient_table(results, NAMES, profile),
-        },
-        [
-            epochs_figure(results, NAMES, profile, "train_loss", context.classes),
-            epochs_figure(results, NAMES, profile, "validation_accuracy", context.classes),
-            scores_figure(scores, 1 / context.classes, "Test accuracy after the last epoch"),
-            *[_deep_figure(results, name, context) for name in DEEP],
-            gradients_figure(results, NAMES, profile, 0, "Gradients at initialisation"),
-            gradients_figure(results, NAMES, profile, -1, "Gradients at the last step"),
-        ],
-        notes,
-    )
 
 
 def _conclusion(

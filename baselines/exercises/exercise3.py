@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +25,7 @@ from baselines.exercises.verdicts import (
     HOLDS,
     OPEN,
     Context,
+    Grade,
     Point,
     ended,
     graded,
@@ -33,9 +33,6 @@ from baselines.exercises.verdicts import (
     most,
 )
 from nas.architecture.parts import Shape
-
-if TYPE_CHECKING:
-    pass
 
 TITLE = "Exercise 3: residual against identity learning"
 RESIDUAL, PLAIN = "resnet-56", "resnet-56/plain"
@@ -84,7 +81,25 @@ def page(results: Results, profile: Profile, context: Context) -> Page:
     if paired:
         found = _lesions([runs[s] for s in paired], [others[s] for s in paired])
         points.append(ended(found, context))
-    grades = [
+    return Page(
+        "exercise-3",
+        TITLE,
+        _conclusion(smaller, reasons[1], gaussian, sparse, float(ratio), trained),
+        points,
+        _grades(smaller, reasons, sparse),
+        {
+            "norms": norm_table(trained),
+            "features": feature_table(trained),
+            "lesions": lesion_table({RESIDUAL: trained, PLAIN: plain}),
+        },
+        figures({RESIDUAL: trained, PLAIN: plain}),
+        _notes(len(trained)),
+        explanation(trained, reasons[1].verdict),
+    )
+
+
+def _grades(smaller: Point, reasons: Sequence[Point], sparse: Point) -> list[Grade]:
+    return [
         graded(
             4, 8, "Visualizes and analyzes residual distributions",
             "x, F(x) and F(x)+x are drawn at four depths (first figures), with mean, deviation and "
@@ -97,29 +112,17 @@ def page(results: Results, profile: Profile, context: Context) -> Page:
         ),
         graded(5, 10, "Discovers that residuals are sparse (many zeros)", "most are.", sparse),
     ]  # fmt: skip
-    notes = [
-        f"Statistics over {len(trained)} networks on validation images: of the trained ones in "
+
+
+def _notes(networks: int) -> list[str]:
+    return [
+        f"Statistics over {networks} networks on validation images: of the trained ones in "
         "evaluation mode, at initialisation with the images' own statistics in batch norm, as in "
         f"training. Near zero: within {NEAR_ZERO} standard deviations of 0, which holds for 4.0 % of "
         "a Gaussian around 0. Early, middle and late are thirds of the layers. Lesions take one layer "
         "out of the trained network (Veit et al. 2016): of a residual layer the branch, of a plain "
         "one the whole layer.",
     ]
-    return Page(
-        "exercise-3",
-        TITLE,
-        _conclusion(smaller, reasons[1], gaussian, sparse, float(ratio), trained),
-        points,
-        grades,
-        {
-            "norms": norm_table(trained),
-            "features": feature_table(trained),
-            "lesions": lesion_table({RESIDUAL: trained, PLAIN: plain}),
-        },
-        figures({RESIDUAL: trained, PLAIN: plain}),
-        notes,
-        explanation(trained, reasons[1].verdict),
-    )
 
 
 def _conclusion(

@@ -12,13 +12,12 @@ from baselines.exercises.page import Figure, Page, drawn
 from baselines.exercises.summaries import (
     Results,
     epoch_table,
-    epochs_figure,
-    epochs_to,
+    epochs_figures,
     final_accuracies,
     last_losses,
     learns,
     runs_of,
-    summary,
+    summary_with_speed,
     trained,
     training_jobs,
 )
@@ -26,6 +25,7 @@ from baselines.exercises.verdicts import (
     FAILS,
     HOLDS,
     Context,
+    Grade,
     Point,
     absolute,
     ended,
@@ -52,11 +52,6 @@ def page(results: Results, profile: Profile, context: Context) -> Page:
     runs = {name: runs_of(results, name, profile) for name in NAMES}
     seconds = {name: [run["train_seconds"] for run in found] for name, found in runs.items()}
     losses = [loss for name in NAMES for loss in last_losses(results, name, profile)]
-    best = max(float(np.mean(s)) for s in scores.values())
-    table = summary(results, NAMES, profile)
-    table["epochs to 90 % of the best"] = [
-        float(np.mean([epochs_to(run, 0.9 * best) for run in runs[name]])) for name in NAMES
-    ]
     fell = [
         run["status"] == "ok" and run["train_loss"][-1] < 0.6 * run["train_loss"][0]
         for found in runs.values()
@@ -85,8 +80,28 @@ def page(results: Results, profile: Profile, context: Context) -> Page:
         learns("all depths learn", losses, context.classes),
         slower,
     ]  # fmt: skip
+    return Page(
+        "exercise-4",
+        "Exercise 4: scaling to very deep networks",
+        _conclusion(scores, points[-2], orders, seconds, profile),
+        points,
+        _grades(fell, converge, orders),
+        {
+            "summary": summary_with_speed(results, NAMES, profile),
+            "epochs": epoch_table(results, NAMES, profile),
+        },
+        [
+            *epochs_figures(results, NAMES, profile, context.classes),
+            _depths("accuracy", "Test accuracy by depth", scores, 100, "test accuracy, %"),
+            _depths("seconds", "Time by depth", seconds, 1, "seconds a training"),
+        ],
+        ["Layers are counted as in the names: three convolutions a block, the stem, and the head."],
+    )
+
+
+def _grades(fell: Sequence[bool], converge: Point, orders: Sequence[Point]) -> list[Grade]:
     sizes = [plan(BASELINES[n].genome, BASELINES[n].skeleton).params for n in NAMES]
-    grades = [
+    return [
         graded(
             4, 8, "Implements bottleneck blocks and builds deep ResNets",
             f"at full width they have {sizes[0]:,}, {sizes[1]:,} and {sizes[2]:,} parameters, and give "
@@ -102,21 +117,6 @@ def page(results: Results, profile: Profile, context: Context) -> Page:
             "accuracy rises from 50 to 101 to 152 layers (third figure).", *orders,
         ),
     ]  # fmt: skip
-    return Page(
-        "exercise-4",
-        "Exercise 4: scaling to very deep networks",
-        _conclusion(scores, points[-2], orders, seconds, profile),
-        points,
-        grades,
-        {"summary": table, "epochs": epoch_table(results, NAMES, profile)},
-        [
-            epochs_figure(results, NAMES, profile, "train_loss", context.classes),
-            epochs_figure(results, NAMES, profile, "validation_accuracy", context.classes),
-            _depths("accuracy", "Test accuracy by depth", scores, 100, "test accuracy, %"),
-            _depths("seconds", "Time by depth", seconds, 1, "seconds a training"),
-        ],
-        ["Layers are counted as in the names: three convolutions a block, the stem, and the head."],
-    )
 
 
 def _conclusion(

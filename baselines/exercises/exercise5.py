@@ -13,16 +13,15 @@ from baselines.exercises.page import Figure, Page, drawn
 from baselines.exercises.summaries import (
     Results,
     epoch_table,
-    epochs_figure,
-    epochs_to,
+    epochs_figures,
     final_accuracies,
     gradient_table,
-    gradients_figure,
+    gradients_figures,
     last_losses,
     learns,
     runs_of,
     scores_figure,
-    summary,
+    summary_with_speed,
     trained,
     training_jobs,
 )
@@ -31,6 +30,7 @@ from baselines.exercises.verdicts import (
     HOLDS,
     OPEN,
     Context,
+    Grade,
     Point,
     ended,
     graded,
@@ -56,6 +56,12 @@ NAMES = (
 )  # fmt: skip
 GOOD_MARGIN = 0.01
 """Identity is called surprisingly good if no variant is better by more than this."""
+NOTES = [
+    "Differences are to resnet-50/identity, paired by seed, not corrected for their number. "
+    "Variants differ in parameters and MACs (see the table): dense has twice the branches. The "
+    "branches of scale have gradient 0 at initialisation, as its α begins at 0; no point is "
+    "drawn. A gate that is held has for every image the mean, over images, of each channel."
+]
 
 
 def jobs(profile: Profile, shape: Shape, classes: int) -> list[TrainingJob]:
@@ -66,11 +72,6 @@ def page(results: Results, profile: Profile, context: Context) -> Page:
     scores = {name: final_accuracies(results, name, profile) for name in NAMES}
     runs = {name: runs_of(results, name, profile) for name in NAMES}
     variants = [name for name in NAMES if name not in (IDENTITY, "resnet-50/plain")]
-    best = max(float(np.mean(s)) for s in scores.values())
-    table = summary(results, NAMES, profile)
-    table["epochs to 90 % of the best"] = [
-        float(np.mean([epochs_to(run, 0.9 * best) for run in runs[name]])) for name in NAMES
-    ]
     epochs = trained(profile)
     losses = {name: last_losses(results, name, profile) for name in NAMES}
     chooses = _selection(runs["resnet-50/attention"])
@@ -92,10 +93,33 @@ def page(results: Results, profile: Profile, context: Context) -> Page:
         losses["resnet-50/plain"], losses[IDENTITY], "",
     )  # fmt: skip
     points = [*better.values(), chooses, good, *learnt, helps]
-    grades = [
+    return Page(
+        "exercise-5",
+        "Exercise 5: skip connection variants",
+        _conclusion(scores, variants, chooses, profile),
+        points,
+        _grades(len(variants), good),
+        {
+            "summary": summary_with_speed(results, NAMES, profile),
+            "gates": gate_table(runs),
+            "epochs": epoch_table(results, NAMES, profile),
+            "gradients": gradient_table(results, NAMES, profile),
+        },
+        [
+            *epochs_figures(results, NAMES, profile, context.classes),
+            scores_figure(scores, 1 / context.classes, "Test accuracy after the last epoch"),
+            *_gates_figure(runs),
+            *gradients_figures(results, NAMES, profile),
+        ],
+        NOTES,
+    )
+
+
+def _grades(variants: int, good: Point) -> list[Grade]:
+    return [
         graded(
             4, 9, "Implements multiple skip variants and compares",
-            f"{len(variants)} variants stand beside identity and a network without skips, paired by "
+            f"{variants} variants stand beside identity and a network without skips, paired by "
             "seed; identity, channel, attention and dense give the outputs of classes written from "
             "the sheet (tests/baselines/test_exactness.py).",
         ),
@@ -104,34 +128,6 @@ def page(results: Results, profile: Profile, context: Context) -> Page:
             f"no variant is better by {100 * GOOD_MARGIN:.0f} point (third figure).", good,
         ),
     ]  # fmt: skip
-    notes = [
-        "Differences are to resnet-50/identity, paired by seed, not corrected for their number. "
-        "Variants differ in parameters and MACs (see the table): dense has twice the branches. The "
-        "branches of scale have gradient 0 at initialisation, as its α begins at 0; no point is "
-        "drawn. A gate that is held has for every image the mean, over images, of each channel."
-    ]
-    return Page(
-        "exercise-5",
-        "Exercise 5: skip connection variants",
-        _conclusion(scores, variants, chooses, profile),
-        points,
-        grades,
-        {
-            "summary": table,
-            "gates": gate_table(runs),
-            "epochs": epoch_table(results, NAMES, profile),
-            "gradients": gradient_table(results, NAMES, profile),
-        },
-        [
-            epochs_figure(results, NAMES, profile, "train_loss", context.classes),
-            epochs_figure(results, NAMES, profile, "validation_accuracy", context.classes),
-            scores_figure(scores, 1 / context.classes, "Test accuracy after the last epoch"),
-            *_gates_figure(runs),
-            gradients_figure(results, NAMES, profile, 0, "Gradients at initialisation"),
-            gradients_figure(results, NAMES, profile, -1, "Gradients at the last step"),
-        ],
-        notes,
-    )
 
 
 def _conclusion(

@@ -120,6 +120,17 @@ def summary(results: Results, names: Sequence[str], profile: Profile) -> pd.Data
     return pd.DataFrame(rows)
 
 
+def summary_with_speed(results: Results, names: Sequence[str], profile: Profile) -> pd.DataFrame:
+    """The same, with how soon each comes near the best of them."""
+    table = summary(results, names, profile)
+    target = 0.9 * float(table["test accuracy mean"].max())
+    table["epochs to 90 % of the best"] = [
+        float(np.mean([epochs_to(run, target) for run in runs_of(results, name, profile)]))
+        for name in names
+    ]
+    return table
+
+
 def epoch_table(results: Results, names: Sequence[str], profile: Profile) -> pd.DataFrame:
     """A row an epoch, seed and baseline."""
     import pandas as pd
@@ -215,6 +226,29 @@ def epochs_figure(
     return drawn(canvas, title, "Mean over seeds; the band is one standard deviation.")
 
 
+def epochs_figures(
+    results: Results, names: Sequence[str], profile: Profile, classes: int
+) -> list[Figure]:
+    """Training loss and validation accuracy by epoch."""
+    quantities = ("train_loss", "validation_accuracy")
+    return [epochs_figure(results, names, profile, one, classes) for one in quantities]
+
+
+def gradients_figures(results: Results, names: Sequence[str], profile: Profile) -> list[Figure]:
+    """Gradient norms by layer, at initialisation and at the last step."""
+    moments = {0: "Gradients at initialisation", -1: "Gradients at the last step"}
+    return [gradients_figure(results, names, profile, *moment) for moment in moments.items()]
+
+
+def gradient_axes(canvas: Canvas) -> None:
+    """Layers against gradient norms, with a legend."""
+    log_y(canvas.axes)
+    canvas.axes.set_xlabel("layer (1 is next to the input)")
+    canvas.axes.set_ylabel("gradient norm")
+    canvas.axes.grid(axis="y")
+    legend(canvas)
+
+
 def gradients_figure(
     results: Results, names: Sequence[str], profile: Profile, when: int, title: str
 ) -> Figure:
@@ -230,11 +264,7 @@ def gradients_figure(
             range(1, len(mean) + 1), mean, label=name, markevery=(index % every, every),
             **style(index),
         )  # fmt: skip
-    log_y(canvas.axes)
-    canvas.axes.set_xlabel("layer (1 is next to the input)")
-    canvas.axes.set_ylabel("gradient norm")
-    canvas.axes.grid(axis="y")
-    legend(canvas)
+    gradient_axes(canvas)
     return drawn(canvas, title, "Of a layer's convolution weights; geometric mean over seeds.")
 
 

@@ -56,9 +56,13 @@ def _from_source(name: str, where: Path) -> Raw:
     raw = called(what, source, where)
     if not isinstance(raw, Raw):
         refuse(what, source, raw, "a Raw of images, labels and classes")
-    for part in ("images", "labels", "test_images", "test_labels"):
+    for part in (
+        "images",
+        "labels",
+        *(f"{p}_{a}" for p in ("test", "validation") for a in ("images", "labels")),
+    ):
         array = getattr(raw, part)
-        if not isinstance(array, np.ndarray) and not (part.startswith("test") and array is None):
+        if not isinstance(array, np.ndarray) and not ("_" in part and array is None):
             refuse(what, source, {part: array}, "a numpy array")
     return raw
 
