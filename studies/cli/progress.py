@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 import time
@@ -21,7 +20,7 @@ from studies.search.run import Result, Watcher
 from studies.search.settings import SearchSettings
 from studies.store.store import Store
 from studies.store.trial import Trial, best_trials
-from studies.store.url import STORAGE, shown
+from studies.store.url import shown, storage_words
 
 
 class ConsoleWatcher(Watcher):
@@ -188,8 +187,7 @@ class ConsoleWatcher(Watcher):
         arguments = [shown(argument) for argument in sys.argv[1:]]
         more = max(self.request.evaluations, len(result.trials))
         more *= 1 if result.outcome.reason == "clock" else 2
-        url = shown(result.storage)
-        storage = ["--storage", url] if url != STORAGE and not os.getenv("NAS_STORAGE") else []
+        storage = storage_words(result.storage)
         plugins = [part for path in self.request.plugins for part in ("--plugin", str(path))]
         best = f"best:{result.study}"
         commands = {

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from studies.analysis.facts import Facts, Row
 from studies.formatting import duration, large, listed, p_value, percent, plural, points
 from studies.search.objectives import OBJECTIVES
+from studies.store.url import STORAGE
 
 
 def question(facts: Facts) -> str:
@@ -135,7 +136,7 @@ def tiles(facts: Facts) -> list[tuple[str, str, str]]:
 
 def commands(facts: Facts) -> list[tuple[str, str]]:
     """(command, what it does)."""
-    storage = [] if facts.storage == "sqlite:///nas.db" else ["--storage", facts.storage]
+    storage = [] if facts.storage == STORAGE else ["--storage", facts.storage]
     found = []
     if facts.command:
         found.append((facts.command, "searches again, in an empty storage; goes on in this one"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 OPTION = re.compile(r"(?<=[?&])(\w*pass(?:word|wd)?=)[^&#\s]*", re.IGNORECASE)
@@ -15,3 +16,8 @@ def shown(text: str) -> str:
 
 
 STORAGE = "sqlite:///nas.db"
+
+
+def storage_words(url: str) -> list[str]:
+    """`--storage URL` for a command that is printed; nothing where it takes this storage by itself."""
+    return ["--storage", shown(url)] if url != STORAGE and not os.getenv("NAS_STORAGE") else []

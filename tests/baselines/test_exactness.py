@@ -43,7 +43,9 @@ def _statistics(network):
     return sorted(means, key=lambda v: (len(v), v.sum().item()))
 
 
-@pytest.mark.parametrize("depth", [50, 101, 152])
+@pytest.mark.parametrize(
+    "depth", [50, *(pytest.param(deep, marks=pytest.mark.slow) for deep in (101, 152))]
+)
 def test_torchvisions_weights_give_torchvisions_logits(depth):
     theirs = randomised(getattr(torchvision.models, f"resnet{depth}")(weights=None))
     ours = BASELINES[f"torchvision/resnet-{depth}"].network()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -44,7 +43,7 @@ def studies(context: click.Context, storage: str, plugins: tuple[Path, ...], as_
     from studies.cli.tables import studies_table
     from studies.cli.terminal import make_console
     from studies.store.storages import existing_storage, storage_errors
-    from studies.store.url import STORAGE, shown
+    from studies.store.url import shown, storage_words
 
     load_plugins(plugins)
     with storage_errors(storage):
@@ -60,9 +59,7 @@ def studies(context: click.Context, storage: str, plugins: tuple[Path, ...], as_
         )
         return
     console.print(studies_table(found))
-    more = (
-        ["--storage", shown(storage)] if storage != STORAGE and not os.getenv("NAS_STORAGE") else []
-    )
+    more = storage_words(storage)
     more += [part for path in plugins for part in ("--plugin", str(path))]
     command = shlex.join(["nas", "report", found[0].name, *more])
     console.print(f"Explain one: {command}", soft_wrap=True, markup=False)

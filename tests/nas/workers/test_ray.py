@@ -65,6 +65,7 @@ def test_results_are_those_of_local_workers(small_space, small_context):
 
 
 @pytest.mark.usefixtures("local_ray")
+@pytest.mark.slow
 def test_a_pack_is_one_task_and_answers_reach_each_of_its_jobs(small_space, small_context):
     proxy = replace(small_space.proxy, epochs=3)
     jobs = [EvaluationJob(i, Genome.parse(p), proxy, 5, ask=True) for i, p in enumerate(PATTERNS)]
@@ -91,6 +92,7 @@ MERGES = {"die": Die()}
 
 
 @pytest.mark.usefixtures("local_ray")
+@pytest.mark.slow
 def test_plugins_travel_and_a_dying_candidate_costs_only_itself(
     small_space, small_context, tmp_path, monkeypatch
 ):
@@ -111,6 +113,7 @@ def test_plugins_travel_and_a_dying_candidate_costs_only_itself(
 
 
 @pytest.mark.usefixtures("local_ray")
+@pytest.mark.slow
 def test_data_is_put_once_and_fetched_once_a_process(
     small_space, small_context, tmp_path, monkeypatch
 ):
@@ -148,6 +151,7 @@ def test_data_is_put_once_and_fetched_once_a_process(
     assert {found[i].result[1] for i in range(6)} == {alone.accuracy}
 
 
+@pytest.mark.slow
 def test_a_process_is_prepared_once_for_each_device_that_ray_gives_it(tmp_path):
     context, posted = Context(tmp_path), []
 
@@ -199,6 +203,7 @@ def test_reports_come_at_once_and_nobody_polls_for_them(monkeypatch):
 
 
 @pytest.mark.usefixtures("local_ray")
+@pytest.mark.slow
 def test_a_node_of_another_kind_ends_the_run(small_space, small_context):
     kind = device_kind(find_device("cpu")) | {"torch": "0.1"}
     jobs = [EvaluationJob(0, Genome.residual(4), small_space.proxy, 0)]

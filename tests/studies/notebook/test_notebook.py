@@ -22,6 +22,7 @@ NOTEBOOK = Path(__file__).parents[3] / "docs" / "skip-patterns.ipynb"
 SVG = "{http://www.w3.org/2000/svg}"
 
 
+@pytest.mark.slow
 def test_the_example_notebook_runs_and_shows_genome_plan_and_study(tmp_path):
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(notebook)

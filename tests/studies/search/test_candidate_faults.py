@@ -62,9 +62,10 @@ def merges_kept():
     MERGES.update(before)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("merges_kept")
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
-@pytest.mark.parametrize("strategy", ["regularized", pytest.param("tpe", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("strategy", ["regularized", "tpe"])
 def test_a_search_among_faulty_candidates(tmp_path, strategy):
     (tmp_path / "faulty.py").write_text(f"{PLUGIN}# {strategy}: a file is loaded once a process")
     crashes = strategy == "regularized"

@@ -14,6 +14,7 @@ from studies.search.run import Watcher, run_search  # noqa: E402
 from tests.studies.searches import request, trials_of  # noqa: E402
 
 
+@pytest.mark.slow
 def test_a_node_that_dies_in_mid_search_takes_no_trial_with_it(
     undisturbed, small_toml, tmp_path, ray_cluster
 ):
