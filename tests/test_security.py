@@ -20,8 +20,8 @@ from PIL import Image
 
 import nas.devices.machine
 from nas import Genome, InputError, compile_network
-from nas.data.folder import MAX_PIXELS
 from nas.data.load import load_data
+from nas.data.preprocessing import MAX_PIXELS
 from nas.drawing.figure import save
 from nas.evaluation.inheritance import Ancestor, WeightFolder
 from nas.files.limits import GIB

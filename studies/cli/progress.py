@@ -14,6 +14,7 @@ from nas.data.facts import described
 from nas.drawing.figure import draw, save
 from studies.cli.tables import drawing, finalists_table, front_table
 from studies.formatting import count, duration, listed, percent, scored, without
+from studies.search.choice import POINTS, front_of, named_point
 from studies.search.loop import Event
 from studies.search.request import SearchRequest
 from studies.search.run import Result, Watcher
@@ -157,10 +158,15 @@ class ConsoleWatcher(Watcher):
         self.console.print(Text(f"  {trial.genome}", "bold"), soft_wrap=True)
         if result.front:
             self.console.print(front_table(result.front, result.settings.objectives))
+            for point, number in points_of(result).items():
+                self.console.print(
+                    f"best:{result.study}/{point} is trial {number}", soft_wrap=True, markup=False
+                )
         if result.finalists:
             self.console.print(finalists_table(result.finalists))
             self._outside(result)
-        self.console.print()
+        if not self.quiet:
+            self.console.print()
         style = "yellow" if result.verdict.outcome in ("chance", "nothing") else "bold"
         self.console.print(Text(result.verdict.sentence, style))
         if not self.quiet:
@@ -201,6 +207,13 @@ class ConsoleWatcher(Watcher):
         for what, command in commands.items():
             line = Text(f"  {shlex.join(command)}  ").append(f"# {what}", "dim")
             self.console.print(line, soft_wrap=True)
+
+
+def points_of(result: Result) -> dict[str, int]:
+    """Numbers of the points of a search's front that have names."""
+    settings, goals = result.settings, result.settings.objectives
+    front = front_of(result.trials, settings.space, goals, settings.admitted)
+    return {name: named_point(front, goals, name).number for name in POINTS} if front else {}
 
 
 class WorkerWatcher(ConsoleWatcher):

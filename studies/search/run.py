@@ -40,7 +40,7 @@ class Watcher:
     """Who watches a search; every method may be overridden."""
 
     def prepared(self, settings: SearchSettings) -> None:
-        """The data are read, and nothing is recorded or started yet."""
+        """The data are read and the study is open; no worker has been started yet."""
 
     def started(
         self, settings: SearchSettings, store: Store, done: int, total: int, workers: int
@@ -100,8 +100,6 @@ def run_search(
         except InputError:
             _check_plugins(request)
             raise
-        watcher = watcher or Watcher()
-        watcher.prepared(settings)
         storage = open_storage(request.storage)
         name = request.study or _own_name(settings, study_names(storage))
         store = Store.open(storage, name, settings.record(), settings.maximise, settings.objectives)
@@ -111,6 +109,8 @@ def run_search(
             store.note(GOAL, goal_of(replace(request, evaluations=wanted), settings))
             folder = str(request.data_dir.expanduser().resolve()) if request.data_dir else None
             store.note(DATA, facts(settings.data) | {"data_dir": folder})
+            watcher = watcher or Watcher()
+            watcher.prepared(settings)
             return work(request, settings, devices, store, watcher, stop, make_pool=make_pool)
 
 

@@ -174,6 +174,8 @@ def place_of_data(notes: Mapping[str, Any], name: str) -> tuple[str | None, Path
         name: of the data, as recorded.
     """
     note = notes.get(DATA) or {}
+    if note.get("name") != name:  # of a study from before this was noted
+        note = {}
     source: str | None = note.get("source") or (name if name in SOURCES else None)
     if source and source not in SOURCES and not Path(source).exists():
         source = None

@@ -45,12 +45,13 @@ def show(
     from studies.cli.tables import drawing
     from studies.cli.terminal import make_console
     from studies.formatting import count
-    from studies.retraining.pattern import find_pattern
     from studies.search.spaces import find_space
 
     loaded = {path.name: digest for path, digest in load_plugins(plugins).items()}
     check_picture(out or "")
     if notation.startswith(("best:", "trial:")):
+        from studies.retraining.pattern import find_pattern
+
         pattern = find_pattern(notation, space, on, storage, loaded)
         genome, skeleton = pattern.genome, pattern.skeleton
     else:

@@ -20,13 +20,15 @@ def context(small_space, digits):
 
 def test_plugins_go_where_their_files_are_not(context, tmp_path):
     plugin = tmp_path / "mine.py"
-    plugin.write_text('SCORES = {"travelled": __file__}')
+    plugin.write_text(
+        "def travelled(candidate):\n    return 0.0\nSCORES = {'travelled': travelled}\n"
+    )
     there = replace(context, plugins=(plugin,)).for_cluster(KIND)
     plugin.unlink()
     try:
         there.prepare("cpu")
         there.prepare("cpu")  # as for a further device
-        assert Path(SCORES["travelled"]).name == "mine.py"
+        assert Path(SCORES["travelled"].__code__.co_filename).name == "mine.py"
     finally:
         SCORES.pop("travelled", None)
 

@@ -129,7 +129,7 @@ def test_a_whole_search_prints_table_picture_and_next_commands(
         capsys, "search", "--config", config, "--finalists", "1", "--device", "cpu"
     )
     assert (code, err) == (0, "")
-    assert "Best of 7 by the proxy" in out
+    assert "Best of 7, chosen by validation images" in out
     assert "contenders 4/4" in out
     assert " % over fresh seeds\n" in out
     assert "Finalists: test accuracy over 2 fresh seeds" in out
@@ -145,8 +145,9 @@ def test_a_whole_search_prints_table_picture_and_next_commands(
         capsys, "search", "--config", config, "--finalists", "0", "--device", "cpu", "--quiet"
     )
     assert code == 0
-    assert out.startswith("Best of 7 by the proxy")
-    assert len(out.splitlines()) == 2 + ("nothing found is better" in out)
+    assert out.startswith("Best of 7, chosen by validation images")
+    assert len(out.splitlines()) == 3
+    assert "ResNet's pattern" in out.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Points of a Pareto front by name, and how trainings are spread over it."""
 
 import random
+import re
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from nas import InputError
 from search_spaces import SPACES
 from studies.search.choice import POINTS, front_of, named_point, spread
+from tests.helpers import nas
 from tests.studies.search.test_verdict import trial
 
 SPACE, GOALS = SPACES["digits9"], ("accuracy", "params")
@@ -75,3 +77,21 @@ def test_each_further_point_is_the_farthest_from_those_before():
         return max(min(np.linalg.norm(good[i] - good[j]) for j in chosen) for i in range(40))
 
     assert nearest(picked) < 0.5 * nearest(picked[:3])
+
+
+def test_a_searchs_end_names_the_points(small_toml, tmp_path, capsys):
+    storage = f"sqlite:///{tmp_path}/a.db"
+    code, out, err = nas(
+        capsys, "search", "--space", small_toml, "--storage", storage, "--strategy", "nsga2",
+        "--population", 4, "--evaluations", 12, "--device", "cpu", "--workers", 1, "--study", "both",
+        "--contenders", 4, "--contender-seeds", 1, "--finalists", 3, "--finalist-seeds", 3,
+        "--picture", "",
+    )  # fmt: skip
+    assert code == 0, err
+    for point in POINTS:
+        number = re.search(rf"best:both/{point} is trial (\d+)\n", out)[1]
+        code, by_number, _ = nas(capsys, "show", f"trial:both/{number}", "--storage", storage)
+        code, shown, err = nas(capsys, "show", f"best:both/{point}", "--storage", storage)
+        assert code == 0, err
+        assert shown == by_number
+    assert "finalists dominate" in " ".join(out.split()) or "Nothing was learnt" in out
