@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from nas.data.dataset import Data
-from nas.data.facts import described
+from nas.data.description import sentences
 from search_spaces.named import MERGES
 
 ENOUGH = 1000
@@ -73,7 +73,7 @@ def template(data: Data, file: str) -> str:
     return TEXT.format(
         name=data.name,
         file=file,
-        told="\n".join(f"# {line}" for line in described(data)),
+        told="\n".join(f"# {line}" for line in sentences(data)),
         data=json.dumps(data.source if data.source else data.name, ensure_ascii=False),
         shape=", ".join(map(str, data.shape)),
         classes=len(data.classes),

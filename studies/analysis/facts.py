@@ -112,7 +112,7 @@ class Facts:
     outside: tuple[str, ...]
     """Names of those that are outside the search's limits."""
     data: dict[str, Any]
-    """What was noted of the data (`nas.data.facts`); empty in studies from before that."""
+    """What was noted of the data (`nas.data.description`); empty in studies from before that."""
     finals: Finals | None
     progress: Progress
     front: Front | None

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nas.data.facts import facts
+from nas.data.description import description
 from nas.retraining.retrain import Fitted, TrainingWatcher
 from nas.retraining.settings import RetrainSettings
 from nas.training.curves import Curves
@@ -37,7 +37,7 @@ class JsonWatcher(Watcher):
             storage=shown(self.request.storage),
             done=done,
             workers=workers,
-            data=facts(settings.data),
+            data=description(settings.data),
         )
 
     def evaluated(self, event: Event) -> None:

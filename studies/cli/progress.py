@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from nas.data.facts import described
+from nas.data.description import sentences
 from nas.drawing.figure import draw, save
 from studies.cli.tables import drawing, finalists_table, front_table
 from studies.formatting import count, duration, listed, percent, scored, without
@@ -37,7 +37,7 @@ class ConsoleWatcher(Watcher):
     def prepared(self, settings: SearchSettings) -> None:
         if self.quiet:
             return
-        for line in described(settings.data):
+        for line in sentences(settings.data):
             self.console.print(line, soft_wrap=True, markup=False, highlight=False)
 
     def started(

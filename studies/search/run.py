@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 
-from nas.data.facts import facts
+from nas.data.description import description
 from nas.errors import InputError
 from nas.evaluation.inheritance import WeightFolder
 from nas.evaluation.jobs import EvaluationContext
@@ -108,7 +108,7 @@ def run_search(
             store.note(COMMAND, replace(request, evaluations=wanted, max_seconds=None).command)
             store.note(GOAL, goal_of(replace(request, evaluations=wanted), settings))
             folder = str(request.data_dir.expanduser().resolve()) if request.data_dir else None
-            store.note(DATA, facts(settings.data) | {"data_dir": folder})
+            store.note(DATA, description(settings.data) | {"data_dir": folder})
             watcher = watcher or Watcher()
             watcher.prepared(settings)
             return work(request, settings, devices, store, watcher, stop, make_pool=make_pool)
@@ -175,7 +175,7 @@ def work(
     result = Result(
         store.name, request.storage, settings, outcome, trials, best, finalists, front,
         verdict(
-            best, trials, finalists, facts(settings.data), settings.objectives, settings.admitted
+            best, trials, finalists, description(settings.data), settings.objectives, settings.admitted
         ),
     )  # fmt: skip
     watcher.ended(result)

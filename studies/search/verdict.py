@@ -60,7 +60,7 @@ def verdict(
     Args:
         best: its best candidate (`Trial.rank`).
         trials: all of it.
-        data: what is known of the data (`nas.data.facts`); empty for studies that did not note it.
+        data: what is known of the data (`nas.data.description`); empty for studies that did not note it.
         objectives: the search's; for several the front is judged, too.
         admitted: whether a pattern is within the search's limits.
     """

@@ -32,7 +32,7 @@ def data(
     nas data digits
     nas data pictures/ --space fashion9
     """
-    from nas.data.facts import described, facts
+    from nas.data.description import description, sentences
     from nas.data.load import load_data
     from search_spaces import load_plugins
     from studies.search.spaces import find_space
@@ -41,6 +41,6 @@ def data(
     side = min(find_space(space).skeleton.input_shape[1:])
     found = load_data(data, data_dir, split_seed, side)
     if as_json:
-        print(json.dumps(facts(found)))
+        print(json.dumps(description(found)))
         return
-    print("\n".join([f"{found.name}: {found.source}", *described(found)]))
+    print("\n".join([f"{found.name}: {found.source}", *sentences(found)]))

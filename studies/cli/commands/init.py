@@ -23,7 +23,7 @@ def init(file: Path, data: str, data_dir: Path | None, side: int, force: bool) -
     nas init my.toml --data pictures/
     nas search --space my.toml
     """
-    from nas.data.facts import described
+    from nas.data.description import sentences
     from nas.data.load import load_data
     from nas.errors import InputError
     from nas.files.safe import write_text
@@ -37,5 +37,5 @@ def init(file: Path, data: str, data_dir: Path | None, side: int, force: bool) -
         raise InputError(f"{file}: there is no folder {file.parent}")
     found = load_data(data, data_dir, side=side)
     write_text(file, template(found, str(file)))
-    print("\n".join(described(found)))
+    print("\n".join(sentences(found)))
     print(f"Written: {file}\nNext:\n  nas search --space {file}")

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from nas import InputError, load_data
-from nas.data.facts import described, facts
+from nas.data.description import description, sentences
 from nas.data.preprocessing import Preprocessing
 
 
@@ -85,14 +85,14 @@ def mixed(tmp_path):
 
 def test_what_is_told_of_pictures_of_many_sizes(mixed):
     data = load_data(str(mixed), side=8)
-    told = facts(data)
+    told = description(data)
     assert told["classes"] == {"cat": 18, "dog": 6}
     assert told["parts"] == {"train": 12, "validation": 6, "test": 6}
     assert told["shape"] == [3, 8, 8]
     assert told["found"] == "3 sizes, from 9×14 to 16×16"
     for part in ("validation", "test"):
         assert told["guessing"][part] == np.mean(data.labels[data.part(part)] == 0)
-    text = "\n".join(described(data))
+    text = "\n".join(sentences(data))
     for fact in ("24 images of 2 classes: cat (18), dog (6)", "12 training, 6 validation and 6 test",
                  "3 sizes", "cut to a square about its centre, and scaled to 8×8"):  # fmt: skip
         assert fact in text

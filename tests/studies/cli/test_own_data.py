@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 from nas import InputError, load_network
 from search_spaces import SPACES, load_space
-from tests.helpers import nas, refused
+from tests.helpers import NAS, nas, refused
 from tests.nas.data.test_folder import write
 
 
@@ -46,12 +47,17 @@ batch = 16
 """
 
 
+def copied(photos, folder):
+    """Makes a folder with the pictures and a space for them."""
+    shutil.copytree(photos, folder / "photos")
+    (folder / "small.toml").write_text(SMALL)
+    return folder
+
+
 @pytest.fixture
 def place(photos, tmp_path, monkeypatch):
-    """A folder with the pictures and a space for them, in which commands run."""
-    shutil.copytree(photos, tmp_path / "photos")
-    (tmp_path / "small.toml").write_text(SMALL)
-    monkeypatch.chdir(tmp_path)
+    """Such a folder, in which commands run."""
+    monkeypatch.chdir(copied(photos, tmp_path))
     return tmp_path
 
 
@@ -59,19 +65,28 @@ ASKED = ["--evaluations", 6, "--workers", 1, "--device", "cpu", "--population", 
          "--contenders", 0, "--finalists", 1, "--finalist-seeds", 3, "--study", "own"]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def once(photos, tmp_path_factory):
+    """The folder of a search on the pictures, and what it printed."""
+    folder = copied(photos, tmp_path_factory.mktemp("searched"))
+    asked = map(str, ["search", "--space", "small.toml", *ASKED])
+    done = subprocess.run([*NAS, *asked], cwd=folder, capture_output=True, text=True, check=True)
+    return folder, done.stdout
+
+
 @pytest.fixture
-def searched(place, capsys):
-    """What a search on the pictures prints."""
-    code, out, err = nas(capsys, "search", "--space", "small.toml", *ASKED)
-    assert code == 0, err
-    return out
+def searched(once, monkeypatch):
+    """The same, with commands running there."""
+    monkeypatch.chdir(once[0])
+    return once
 
 
-def test_the_data_are_told_by_a_search_as_by_the_command(place, searched, capsys):
+def test_the_data_are_told_by_a_search_as_by_the_command(searched, capsys):
+    place, printed = searched
     code, out, _ = nas(capsys, "data", "photos", "--space", "small.toml")
     assert code == 0
     told = out.splitlines()[1:]
-    assert told == searched.splitlines()[: len(told)]
+    assert told == printed.splitlines()[: len(told)]
     assert told[0] == "192 images of 2 classes: bright, dark, 96 each."
     assert told[1] == "96 training, 48 validation and 48 test images: split as the data came."
     assert "Guessing the most frequent class gives 50.0 % of the validation images" in told[3]
@@ -80,8 +95,8 @@ def test_the_data_are_told_by_a_search_as_by_the_command(place, searched, capsys
     assert as_json["source"] == str(place / "photos")
 
 
-def test_every_command_that_is_printed_works_as_it_stands(place, searched, capsys):
-    lines = searched.split("Next:\n")[1].splitlines()
+def test_every_command_that_is_printed_works_as_it_stands(searched, capsys):
+    lines = searched[1].split("Next:\n")[1].splitlines()
     commands = [shlex.split(line.partition("#")[0]) for line in lines if line.startswith("  nas")]
     assert [c[1] for c in commands] == ["dashboard", "report", "train", "show", "search"]
     for command in commands[1:]:
@@ -93,7 +108,7 @@ def test_every_command_that_is_printed_works_as_it_stands(place, searched, capsy
     assert (code, err) == (0, "")
 
 
-def test_the_network_takes_a_users_picture(place, searched, capsys):
+def test_the_network_takes_a_users_picture(searched, capsys):
     code, _, err = nas(capsys, "train", "best:own", "--epochs", 4, "--out", "mine", "--quiet")
     assert (code, err) == (0, "")
     network = load_network("mine")
@@ -114,7 +129,7 @@ def test_the_network_takes_a_users_picture(place, searched, capsys):
     assert json.loads(Path("there/network.json").read_text())["preprocessing"]["square"] is True
 
 
-def test_data_that_are_gone_are_asked_for(place, searched, capsys):
+def test_data_that_are_gone_are_asked_for(searched, capsys):
     Path("photos").rename("moved")
     for command in (
         ["train", "best:own"],
@@ -123,6 +138,7 @@ def test_data_that_are_gone_are_asked_for(place, searched, capsys):
     ):
         assert "--data" in refused(capsys, *command)
     code, _, err = nas(capsys, "train", "best:own", "--data", "moved", "--epochs", 1)
+    Path("moved").rename("photos")
     assert (code, err) == (0, "")
 
 

@@ -121,9 +121,15 @@ ORDINARY = {
     for happening in HAPPENINGS
     if happening not in ("ray", "killed often")
 }
-"""One real kill and every storage in the ordinary tests; all ways are stopped and go on there."""
+"""One real kill and every storage in the ordinary tests."""
+USUAL = ("regularized", "nsga2", "tpe", "regularized, pruned", "inherit", "finals")
+"""Ways that are stopped and go on in the ordinary tests; the others are slow ones."""
 EVERYWHERE = ("regularized", "tpe", "inherit", "finals")
 """Ways that are tried with all that may happen; what a storage or a pool does is no strategy's doing."""
+
+
+def _ordinary(way, happening):
+    return (way, happening) in ORDINARY or (happening == "resumed" and way in USUAL)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +137,7 @@ EVERYWHERE = ("regularized", "tpe", "inherit", "finals")
     [
         pytest.param(
             way, happening,
-            marks=() if (way, happening) in ORDINARY or happening == "resumed" else pytest.mark.slow,
+            marks=() if _ordinary(way, happening) else pytest.mark.slow,
         )
         for way in WAYS
         for happening in HAPPENINGS
@@ -152,7 +158,9 @@ def test_the_same_trials(way, happening, undisturbed, tmp_path, request):
     assert every_trial(storage) == undisturbed(way)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "way", [pytest.param(way, marks=() if way in USUAL else pytest.mark.slow) for way in WAYS]
+)
 def test_it_is_what_was_asked_for(way, undisturbed):
     """The trials of a way show the way, or that they are equal would prove little."""
     trials = min(undisturbed(way).items())[1]

@@ -13,7 +13,7 @@ SHOWN = 10
 PARTS = {"train": "training", "validation": "validation", "test": "test"}
 
 
-def facts(data: Data) -> dict[str, Any]:
+def description(data: Data) -> dict[str, Any]:
     """As JSON values: counts by class and part, what came with the data, sizes, guessing."""
     counts = np.bincount(data.labels, minlength=len(data.classes)).tolist()
     return {
@@ -31,7 +31,7 @@ def facts(data: Data) -> dict[str, Any]:
     }
 
 
-def described(data: Data) -> list[str]:
+def sentences(data: Data) -> list[str]:
     """The same as a few sentences."""
     sizes = {part: f"{len(data.part(part)):,} {words}" for part, words in PARTS.items()}
     made = [PARTS[part] for part in PARTS if part != "train" and part not in data.given]
