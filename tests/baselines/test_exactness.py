@@ -102,7 +102,14 @@ SHEET = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(SHEET))
+LARGE = ("plain-56", "resnet-101", "resnet-152", "resnet-110")
+"""Of the sheet's networks, those that take long."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in sorted(SHEET)],
+)
 def test_the_sheets_classes_give_the_same_outputs(name):
     theirs = randomised(SHEET[name]())
     baseline = BASELINES[name]

@@ -49,6 +49,7 @@ def law(norm, init, relu, width=16, blocks=(2, 6, 12, 20)):
     return geometric_factor([2 * r["blocks"] for r in rows], [r["first"] / r["last"] for r in rows])
 
 
+@pytest.mark.slow
 def test_without_norm_gradients_vanish_as_theory_says():
     factor, r2 = law("none", "pytorch", True)
     assert 0.36 < factor < 0.40  # figures: 0.38-0.39, theory √(1/6)·padding = 0.374

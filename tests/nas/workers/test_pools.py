@@ -12,7 +12,7 @@ from nas.workers.retries import TRIES
 from tests.nas.workers.tasks import Act, Context, Deadly, Question, act, crowded
 
 
-@pytest.fixture(params=["processes", "ray"])
+@pytest.fixture(params=["processes", pytest.param("ray", marks=pytest.mark.slow)])
 def pool(request):
     if request.param == "processes":
         return Workers

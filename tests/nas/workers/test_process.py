@@ -92,6 +92,7 @@ def test_a_process_that_is_killed_once_gives_the_result_of_one_that_was_not(run)
     assert replace(found[0].result, **same) == replace(found[1].result, **same)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
 def test_memory_that_really_ends_is_tried_alone_and_then_infeasible(run, plugin):
     patterns = ["hungry(1)*4", "add(1)*4", "-*4", "add(1) -*3"]

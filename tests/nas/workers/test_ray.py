@@ -49,6 +49,7 @@ def measured_nothing(evaluation):
     return replace(evaluation, seconds=0.0, peak_bytes=None)
 
 
+@pytest.mark.slow
 def test_results_are_those_of_local_workers(small_space, small_context):
     proxy = replace(small_space.proxy, epochs=2)
     jobs = [EvaluationJob(i, Genome.parse(p), proxy, 5) for i, p in enumerate(PATTERNS)]

@@ -18,7 +18,14 @@ def test_every_space_is_shown(name, capsys):
     assert str(residual) in out
 
 
-@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "accuracy"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * one.measured)
+        for name, one in OBJECTIVES.items()
+        if name != "accuracy"
+    ],
+)
 def test_every_objective_is_searched_and_reported(name, small_toml, tmp_path, capsys):
     storage = f"sqlite:///{tmp_path}/a.db"
     code, out, err = nas(

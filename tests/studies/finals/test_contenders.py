@@ -86,6 +86,7 @@ def test_their_choice_does_not_depend_on_interruptions(small_toml, tmp_path):
     assert len(Store.load(open_storage(cut), beside_name("s", CONTENDERS)).trials()) == 12
 
 
+@pytest.mark.slow
 def test_a_larger_budget_has_contenders_of_its_own(small_toml, storage):
     run_search(asked(small_toml, storage))
     result = run_search(asked(small_toml, storage, evaluations=30))

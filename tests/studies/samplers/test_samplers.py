@@ -55,7 +55,7 @@ def test_candidates_are_new_and_repeat_themselves_from_any_point(strategy, small
     assert other.genome != history[20].genome
 
 
-@pytest.mark.parametrize("strategy", ["tpe", "gp", "nsga3"])
+@pytest.mark.parametrize("strategy", ["tpe", pytest.param("gp", marks=pytest.mark.slow), "nsga3"])
 def test_samplers_learn(strategy, small_space):
     problem = Problem(small_space, (1.0,), population=8)
     count = 24 if strategy == "gp" else 60

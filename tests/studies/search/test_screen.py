@@ -201,6 +201,7 @@ def test_where_a_gpu_trains_the_cpu_that_scores_is_recorded(small_toml):
     assert on_cpu.default_name == on_gpu.default_name
 
 
+@pytest.mark.slow
 def test_a_screen_of_a_users_own_in_a_definition(small_toml, tmp_path):
     plugin = small_toml.parent / "mine.py"
     plugin.write_text(

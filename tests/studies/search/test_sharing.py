@@ -70,6 +70,7 @@ def test_two_searches_started_at_once_share_the_work(undisturbed, small_toml, tm
     assert trials_of(storage) == undisturbed
 
 
+@pytest.mark.slow
 def test_workers_in_postgresql_survive_the_death_of_the_search(undisturbed, small_toml, postgresql):
     with ExitStack() as stack:
         search = Running(

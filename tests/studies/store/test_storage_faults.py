@@ -47,7 +47,7 @@ cp {name} {out}/{name}
 @pytest.mark.parametrize(
     ("name", "size"),
     [
-        pytest.param("nas.db", "200k", id="sqlite"),
+        pytest.param("nas.db", "200k", id="sqlite", marks=pytest.mark.slow),
         pytest.param("nas.log", "24k", id="journal", marks=pytest.mark.slow),
     ],
 )
