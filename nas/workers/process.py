@@ -1,7 +1,6 @@
 """One worker process: what runs in it, and its parent's end of the pipe.
 
-A worker is spawned, so it shares nothing with its parent but a pipe, and it ends itself as soon as
-its parent is gone.
+A worker shares nothing with its parent but a pipe, and it ends itself as soon as its parent is gone.
 """
 
 from __future__ import annotations
@@ -10,12 +9,14 @@ import contextlib
 import multiprocessing as mp
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from math import inf
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +35,21 @@ from nas.workers.protocol import (
 )
 from nas.workers.retries import Handout
 
+GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""They go to whole groups of processes."""
+LOADED = ("torch", "sklearn.model_selection", "nas.training.lockstep")
+"""Modules that the jobs of all our tasks need, which take seconds to import."""
+
 
 class Worker:
     """One process, the pipe to it, and the jobs that it has."""
 
     def __init__(self, task: Task, context: JobContext, index: int, allowance: Allowance) -> None:
         self.task, self.context, self.index, self.allowance = task, context, index, allowance
+        self.device = context.devices[index % len(context.devices)]
         self.handout: Handout | None = None
         """The jobs that it has."""
-        self.process: SpawnProcess | None = None
+        self.process: BaseProcess | None = None
         self.deadline = inf
         """Of its jobs, in seconds of the monotonic clock."""
         self._ready = self._served = False
@@ -75,6 +82,8 @@ class Worker:
             return None
         if isinstance(report, Finished):
             self.handout, self.deadline = None, inf
+            if report.result is None and self.device.startswith("cuda"):
+                self.stop()  # it is about to end (`_serve`)
         return report
 
     def expire(self) -> None:
@@ -98,18 +107,16 @@ class Worker:
             self.deadline = time.monotonic() + self.allowance.seconds * len(self.handout.jobs)
 
     def _spawn(self) -> None:
-        spawning = mp.get_context("spawn")
-        self.pipe, theirs = spawning.Pipe()
-        device = self.context.devices[self.index % len(self.context.devices)]
-        self.process = spawning.Process(
+        context = start_method()
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(
             target=_serve,
-            args=(theirs, self.task, device, self.allowance),
+            args=(theirs, self.task, self.device, self.allowance),
             daemon=True,
             name=f"nas-{self.index}",
         )
         self._ready = self._expired = False
-        with _environment(ENVIRONMENT), _interrupts_ignored():
-            self.process.start()
+        self.process.start()
         theirs.close()
         # not as an argument: starting would wait for ever for a dead child
         self.answer(self.context)
@@ -134,9 +141,25 @@ class Worker:
         return Died(why, full, self._expired)
 
 
+def start_method() -> Any:
+    """How workers are started; on Linux from a server, which begins to load what they need.
+
+    The server is a process without threads that has imported PyTorch; every worker is forked from it
+    within milliseconds. It is started once a process, and ends with it. Elsewhere each worker is
+    spawned, and imports by itself.
+    """
+    if sys.platform != "linux":
+        return mp.get_context("spawn")
+    context = mp.get_context("forkserver")
+    context.set_forkserver_preload([*LOADED])
+    with _environment(ENVIRONMENT), _signals_ignored():
+        forkserver.ensure_running()
+    return context
+
+
 def _serve(pipe: Connection, task: Task, device: str, allowance: Allowance) -> None:
     """A worker's life: jobs in, reports out, until the parent is gone."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # both go to whole groups; the parent decides
+    for number in GROUP_SIGNALS:  # the parent decides
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     context: JobContext = pipe.recv()
@@ -174,16 +197,17 @@ def _die_with_parent() -> None:
 
 
 @contextlib.contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """A child started inside ignores Ctrl-C from its first instruction on; its parent ends it."""
+def _signals_ignored() -> Iterator[None]:
+    """Who is started inside ignores what goes to whole groups of processes; its parent ends it."""
     if threading.current_thread() is not threading.main_thread():
         yield  # signals can be set in the main thread only
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in GROUP_SIGNALS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

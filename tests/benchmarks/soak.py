@@ -107,8 +107,12 @@ def disturbed(asked: argparse.Namespace, path: Path) -> dict:
 
 def workers(parent: int) -> list[int]:
     """The search's worker processes."""
-    pids = map(int, proc(parent, f"task/{parent}/children").split())
-    return [pid for pid in pids if "spawn_main" in proc(pid, "cmdline")]
+    servers = [pid for pid in children(parent) if "forkserver" in proc(pid, "cmdline")]
+    return [pid for server in servers for pid in children(server)]
+
+
+def children(parent: int) -> list[int]:
+    return [*map(int, proc(parent, f"task/{parent}/children").split())]
 
 
 def megabytes(pids: list[int]) -> float:

@@ -80,6 +80,9 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
     """
     if sys.stdout.isatty() and not (quiet or as_json):  # PyTorch takes a second to load
         click.echo(f"Space {options['space']}: loading PyTorch and the data …")
+    from nas.workers.process import start_method
+
+    start_method()  # the workers' server loads PyTorch beside this process
     import optuna
 
     from nas.drawing.figure import check_picture

@@ -263,6 +263,7 @@ def test_torch_compile_in_one_graph(network):
         torch.testing.assert_close(compiled(images), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_thousand_layers_train_a_step():
     skeleton = Skeleton((1, 8, 8), 10, (Stage(1000, 4),), adapter="A")
     network = compile_network(Genome.parse("add(1) add(1,2)*499 scale(1)*500"), skeleton)

@@ -70,6 +70,7 @@ def test_onnx(classifier, pictures, tmp_path):
         assert np.allclose(found, logits(classifier, pictures[:count]), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_torch_export(classifier, pictures, tmp_path):
     done = export(classifier, "torch-export", tmp_path)
     assert done.equal

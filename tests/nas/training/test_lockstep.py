@@ -84,6 +84,7 @@ def test_where_memory_ends_half_as_many_run(small_space, digits, proxy, monkeypa
     assert list(map(result, found[:2])) == list(map(result, alone))
 
 
+@pytest.mark.slow
 def test_packs_give_the_results_of_single_jobs(small_space, digits, proxy):
     rng = random.Random(3)
     jobs = [

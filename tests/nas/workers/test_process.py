@@ -77,6 +77,7 @@ def tries(plugin, name):
     return (plugin.parent / f"{name}.tries").stat().st_size
 
 
+@pytest.mark.slow
 def test_a_native_crash_is_tried_again_and_then_fails(run, plugin):
     found = run(["crash(1)*4", "add(1)*4"])
     assert found[0].result is None
@@ -86,6 +87,7 @@ def test_a_native_crash_is_tried_again_and_then_fails(run, plugin):
     assert found[1].result.status == "ok"
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_once_gives_the_result_of_one_that_was_not(run):
     found = run(["killed-once(1)*4", "add(1)*4"], count=2)
     same = {"seconds": 0.0, "peak_bytes": None, "genome": None}

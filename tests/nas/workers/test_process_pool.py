@@ -79,6 +79,7 @@ def alive(pid):
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc")
 def test_workers_end_with_a_killed_parent(tmp_path):
     script = tmp_path / "parent.py"
@@ -106,6 +107,7 @@ with Workers(evaluate_job, context, 1) as workers:
 """
 
 
+@pytest.mark.slow
 def test_a_script_without_a_main_guard_is_told(tmp_path):
     script = tmp_path / "bare.py"
     script.write_text(BARE)

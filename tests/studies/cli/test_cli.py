@@ -177,6 +177,7 @@ def test_study_definitions_are_what_a_search_takes(path, capsys, monkeypatch, re
         assert settings.objectives == ("accuracy", "macs")
 
 
+@pytest.mark.slow
 def test_a_definition_finds_its_space_beside_itself(capsys, tmp_path, small_toml, monkeypatch):
     folder = tmp_path / "elsewhere"
     folder.mkdir()

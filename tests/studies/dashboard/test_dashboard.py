@@ -331,6 +331,7 @@ def test_all_addresses_are_a_warning_and_no_studies_are_no_error(tmp_path):
     assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_running_trials_and_their_curves_are_live(tmp_path, small_toml):
     small_toml.write_text(
         small_toml.read_text().replace("epochs = 2", "epochs = 40").replace("128", "1000")

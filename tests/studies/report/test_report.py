@@ -448,6 +448,7 @@ def test_knock_outs_are_evaluations_and_are_not_trained_twice(knocked, digits):
     assert beside(knocked) == trials
 
 
+@pytest.mark.slow
 def test_interrupted_knock_outs_go_on(knocked, url, monkeypatch):
     """Killed while the cuts of one training are being recorded."""
     finish, calls = Store.finish, []

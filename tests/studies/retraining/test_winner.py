@@ -81,6 +81,7 @@ def lines(text):
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.slow
 def test_kill_nine_in_mid_training_and_resume(place, capsys):
     code, out, _ = run(capsys, *TRAIN, "--out", "whole")
     assert code == 0

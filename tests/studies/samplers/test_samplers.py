@@ -92,6 +92,7 @@ def searched(small_toml, storage, **more):
     return trials_of(storage)
 
 
+@pytest.mark.slow
 def test_pruned_trials_count_as_what_they_are(small_toml, tmp_path):
     small_toml.write_text(small_toml.read_text().replace("epochs = 2", "epochs = 4", 1))
     storage = f"sqlite:///{tmp_path}/a.db"

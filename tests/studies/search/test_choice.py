@@ -79,6 +79,7 @@ def test_each_further_point_is_the_farthest_from_those_before():
     assert nearest(picked) < 0.5 * nearest(picked[:3])
 
 
+@pytest.mark.slow
 def test_a_searchs_end_names_the_points(small_toml, tmp_path, capsys):
     storage = f"sqlite:///{tmp_path}/a.db"
     code, out, err = nas(

@@ -45,6 +45,7 @@ def test_latency_that_could_not_be_measured_is_the_worst():
     assert value("latency-full", latency_full=None) == WORST_SECONDS
 
 
+@pytest.mark.slow
 def test_a_search_for_latency_and_even_gradients(small_toml, tmp_path):
     storage = f"sqlite:///{tmp_path}/a.db"
     names = "accuracy,latency-1,latency-full,gradient-ratio"

@@ -55,6 +55,7 @@ def test_what_cannot_be_is_one_line_and_makes_no_study(small_toml, tmp_path, mor
     assert not (tmp_path / "no.db").exists()
 
 
+@pytest.mark.slow
 def test_ray_leaves_sigterm_to_the_search():
     with Interrupt("said") as stop, connected(cpus=1):
         signal.raise_signal(signal.SIGTERM)

@@ -195,6 +195,7 @@ def test_finalists_are_tested_over_fresh_seeds_and_resume(small_toml, tmp_path):
     assert [r.accuracies[:2] for r in more.finalists] == [r.accuracies for r in first.finalists]
 
 
+@pytest.mark.slow
 def test_a_user_merge_from_a_plugin(small_toml, tmp_path):
     plugin = tmp_path / "mine.py"
     plugin.write_text(

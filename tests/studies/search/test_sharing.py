@@ -234,6 +234,7 @@ def test_who_is_alive():
     assert is_alive("0123456789abcdef-elsewhere") is None
 
 
+@pytest.mark.slow
 def test_a_journal_file_is_for_one_process_at_a_time(small_toml, tmp_path):
     storage = str(tmp_path / "held.log")
     run_search(request(small_toml, storage, evaluations=3, study="shared"))
@@ -245,6 +246,7 @@ def test_a_journal_file_is_for_one_process_at_a_time(small_toml, tmp_path):
     run_search(request(small_toml, storage, evaluations=4, study="shared"))
 
 
+@pytest.mark.slow
 def test_a_journal_respects_another_machine(small_toml, tmp_path):
     storage = str(tmp_path / "lease.log")
     run_search(request(small_toml, storage, evaluations=3, study="shared"))
@@ -285,6 +287,7 @@ def test_one_signal_finishes_what_runs(undisturbed, small_toml, tmp_path, number
     assert trials_of(storage) == undisturbed
 
 
+@pytest.mark.slow
 def test_two_signals_stop_at_once(undisturbed, small_toml, tmp_path, monkeypatch):
     storage = f"sqlite:///{tmp_path}/twice.db"
     slow = tmp_path / "slow.toml"
@@ -307,6 +310,7 @@ def test_two_signals_stop_at_once(undisturbed, small_toml, tmp_path, monkeypatch
         assert [times for _, times in store.take_lost()][:1] == [1]
 
 
+@pytest.mark.slow
 def test_a_search_does_not_wait_longer_than_its_own_time_for_others(begun, small_toml):
     result = run_search(request(small_toml, begun, evaluations=9, study="shared", max_seconds=8))
     assert result.outcome.reason == "clock"
@@ -320,6 +324,7 @@ def test_a_search_does_not_wait_for_trials_beyond_its_own_number(begun, small_to
     assert result.trials[4].state.name == "RUNNING"
 
 
+@pytest.mark.slow
 def test_a_worker_whose_time_is_up_trains_no_finalists_of_half_a_study(begun):
     store = Store.load(open_storage(begun), "shared")
     store.note(GOAL, {**store.notes()[GOAL], "finalists": 1, "evaluations": 7})

@@ -121,6 +121,7 @@ def test_a_cut_database_is_a_line(one_line, small_toml, tmp_path):
     run_search(request(small_toml, storage, evaluations=5))
 
 
+@pytest.mark.slow
 def test_a_journal_whose_last_line_is_cut_goes_on(undisturbed, small_toml, tmp_path):
     path = tmp_path / "nas.log"
     run_search(request(small_toml, str(path), evaluations=8))
