@@ -7,7 +7,8 @@ are loaded on first use.
 from collections.abc import Callable
 from importlib import import_module
 
-from nas.architecture.genome import Genome, Layer, Skip
+from nas.architecture.genome import Genome, Motif
+from nas.architecture.layers import Layer, Skip
 from nas.architecture.plan import Plan, plan
 from nas.architecture.skeletons.convolutional import Skeleton, Stage
 from nas.architecture.space import SearchSpace
@@ -31,6 +32,7 @@ __all__ = [
     "Genome",
     "InputError",
     "Layer",
+    "Motif",
     "Plan",
     "Proxy",
     "SearchSpace",

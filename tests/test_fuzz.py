@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nas import Genome
-from nas.architecture.genome import MAX_CHARACTERS, MAX_SKIPS
+from nas.architecture.genome import MAX_CHARACTERS
 from nas.architecture.merges import MERGES
+from nas.architecture.notation import MAX_SKIPS
 from nas.architecture.plan import plan
 from nas.data.load import load_data
 from search_spaces import SPACES, load_space

@@ -2,59 +2,24 @@
 
 Node 0 is the stem's output, node i the output of layer i. A skip of distance d into layer i starts
 at node i - d. The notation has one token a layer: `-` for plain, `add(1)`, `concat(1,3@0.5)`
-(distances 1 and 3, the second at strength 0.5), `add(1)*28` for 28 layers alike.
+(distances 1 and 3, the second at strength 0.5), `add(1)*28` for 28 layers alike, and
+`[add(1) - scale(1,3)]*9` for a motif: a short pattern that is tiled over 27 layers, less the skips
+that reach before the stem.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import sys
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from itertools import groupby
+from functools import cached_property
 from typing import Any
 
-from nas.architecture.merges import MERGES
-from nas.errors import InputError, brief, unknown
+from nas.architecture.layers import Layer, Skip, check_layer, last_tile, period_of, tiled
+from nas.architecture.notation import MAX_LAYERS, MAX_SKIPS, parse, runs, text_of
+from nas.errors import InputError, brief
 
-MAX_LAYERS = 10_000
-MAX_SKIPS = 200_000
-"""In all layers together."""
 MAX_CHARACTERS = 8 << 20
 """Of a notation or its JSON."""
-MAX_STRENGTH = sys.float_info.max
-_CACHED = 64
-"""Characters of the longest layer that is kept for other genomes."""
-_TOKEN = re.compile(
-    r"(?:(?P<plain>-)|(?P<merge>[A-Za-z_][\w-]*)\((?P<skips>[^()]*)\))(?:\*(?P<times>\d+))?"
-)
-
-
-@dataclass(frozen=True, order=True)
-class Skip:
-    """An edge from the node `distance` before the layer's output, multiplied by `strength` > 0."""
-
-    distance: int
-    strength: float = 1.0
-
-    def __str__(self) -> str:
-        return (
-            f"{self.distance}"
-            if self.strength == 1
-            else f"{self.distance}@{_number(self.strength)}"
-        )
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer's skips and their merge; a plain layer has neither (`Layer()`)."""
-
-    merge: str | None = None
-    skips: tuple[Skip, ...] = ()
-
-    def __str__(self) -> str:
-        return f"{self.merge}({','.join(map(str, self.skips))})" if self.skips else "-"
 
 
 @dataclass(frozen=True)
@@ -75,7 +40,11 @@ class Genome:
         if skips > MAX_SKIPS:
             raise InputError(f"a genome has up to {MAX_SKIPS} skips, not {skips}")
         for index, layer in enumerate(self.layers, 1):
-            _check(layer, index)
+            check_layer(layer, index, self._most(index))
+
+    def _most(self, index: int) -> int:
+        """The greatest distance of a layer."""
+        return index
 
     @classmethod
     def parse(cls, notation: str) -> Genome:
@@ -87,12 +56,7 @@ class Genome:
         if not isinstance(notation, str):
             raise InputError(f"a notation is a string, not {type(notation).__name__}")
         _check_length(notation)
-        layers: list[Layer] = []
-        for word in re.finditer(r"\S+", notation):
-            layers.extend(_parse_token(word.group(), word.start() + 1, len(layers)))
-        if not layers:
-            raise InputError("empty notation: one token a layer is needed, such as '- add(1)*8'")
-        return cls(tuple(layers))
+        return cls(parse(notation))
 
     @classmethod
     def plain(cls, layers: int) -> Genome:
@@ -115,11 +79,10 @@ class Genome:
         )
 
     def __str__(self) -> str:
-        runs = ((token, sum(1 for _ in run)) for token, run in groupby(map(str, self.layers)))
-        return " ".join(token if times == 1 else f"{token}*{times}" for token, times in runs)
+        return text_of(self.layers)
 
     def __repr__(self) -> str:
-        return f"Genome.parse({str(self)!r})"
+        return f"{type(self).__name__}.parse({str(self)!r})"
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -128,6 +91,12 @@ class Genome:
     def key(self) -> str:
         """The canonical notation: equal keys are the same network on any skeleton."""
         return str(self)
+
+    @property
+    def motif(self) -> Motif | None:
+        """The shortest pattern that makes this one when it is tiled; None if none repeats."""
+        period = period_of(self.layers)
+        return Motif(last_tile(self.layers, period)) if period else None
 
     def to_json(self) -> str:
         """`{"layers": [null, {"merge": "add", "skips": [[1, 0.5]]}]}`."""
@@ -158,6 +127,21 @@ class Genome:
         return cls(tuple(_read_layer(entry, index) for index, entry in enumerate(entries, 1)))
 
 
+@dataclass(frozen=True, repr=False)
+class Motif(Genome):
+    """A short pattern that names one of any depth; its skips may reach before its first layer."""
+
+    def __str__(self) -> str:
+        return " ".join(runs(self.layers))
+
+    def _most(self, index: int) -> int:
+        return MAX_LAYERS
+
+    def tiled(self, layers: int) -> Genome:
+        """The pattern of so many layers; skips that reach before the stem are left out."""
+        return Genome(tiled(self.layers, layers))
+
+
 def _check_length(text: str) -> None:
     if len(text) > MAX_CHARACTERS:
         raise InputError(
@@ -185,95 +169,3 @@ def _strength(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError
     return float(value)
-
-
-def _number(strength: float) -> str:
-    return repr(strength).removesuffix(".0")
-
-
-def _check(layer: Layer, index: int) -> None:
-    if not layer.skips:
-        if layer.merge is not None:
-            raise InputError(
-                f"layer {index}: merge {layer.merge!r} has no skips; a plain layer has no merge"
-            )
-        return
-    if layer.merge not in MERGES:
-        raise unknown("merge", layer.merge, MERGES, place=_where(layer, index))
-    previous = 0
-    for skip in layer.skips:
-        d, s = skip.distance, skip.strength
-        if not isinstance(d, int) or isinstance(d, bool) or d < 1:
-            raise InputError(
-                f"layer {index}: distance {brief(d)} is not a whole number from 1 to {index}"
-            )
-        if d > index:
-            raise InputError(
-                f"{_where(layer, index)}: distance {d} reaches before the stem; at most {index} here"
-            )
-        if d <= previous:
-            raise InputError(
-                f"{_where(layer, index)}: distances must be distinct and in rising order"
-            )
-        if (
-            isinstance(s, bool) or not isinstance(s, int | float) or not 0 < s <= MAX_STRENGTH
-        ):  # not so for nan
-            raise InputError(f"layer {index}: strength {brief(s)} is not a finite number above 0")
-        previous = d
-
-
-def _where(layer: Layer, index: int) -> str:
-    return f"layer {index} {brief(str(layer))}"
-
-
-def _parse_token(token: str, column: int, before: int) -> list[Layer]:
-    match = _TOKEN.fullmatch(token)
-    if not match:
-        raise InputError(
-            f"column {column}: {brief(token)} is not a layer; "
-            "write '-', 'add(1)', 'concat(1,3@0.5)' or 'add(1)*28'"
-        )
-    times = int((match["times"] or "1")[:9])
-    if not 1 <= times <= MAX_LAYERS - before:
-        raise InputError(
-            f"column {column}: {brief(token)} makes {before + times} layers; "
-            f"1 to {MAX_LAYERS} are allowed"
-        )
-    if match["plain"]:
-        return [Layer()] * times
-    merge, words = match["merge"], match["skips"]
-    try:
-        known = len(token) <= _CACHED
-        layer = _known_layer(merge, words) if known else _parse_layer(merge, words, 1)
-    except InputError:  # once more, so that the message has the right column
-        layer = _parse_layer(merge, words, column + match.start("skips"))
-    return [layer] * times
-
-
-@lru_cache(maxsize=65536)
-def _known_layer(merge: str, words: str) -> Layer:
-    """One object for all genomes with this layer: studies have the same few in thousands."""
-    return _parse_layer(merge, words, 1)
-
-
-def _parse_layer(merge: str, words: str, column: int) -> Layer:
-    if words.count(",") >= MAX_SKIPS:
-        raise InputError(f"column {column}: a layer with more than {MAX_SKIPS} skips")
-    skips = []
-    for word in words.split(","):
-        skips.append(_parse_skip(word, column))
-        column += len(word) + 1
-    return Layer(merge, tuple(sorted(skips)))
-
-
-def _parse_skip(word: str, column: int) -> Skip:
-    distance, at, strength = word.partition("@")
-    try:
-        if not distance.isdecimal() or len(distance) > 6:
-            raise ValueError
-        return Skip(int(distance), float(strength) if at else 1.0)
-    except ValueError:
-        raise InputError(
-            f"column {column}: {brief(word)} is not a skip; "
-            "write a distance such as '2', or '2@0.5' with a strength"
-        ) from None

@@ -3,7 +3,8 @@
 Layer i has a gene `l{i}.d{d}` for every allowed distance d it can reach (choice 0.0: no skip, else
 the skip's strength) and a gene `l{i}.merge`. A gene with one choice is left out. The merge gene of
 a layer without skips says nothing, so several vectors can decode to one genome. In a space whose
-skips are `always` there, no distance has the choice 0.0.
+skips are `always` there, no distance has the choice 0.0. In a space with a `period`, the genes are
+those of a motif of so many layers, which is tiled over the depth.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from functools import cached_property
 from math import prod
 from random import Random
 
-from nas.architecture.genome import Genome, Layer, Skip
+from nas.architecture.genome import Genome, Motif
+from nas.architecture.layers import Layer, Skip
 from nas.architecture.merges import MERGES
 from nas.architecture.parts import Shape
 from nas.architecture.skeletons.convolutional import Skeleton, adapter, node_shapes
@@ -51,6 +53,8 @@ class SearchSpace:
     strengths: tuple[float, ...] = (0.5, 1.0)
     always: bool = False
     """Whether every allowed skip is always there, so that only merges and strengths are searched."""
+    period: int | None = None
+    """Layers of the motif that is searched; None searches every layer by itself."""
     data: str = "digits"
     """The data that this space is usually searched on."""
     proxy: Proxy = field(default_factory=Proxy)
@@ -81,6 +85,11 @@ class SearchSpace:
                 raise InputError(
                     f"space: strength {brief(strength)} is not a finite number above 0"
                 )
+        if self.period is not None and not 1 <= self.period <= self.skeleton.layers:
+            raise InputError(
+                f"space: period {brief(self.period)} is not from 1 to {self.skeleton.layers}, "
+                "the number of layers"
+            )
         if len(self.strengths) > MAX_STRENGTHS:
             raise InputError(
                 f"space: {len(self.strengths)} strengths; at most {MAX_STRENGTHS} are allowed"
@@ -104,6 +113,14 @@ class SearchSpace:
             rows.append(tuple(row))
         return tuple(rows)
 
+    @cached_property
+    def sites(self) -> tuple[tuple[int, ...], ...]:
+        """The distances of every layer that is searched: the network's layers, or the motif's."""
+        if self.period is None:
+            return self.reachable
+        alike = (self.reachable[place :: self.period] for place in range(self.period))
+        return tuple(tuple(sorted({d for row in rows for d in row})) for rows in alike)
+
     def _fits(self, source: Shape, target: Shape, stride: int) -> bool:
         try:
             adapter(source, target, stride, self.skeleton)
@@ -116,7 +133,7 @@ class SearchSpace:
         """All genes in order: layer by layer, the merge first, then distances."""
         genes = []
         choices = self.strengths if self.always else (0.0, *self.strengths)
-        for layer, distances in enumerate(self.reachable, 1):
+        for layer, distances in enumerate(self.sites, 1):
             if distances and len(self.merges) > 1:
                 genes.append(Gene(f"l{layer}.merge", self.merges, layer, None))
             for d in distances:
@@ -132,7 +149,7 @@ class SearchSpace:
     @cached_property
     def distinct(self) -> int:
         """Number of different genomes."""
-        rows = [row for row in self.reachable if row]
+        rows = [row for row in self.sites if row]
         if self.always:
             return prod(len(self.merges) * len(self.strengths) ** len(row) for row in rows)
         skips = 1 + len(self.strengths)
@@ -152,10 +169,10 @@ class SearchSpace:
             raise InputError(
                 f"a vector of this space has {len(self.genes)} genes, not {len(vector)}"
             )
-        merges = [self.merges[0]] * self.skeleton.layers
+        merges = [self.merges[0]] * len(self.sites)
         skips: list[list[Skip]] = [[] for _ in merges]
         if self.always and len(self.strengths) == 1:  # then distances have no genes
-            skips = [[Skip(d, self.strengths[0]) for d in row] for row in self.reachable]
+            skips = [[Skip(d, self.strengths[0]) for d in row] for row in self.sites]
         for gene, value in zip(self.genes, vector, strict=True):
             if not 0 <= value < len(gene.choices):
                 raise InputError(
@@ -167,7 +184,26 @@ class SearchSpace:
             elif choice:
                 skips[gene.layer - 1].append(Skip(gene.distance, float(choice)))
         pairs = zip(merges, skips, strict=True)
-        return Genome(tuple(Layer(m, tuple(s)) if s else Layer() for m, s in pairs))
+        return self.whole(tuple(Layer(m, tuple(s)) if s else Layer() for m, s in pairs))
+
+    def searched(self, genome: Genome) -> Genome:
+        """What is searched of a genome of this space: itself, or its motif."""
+        if self.period is None:
+            return genome
+        motif = []
+        for place in range(self.period):
+            alike = [layer for layer in genome.layers[place :: self.period] if layer.skips]
+            skips = {skip.distance: skip for layer in alike for skip in layer.skips}
+            found = tuple(skips[distance] for distance in sorted(skips))
+            motif.append(Layer(alike[0].merge, found) if alike else Layer())
+        return Motif(tuple(motif))
+
+    def whole(self, layers: Sequence[Layer]) -> Genome:
+        """The genome whose searched layers these are; skips that cannot be there are left out."""
+        if self.period is None:
+            return Genome(tuple(layers))
+        rows = enumerate(self.reachable)
+        return Genome(tuple(layers[i % self.period].among(allowed) for i, allowed in rows))
 
     def encode(self, genome: Genome) -> tuple[int, ...]:
         """The gene vector of a genome; a plain layer's merge is the first choice.
@@ -176,9 +212,9 @@ class SearchSpace:
             InputError: the genome lies outside this space; the message says where.
         """
         self.check(genome)
-        vector = []
+        vector, layers = [], self.searched(genome).layers
         for gene in self.genes:
-            layer = genome.layers[gene.layer - 1]
+            layer = layers[gene.layer - 1]
             if gene.distance is None:
                 vector.append(gene.choices.index(layer.merge) if layer.merge else 0)
             else:
@@ -191,6 +227,10 @@ class SearchSpace:
         if len(genome) != self.skeleton.layers:
             raise InputError(
                 f"the genome has {len(genome)} layers, space {self.name} {self.skeleton.layers}"
+            )
+        if self.period and self.whole(self.searched(genome).layers) != genome:
+            raise InputError(
+                f"the genome is no motif of {self.period} layers, which space {self.name} searches: {genome}"
             )
         for index, layer in enumerate(genome.layers, 1):
             where = f"layer {index} '{layer}'"

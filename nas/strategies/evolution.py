@@ -61,7 +61,7 @@ def _offspring(
     first, second = select(), select()
     if len(population) < 2 or first is second or rng.random() < 0.5:
         return Proposal(_mutated(first.genome, problem, rng), (first.number,))
-    child = crossover(first.genome, second.genome, rng)
+    child = crossover(first.genome, second.genome, problem.space, rng)
     if rng.random() < 0.5:
         child = mutate(child, problem.space, rng)
     child = problem.limits.repair(child, problem.space, rng)

@@ -1,15 +1,18 @@
 """Changes to genomes that speak of skip patterns. All randomness comes from the given generator.
 
-Each mutation is a function (genome, space, rng) -> genome. The result always lies in the space; it
-may be the genome itself where the mutation finds nothing to do.
+Each mutation is a function (genome, space, rng) -> genome over the layers that are searched: those of
+the network, or of the motif (`space.sites` has their distances). What leaves the space is undone; the
+result may be the genome itself where the mutation finds nothing to do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from random import Random
 
-from nas.architecture.genome import Genome, Layer, Skip
+from nas.architecture.genome import Genome
+from nas.architecture.layers import Layer, Skip
 from nas.architecture.space import SearchSpace
 from nas.errors import called, refuse
 
@@ -18,7 +21,7 @@ Mutation = Callable[[Genome, SearchSpace, Random], Genome]
 
 def toggle(genome: Genome, space: SearchSpace, rng: Random) -> Genome:
     """Adds a skip that is not there, or takes away one that is."""
-    index, distances = _layer_with(space.reachable, rng)
+    index, distances = _layer_with(space.sites, rng)
     if index is None:
         return genome
     distance = rng.choice(distances)
@@ -36,7 +39,7 @@ def move(genome: Genome, space: SearchSpace, rng: Random) -> Genome:
         (index, skip, d)
         for index, layer in enumerate(genome.layers)
         for skip in layer.skips
-        for d in space.reachable[index]
+        for d in space.sites[index]
         if all(d != other.distance for other in layer.skips)
     ]
     if not options:
@@ -103,17 +106,21 @@ def mutate(genome: Genome, space: SearchSpace, rng: Random, times: int = 1) -> G
     """`times` mutations, each drawn evenly from the table; one that leaves the space is undone."""
     for _ in range(times):
         name = rng.choice(list(MUTATIONS))
-        mutant = called(f"mutation {name!r}", MUTATIONS[name], genome, space, rng)
-        if not isinstance(mutant, Genome):
-            refuse(f"mutation {name!r}", MUTATIONS[name], mutant, "a Genome")
-        genome = mutant if mutant in space else genome
+        pattern = space.searched(genome)
+        mutant = called(f"mutation {name!r}", MUTATIONS[name], pattern, space, rng)
+        if not isinstance(mutant, Genome) or len(mutant) != len(pattern):
+            wanted = f"a Genome of {len(pattern)} layers"
+            refuse(f"mutation {name!r}", MUTATIONS[name], mutant, wanted)
+        if (whole := space.whole(mutant.layers)) in space:
+            genome = whole
     return genome
 
 
-def crossover(first: Genome, second: Genome, rng: Random) -> Genome:
+def crossover(first: Genome, second: Genome, space: SearchSpace, rng: Random) -> Genome:
     """Two-point crossover at layer boundaries: a run of the first's layers comes from the second."""
-    start, end = sorted(rng.choices(range(len(first) + 1), k=2))
-    return Genome(first.layers[:start] + second.layers[start:end] + first.layers[end:])
+    one, other = (space.searched(genome).layers for genome in (first, second))
+    start, end = sorted(rng.choices(range(len(one) + 1), k=2))
+    return space.whole(one[:start] + other[start:end] + one[end:])
 
 
 def _layer_with(
@@ -128,11 +135,11 @@ def _layer_with(
 
 def _put(genome: Genome, index: int, merge: str | None, skips: tuple[Skip, ...]) -> Genome:
     layer = Layer(merge, tuple(sorted(skips))) if skips else Layer()
-    return Genome((*genome.layers[:index], layer, *genome.layers[index + 1 :]))
+    return replace(genome, layers=(*genome.layers[:index], layer, *genome.layers[index + 1 :]))
 
 
 def _place(genome: Genome, layers: Sequence[tuple[int, Layer]], space: SearchSpace) -> Genome:
     for index, layer in layers:
-        skips = tuple(s for s in layer.skips if s.distance in space.reachable[index])
-        genome = _put(genome, index, layer.merge, skips)
+        kept = layer.among(space.sites[index])
+        genome = _put(genome, index, kept.merge, kept.skips)
     return genome

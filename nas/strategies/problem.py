@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from nas.architecture.genome import Genome, Layer
+from nas.architecture.genome import Genome
+from nas.architecture.layers import Layer
 from nas.architecture.plan import Plan, plan
 from nas.architecture.space import SearchSpace
 from nas.errors import InputError
@@ -54,12 +55,12 @@ class Limits:
         """
         if space.always:
             return genome
-        order = [i for i, layer in enumerate(genome.layers) if layer.skips]
+        layers = list(space.searched(genome).layers)
+        order = [i for i, layer in enumerate(layers) if layer.skips]
         rng.shuffle(order)
-        layers = list(genome.layers)
-        while order and not self.admit(Genome(tuple(layers)), space):
+        while order and not self.admit(space.whole(layers), space):
             layers[order.pop()] = Layer()
-        return Genome(tuple(layers))
+        return space.whole(layers)
 
 
 @dataclass(frozen=True)

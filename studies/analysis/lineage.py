@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nas.architecture.genome import Genome, Layer
+from nas.architecture.genome import Genome
+from nas.architecture.layers import Layer
 from studies.samplers.strategies import has_parents
 from studies.store.trial import Trial
 

@@ -13,7 +13,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nas.architecture.genome import Genome, Layer
+from nas.architecture.genome import Genome
+from nas.architecture.layers import Layer
 from nas.architecture.merges import MERGES
 from nas.errors import InputError
 from nas.evaluation.jobs import EvaluationContext, EvaluationJob, evaluate_job

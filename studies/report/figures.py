@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nas.architecture.genome import Skip
+from nas.architecture.layers import Skip
 from nas.drawing.canvas import ACCENT, FONT, GRID, INK, MUTED, SURFACE, WARM, Canvas, spread
 from studies.analysis.facts import Facts, Finals, Row
 from studies.analysis.front import Front, Point

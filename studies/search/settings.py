@@ -64,8 +64,9 @@ class SearchSettings:
         proxy, final = space.pop("proxy"), space.pop("final")
         del final  # finalists have a study of their own
         space["data"] = Path(space["data"]).name  # wherever a folder lies
-        if not space["always"]:
-            del space["always"]
+        for name in ("always", "period"):
+            if not space[name]:
+                del space[name]
         told = {
             "space": space,
             "data": {

@@ -29,6 +29,10 @@ def tiny(
         tiny(always=True),
         tiny(always=True, strengths=(0.5,)),
         tiny(always=True, merges=("add",), distances=(2,)),
+        replace(tiny(), period=1),
+        replace(tiny(distances=(1, 3)), period=2),
+        replace(tiny(adapter="A", strengths=(1.0,)), period=2),
+        replace(tiny(always=True), period=2),
     ],
 )
 def test_sizes_and_codes_by_brute_force(space):
@@ -193,3 +197,20 @@ def test_errors_in_files_name_file_and_key(tmp_path, text, message):
 def test_a_missing_file_is_an_input_error(tmp_path):
     with pytest.raises(InputError, match=r"none\.toml"):
         load_space(tmp_path / "none.toml", SPACES)
+
+
+def test_a_space_of_motifs_has_those_that_are_tiled():
+    space = replace(SPACES["digits9"], period=3)
+    assert [gene.layer for gene in space.genes if gene.distance == 3] == [1, 2, 3]
+    assert Genome.parse("[add(1) - scale(1,3)]*3") in space
+    assert Genome.parse("add(1)*9") in space
+    with pytest.raises(InputError, match="no motif of 3 layers"):
+        space.check(Genome.parse("add(1)*8 -"))
+    with pytest.raises(InputError, match="distance 4 is not in this space"):
+        space.check(Genome.parse("[add(4)]*9"))
+
+
+@pytest.mark.parametrize("period", [0, 10])
+def test_a_period_is_within_the_network(period):
+    with pytest.raises(InputError, match=f"period {period} is not from 1 to 9"):
+        replace(SPACES["digits9"], period=period)

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from nas.architecture.blocks import BLOCKS, STEMS, Block
 from nas.architecture.declared import stem_of
-from nas.architecture.genome import MAX_LAYERS
+from nas.architecture.notation import MAX_LAYERS
 from nas.architecture.parts import (
     Chain,
     Conv,

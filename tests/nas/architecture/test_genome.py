@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas import Genome, InputError, Layer, Skip
+from nas import Genome, InputError, Layer, Motif, Skip
 from nas.architecture.merges import MERGES
 
 
@@ -101,3 +101,38 @@ def test_a_genome_is_immutable_and_its_layers_are_checked():
         Genome((Layer(), Layer("add", (Skip(2), Skip(1)))))
     with pytest.raises(InputError, match="a plain layer has no merge"):
         Genome((Layer("add"),))
+
+
+@pytest.mark.parametrize(
+    ("notation", "motif"),
+    [
+        ("[add(1) - scale(1,3)]*9", "add(1) - scale(1,3)"),
+        ("[add(1)*2 gate(2@0.5)]*3 add(1)", "add(1)*2 gate(2@0.5)"),
+        ("add(1)*9", "add(1)"),
+        ("add(1) add(1,2) add(1,2,3)*7", "add(1,2,3)"),
+        ("- add(2)*8", "add(2)"),
+        ("add(1)*4 - concat(1,3@0.5)*4", None),
+    ],
+)
+def test_a_motif_names_a_pattern_of_any_depth(notation, motif):
+    genome = Genome.parse(notation)
+    assert str(genome) == notation
+    if motif is None:
+        assert genome.motif is None
+    else:
+        assert str(genome.motif) == motif
+        assert genome.motif.tiled(len(genome)) == genome
+        assert str(Motif.parse(motif).tiled(2 * len(genome)).motif) == motif
+
+
+def test_in_brackets_skips_that_reach_before_the_stem_are_left_out():
+    expected = Genome.parse("- add(1) scale(1,3) add(3) add(1,4) scale(1,3)")
+    assert Genome.parse("[add(3) add(1,4) scale(1,3)]*2") == expected
+
+
+@pytest.mark.parametrize(
+    "notation", ["[[add(1)]*2]*2", "[]*3", "[add(1)", "add(1)]*2", "[-]*0", "[- -]*9999"]
+)
+def test_wrong_motifs_are_refused(notation):
+    with pytest.raises(InputError, match=r"motif|without|layers"):
+        Genome.parse(notation)

@@ -1,10 +1,12 @@
 """Mutations stay in the space and do what their names say."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from nas import Genome, SearchSpace, Skeleton, Stage
+from nas.strategies import mutations
 from nas.strategies.mutations import MUTATIONS, crossover, mutate
 
 
@@ -12,6 +14,11 @@ from nas.strategies.mutations import MUTATIONS, crossover, mutate
 def space():
     skeleton = Skeleton((1, 8, 8), 10, (Stage(3, 4), Stage(3, 8, 2)))
     return SearchSpace(skeleton, (1, 2, 4), ("add", "gate"), (0.5, 1.0))
+
+
+@pytest.fixture
+def motifs(space):
+    return replace(space, period=3)
 
 
 @pytest.mark.parametrize("name", sorted(MUTATIONS))
@@ -24,6 +31,29 @@ def test_results_lie_in_the_space_and_mostly_differ(name, space):
         assert child in space
         changed += child != genome
     assert changed > 150
+
+
+@pytest.mark.parametrize("name", sorted(MUTATIONS))
+def test_motifs_stay_motifs(name, motifs, monkeypatch):
+    rng = random.Random(0)
+    monkeypatch.setattr(mutations, "MUTATIONS", {name: MUTATIONS[name]})
+    changed = 0
+    for _ in range(300):
+        genome = motifs.sample(rng)
+        child = mutate(genome, motifs, rng)
+        assert child in motifs
+        changed += child != genome
+    assert changed > 120
+
+
+def test_children_of_motifs_are_motifs(motifs):
+    rng = random.Random(0)
+    for _ in range(100):
+        first, second = motifs.sample(rng), motifs.sample(rng)
+        child = crossover(first, second, motifs, rng)
+        assert child in motifs
+        parts = zip(*(motifs.searched(g).layers for g in (child, first, second)), strict=True)
+        assert all(layer in parents for layer, *parents in parts)
 
 
 def differing(a, b):
@@ -61,12 +91,12 @@ def test_shift_keeps_the_patterns_that_fit(space):
     assert "- add(1) gate(1) -*3" in found
 
 
-def test_crossover_takes_whole_layers_from_either():
+def test_crossover_takes_whole_layers_from_either(space):
     rng = random.Random(4)
     first, second = Genome.plain(6), Genome.residual(6)
     seen = set()
     for _ in range(200):
-        child = crossover(first, second, rng)
+        child = crossover(first, second, space, rng)
         borders = differing(first, child)
         assert borders == list(range(borders[0], borders[-1] + 1)) if borders else True
         seen.add(str(child))
