@@ -209,5 +209,6 @@ def _evaluation(
         peak_bytes=peak_bytes,
         latency_1=entry.latencies[0],
         latency_full=entry.latencies[1],
+        scored_losses=tuple(curves.scored_losses),
         inherited=entry.inherited,
     )

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     Weights = Mapping[str, Tensor]
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,8 @@ class Evaluation:
     """Seconds of a forward pass of one image, where it was asked for."""
     latency_full: float | None = None
     """Seconds of a forward pass of a whole batch of the proxy, where it was asked for."""
+    scored_losses: tuple[float, ...] = ()
+    """Mean cross-entropy of the part that is scored, after every epoch in which it is."""
     inherited: Inherited | None = None
     """What it started with of another network's weights."""
 

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
     from nas.training.curves import Curves
 
-COLUMNS = ("epoch", "loss", "validation_accuracy", "gradient_norm_first", "gradient_norm_last")
+COLUMNS = (
+    "epoch", "loss", "validation_accuracy", "gradient_norm_first", "gradient_norm_last",
+    "validation_loss",
+)  # fmt: skip
 
 
 def curves_table(curves: Curves) -> str:
@@ -20,9 +23,9 @@ def curves_table(curves: Curves) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    columns = zip_longest(curves.losses, curves.accuracies, curves.gradients)
-    for epoch, (loss, accuracy, gradients) in enumerate(columns, 1):
-        writer.writerow([epoch, loss, accuracy, *(gradients or (None, None))])
+    columns = zip_longest(curves.losses, curves.accuracies, curves.gradients, curves.scored_losses)
+    for epoch, (loss, accuracy, gradients, scored) in enumerate(columns, 1):
+        writer.writerow([epoch, loss, accuracy, *(gradients or (None, None)), scored])
     return text.getvalue()
 
 

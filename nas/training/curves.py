@@ -13,7 +13,11 @@ class Curves:
     """What one training measured, a value an epoch."""
 
     losses: list[float] = field(default_factory=list)
+    """Mean cross-entropy of the training batches."""
     accuracies: list[float] = field(default_factory=list)
+    """Of the part that is scored, where it was."""
+    scored_losses: list[float] = field(default_factory=list)
+    """Mean cross-entropy of that part; none in trainings of versions before 0.3."""
     gradients: list[tuple[float, float]] = field(default_factory=list)
     """L2 norms of the gradient in the first and last layer's branch weights, at an epoch's last step."""
     diverged: str = ""

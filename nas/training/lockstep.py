@@ -24,7 +24,7 @@ from nas.training.batches import Feed, Subset, prepare
 from nas.training.cuda_graphs import Branches, Repeated
 from nas.training.curves import Curves, TrainingProgress
 from nas.training.optimizer import learning_rate, update
-from nas.training.scoring import count_right, recalibrate
+from nas.training.scoring import recalibrate, score
 
 OnEpoch = Callable[[int, float], bool | None]
 """Called with (epoch from 1, accuracy) whenever a score is there; True ends the training."""
@@ -130,6 +130,7 @@ class _Trained:
         self.parameters = [p for flat in self.flats for p in flat.parameters]
         self.total = torch.zeros((), device=device)
         self.right = torch.zeros((), dtype=torch.int64, device=device)
+        self.missed = torch.zeros((), dtype=torch.float64, device=device)
         self.loss = torch.zeros((), device=device)
         self._watched = [self._gradients_of(parameters) for parameters in watched]
         if trainee.start:
@@ -181,7 +182,9 @@ class _Trained:
 
     def score(self) -> None:
         recalibrate(self.network, self.feed.part, self.proxy, self.program)
-        self.right.copy_(count_right(self.network, self.scoring, self.proxy, self.program))
+        right, missed = score(self.network, self.scoring, self.proxy, self.program)
+        self.right.copy_(right)
+        self.missed.copy_(missed)
 
     def end_epoch(self, epoch: int, steps: int) -> None:
         curves = self.trainee.curves
@@ -195,7 +198,9 @@ class _Trained:
     def scored(self) -> bool:
         """Reports the score; whether the training is to end."""
         trainee, curves = self.trainee, self.trainee.curves
-        curves.accuracies.append(self.right.item() / len(self.scoring.labels))
+        images = len(self.scoring.labels)
+        curves.accuracies.append(self.right.item() / images)
+        curves.scored_losses.append(self.missed.item() / images)
         if trainee.on_progress:
             self.release()
             trainee.on_progress(TrainingProgress(deepcopy(curves), self._momentum()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from nas.kernels.program import PROGRAM_IMAGES, Program
 from nas.network.parameters import in_precision
@@ -53,27 +54,34 @@ def recalibrate(
 
 
 @torch.no_grad()
-def count_right(
+def score(
     network: nn.Module, part: Subset, proxy: Proxy, program: Program | None = None
-) -> Tensor:
-    """Number of images whose largest logit is the label's, in evaluation mode: int64, ()."""
+) -> tuple[Tensor, Tensor]:
+    """In evaluation mode, over all images: the number whose largest logit is the label's, int64 (),
+    and the sum of their cross-entropies, float64 ()."""
     network.eval()
     right = torch.zeros((), dtype=torch.int64, device=part.mean.device)
+    loss = torch.zeros((), dtype=torch.float64, device=part.mean.device)
+
+    def add(logits: Tensor, labels: Tensor) -> None:
+        right.add_((logits.argmax(1) == labels).sum())
+        loss.add_(F.cross_entropy(logits.double(), labels, reduction="sum"))
+
     if program:
         program.start_scoring()
         for indices in torch.arange(len(part.labels)).split(PROGRAM_IMAGES):
             images, labels = part.batch(indices)
-            right += (program.score(images).argmax(1) == labels).sum()
-        return right
+            add(program.score(images), labels)
+        return right, loss
     pixels = part.images.shape[2] * part.images.shape[3]
     chunk = max(64, SCORED_PIXELS[right.device.type] // pixels)
     with in_precision(network, proxy) as dtype, folded(network):
         for indices in torch.arange(len(part.labels), device=part.images.device).split(chunk):
             images, labels = part.batch(indices)
-            right += (network(images.to(dtype)).argmax(1) == labels).sum()
-    return right
+            add(network(images.to(dtype)), labels)
+    return right, loss
 
 
 def accuracy(network: nn.Module, part: Subset, proxy: Proxy) -> float:
     """Share of images whose largest logit is the label's, in evaluation mode."""
-    return count_right(network, part, proxy).item() / len(part.labels)
+    return score(network, part, proxy)[0].item() / len(part.labels)

@@ -89,6 +89,7 @@ def measured(evaluation: Evaluation) -> dict[str, Any]:
         "accuracy": evaluation.accuracy,
         "accuracies": list(evaluation.accuracies),
         "losses": list(evaluation.losses),
+        "scored_losses": list(evaluation.scored_losses),
         "gradient_norm_first": first,
         "gradient_norm_last": last,
         "seconds": round(evaluation.seconds, 3),
