@@ -228,10 +228,6 @@ class SearchSpace:
             raise InputError(
                 f"the genome has {len(genome)} layers, space {self.name} {self.skeleton.layers}"
             )
-        if self.period and self.whole(self.searched(genome).layers) != genome:
-            raise InputError(
-                f"the genome is no motif of {self.period} layers, which space {self.name} searches: {genome}"
-            )
         for index, layer in enumerate(genome.layers, 1):
             where = f"layer {index} '{layer}'"
             if self.always and len(layer.skips) < len(self.reachable[index - 1]):
@@ -251,6 +247,10 @@ class SearchSpace:
                         f"{where}: strength {skip.strength:g} is not in this space; "
                         f"allowed: {', '.join(f'{s:g}' for s in self.strengths)}"
                     )
+        if self.period and self.whole(self.searched(genome).layers) != genome:
+            raise InputError(
+                f"the genome is no motif of {self.period} layers, which space {self.name} searches: {genome}"
+            )
 
     def __contains__(self, genome: Genome) -> bool:
         try:
