@@ -22,13 +22,14 @@ class Choices:
     strengths: tuple[float, ...]
     always: bool = False
     period: int | None = None
+    learning_rates: tuple[float, ...] = ()
 
 
 def load_space(path: str | Path, spaces: dict[str, SearchSpace]) -> SearchSpace:
     """The space that a TOML file describes; its name is the file's.
 
-    Tables `[skeleton]`, `[space]` (distances, merges, strengths, always, period), `[proxy]`, `[final]`,
-    and the keys `data` and `base`: what is not given comes from the space that `base` names, or from
+    Tables `[skeleton]`, `[space]` (distances, merges, strengths, always, period,
+    learning_rates), `[proxy]`, `[final]`, and the keys `data` and `base`: what is not given comes from the space that `base` names, or from
     the defaults. `data` may be a path, which begins at the file's folder. `input_shape` and `classes`
     are replaced by those of the data that is searched on.
 

@@ -106,6 +106,21 @@ class Tested(Protocol):
     def difference(self) -> float | None: ...
     @property
     def p(self) -> float | None: ...
+    @property
+    def ahead(self) -> float | None: ...
+    @property
+    def ahead_p(self) -> float | None: ...
+
+
+def finalist_rows(rows: Sequence[Tested]) -> list[tuple[Tested, dict[str, str]]]:
+    """The finalists' table, most accurate first: a row's texts by header, no column of them empty."""
+    ranked = sorted(rows, key=lambda row: -row.mean)
+    texts = [finalist_cells(row) for row in ranked]
+    used = [header for header in texts[0] if any(cells[header] for cells in texts)]
+    return [
+        (row, {header: cells[header] for header in used})
+        for row, cells in zip(ranked, texts, strict=True)
+    ]
 
 
 def finalist_cells(row: Tested) -> dict[str, str]:
@@ -117,9 +132,15 @@ def finalist_cells(row: Tested) -> dict[str, str]:
         "n": str(row.n),
         "parameters": count(row.params),
         "MACs": count(row.macs),
-        "vs ResNet": "" if row.difference is None else points(row.difference),
-        "p (Holm)": "" if row.p is None else p_number(row.p),
+        "vs ResNet (p)": _difference(row.difference, row.p),
+        "vs best (p)": _difference(row.ahead, row.ahead_p),
     }
+
+
+def _difference(points_of: float | None, p: float | None) -> str:
+    if points_of is None:
+        return ""
+    return points(points_of) + ("" if p is None else f" ({p_number(p)})")
 
 
 def without(arguments: Sequence[str], option: str) -> list[str]:

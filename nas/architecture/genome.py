@@ -4,18 +4,27 @@ Node 0 is the stem's output, node i the output of layer i. A skip of distance d 
 at node i - d. The notation has one token a layer: `-` for plain, `add(1)`, `concat(1,3@0.5)`
 (distances 1 and 3, the second at strength 0.5), `add(1)*28` for 28 layers alike, and
 `[add(1) - scale(1,3)]*9` for a motif: a short pattern that is tiled over 27 layers, less the skips
-that reach before the stem.
+that reach before the stem. `lr=0.1` at its end is the learning rate at which the network is trained,
+where that is searched, too.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 from nas.architecture.layers import Layer, Skip, check_layer, last_tile, period_of, tiled
-from nas.architecture.notation import MAX_LAYERS, MAX_SKIPS, parse, runs, text_of
+from nas.architecture.notation import (
+    MAX_LAYERS,
+    MAX_SKIPS,
+    check_rate,
+    parse,
+    rate_text,
+    runs,
+    text_of,
+)
 from nas.errors import InputError, brief
 
 MAX_CHARACTERS = 8 << 20
@@ -31,9 +40,12 @@ class Genome:
     """
 
     layers: tuple[Layer, ...]
+    learning_rate: float | None = None
+    """At which it is trained; None is the proxy's. It is no part of the network."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
+        check_rate(self.learning_rate)
         if not 1 <= len(self.layers) <= MAX_LAYERS:
             raise InputError(f"a genome has 1 to {MAX_LAYERS} layers, not {len(self.layers)}")
         skips = sum(len(layer.skips) for layer in self.layers)
@@ -47,7 +59,7 @@ class Genome:
         return index
 
     @classmethod
-    def parse(cls, notation: str) -> Genome:
+    def parse(cls, notation: str) -> Self:
         """The genome of a notation such as `add(1)*4 - concat(1,3@0.5)*4`.
 
         Raises:
@@ -56,7 +68,7 @@ class Genome:
         if not isinstance(notation, str):
             raise InputError(f"a notation is a string, not {type(notation).__name__}")
         _check_length(notation)
-        return cls(parse(notation))
+        return cls(*parse(notation))
 
     @classmethod
     def plain(cls, layers: int) -> Genome:
@@ -79,7 +91,7 @@ class Genome:
         )
 
     def __str__(self) -> str:
-        return text_of(self.layers)
+        return text_of(self.layers) + rate_text(self.learning_rate)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}.parse({str(self)!r})"
@@ -89,14 +101,23 @@ class Genome:
 
     @cached_property
     def key(self) -> str:
-        """The canonical notation: equal keys are the same network on any skeleton."""
+        """The canonical notation: equal keys are the same network and training on any skeleton."""
         return str(self)
+
+    @property
+    def pattern(self) -> Genome:
+        """The genome without its learning rate."""
+        return self if self.learning_rate is None else replace(self, learning_rate=None)
+
+    def at(self, learning_rate: float | None) -> Genome:
+        """The genome with this learning rate."""
+        return replace(self, learning_rate=learning_rate)
 
     @property
     def motif(self) -> Motif | None:
         """The shortest pattern that makes this one when it is tiled; None if none repeats."""
         period = period_of(self.layers)
-        return Motif(last_tile(self.layers, period)) if period else None
+        return Motif(last_tile(self.layers, period), self.learning_rate) if period else None
 
     def to_json(self) -> str:
         """`{"layers": [null, {"merge": "add", "skips": [[1, 0.5]]}]}`."""
@@ -106,7 +127,8 @@ class Genome:
             else None
             for layer in self.layers
         ]
-        return json.dumps({"layers": layers})
+        rate = {} if self.learning_rate is None else {"learning_rate": self.learning_rate}
+        return json.dumps({"layers": layers, **rate})
 
     @classmethod
     def from_json(cls, text: str) -> Genome:
@@ -117,14 +139,16 @@ class Genome:
         """
         try:
             _check_length(text)
-            entries = json.loads(text)["layers"]
+            told = json.loads(text)
+            entries, rate = told["layers"], told.get("learning_rate")
         except InputError:
             raise
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(f"not a genome in JSON ({type(error).__name__}: {error})") from None
         if not isinstance(entries, list):
             raise InputError(f"not a genome in JSON: layers is {brief(entries)}, not a list")
-        return cls(tuple(_read_layer(entry, index) for index, entry in enumerate(entries, 1)))
+        layers = (_read_layer(entry, index) for index, entry in enumerate(entries, 1))
+        return cls(tuple(layers), rate)
 
 
 @dataclass(frozen=True, repr=False)
@@ -132,14 +156,14 @@ class Motif(Genome):
     """A short pattern that names one of any depth; its skips may reach before its first layer."""
 
     def __str__(self) -> str:
-        return " ".join(runs(self.layers))
+        return " ".join(runs(self.layers)) + rate_text(self.learning_rate)
 
     def _most(self, index: int) -> int:
         return MAX_LAYERS
 
     def tiled(self, layers: int) -> Genome:
         """The pattern of so many layers; skips that reach before the stem are left out."""
-        return Genome(tiled(self.layers, layers))
+        return Genome(tiled(self.layers, layers), self.learning_rate)
 
 
 def _check_length(text: str) -> None:

@@ -7,12 +7,15 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
 
-from nas.architecture.layers import Layer, Skip, last_tile, period_of
+from nas.architecture.layers import Layer, Skip, last_tile, number, period_of
 from nas.errors import InputError, brief
 
 MAX_LAYERS = 10_000
 MAX_SKIPS = 200_000
 """In all layers together."""
+MAX_RATE = 100.0
+RATE = "lr="
+"""How the learning rate begins, at the end of a notation."""
 _CACHED = 64
 """Characters of the longest layer that is kept for other genomes."""
 _WORD = re.compile(r"\[|\](?:\*\d+)?|[^\s\[\]]+")
@@ -42,17 +45,24 @@ def runs(layers: Sequence[Layer]) -> Iterator[str]:
         yield token if times == 1 else f"{token}*{times}"
 
 
-def parse(notation: str) -> tuple[Layer, ...]:
-    """The layers of a notation; those in brackets are tiled.
+def parse(notation: str) -> tuple[tuple[Layer, ...], float | None]:
+    """The layers of a notation, those in brackets tiled, and the learning rate, where it has one.
 
     Raises:
         InputError: malformed notation, with the column (from 1).
     """
     layers: list[Layer] = []
     motif: list[Layer] | None = None
+    rate: float | None = None
     for match in _WORD.finditer(notation):
         word, column = match.group(), match.start() + 1
-        if word == "[":
+        if rate is not None:
+            raise InputError(
+                f"column {column}: {brief(word)} after the learning rate, which ends it"
+            )
+        if word.startswith(RATE) and motif is None:
+            rate = _parse_rate(word, column)
+        elif word == "[":
             if motif is not None:
                 raise InputError(f"column {column}: '[' within a motif; '[add(1) -]*9' is one")
             motif = []
@@ -74,7 +84,34 @@ def parse(notation: str) -> tuple[Layer, ...]:
         raise InputError("a motif that does not end; '[add(1) -]*9' is one")
     if not layers:
         raise InputError("empty notation: one token a layer is needed, such as '- add(1)*8'")
-    return tuple(layers)
+    return tuple(layers), rate
+
+
+def rate_text(rate: float | None) -> str:
+    """How a learning rate ends a notation."""
+    return "" if rate is None else f" {RATE}{number(rate)}"
+
+
+def check_rate(rate: object) -> None:
+    """Raises InputError unless it is a learning rate, or None."""
+    if rate is None:
+        return
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate <= MAX_RATE:
+        raise InputError(
+            f"learning rate {brief(rate)}: it must be above 0 and at most {MAX_RATE:g}"
+        )
+
+
+def _parse_rate(word: str, column: int) -> float:
+    try:
+        rate = float(word.removeprefix(RATE))
+        check_rate(rate)
+    except ValueError:
+        raise InputError(
+            f"column {column}: {brief(word)} is no learning rate above 0 and at most {MAX_RATE:g}; "
+            f"'{RATE}0.1' is one"
+        ) from None
+    return rate
 
 
 def _times(word: str, length: int, before: int, column: int, shown: str) -> int:

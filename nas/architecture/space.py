@@ -18,6 +18,7 @@ from random import Random
 from nas.architecture.genome import Genome, Motif
 from nas.architecture.layers import Layer, Skip
 from nas.architecture.merges import MERGES
+from nas.architecture.notation import check_rate
 from nas.architecture.parts import Shape
 from nas.architecture.skeletons.convolutional import Skeleton, adapter, node_shapes
 from nas.errors import InputError, brief, unknown
@@ -25,6 +26,9 @@ from nas.proxy import MOST, Proxy
 
 MAX_GENES = 50_000
 MAX_STRENGTHS = 1_000
+MAX_RATES = 16
+RATE_GENE = "learning_rate"
+"""Name of the gene that is no layer's."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class Gene:
 
     name: str
     choices: tuple[str | float, ...]
-    layer: int
+    layer: int | None
+    """From 1; None for the learning rate."""
     distance: int | None
     """The skip's distance, or None for the layer's merge."""
 
@@ -55,6 +60,9 @@ class SearchSpace:
     """Whether every allowed skip is always there, so that only merges and strengths are searched."""
     period: int | None = None
     """Layers of the motif that is searched; None searches every layer by itself."""
+    learning_rates: tuple[float, ...] = ()
+    """Learning rates that are searched as a gene, and at each of which finalists and references are
+    tuned; none leaves all at the proxy's."""
     data: str = "digits"
     """The data that this space is usually searched on."""
     proxy: Proxy = field(default_factory=Proxy)
@@ -89,6 +97,17 @@ class SearchSpace:
             raise InputError(
                 f"space: period {brief(self.period)} is not from 1 to {self.skeleton.layers}, "
                 "the number of layers"
+            )
+        object.__setattr__(self, "learning_rates", tuple(self.learning_rates))
+        for rate in self.learning_rates:
+            check_rate(rate)
+        if len(set(self.learning_rates)) != len(self.learning_rates):
+            raise InputError(
+                f"space: learning_rates {brief(list(self.learning_rates))}: each one once"
+            )
+        if len(self.learning_rates) > MAX_RATES:
+            raise InputError(
+                f"space: {len(self.learning_rates)} learning rates; at most {MAX_RATES} are allowed"
             )
         if len(self.strengths) > MAX_STRENGTHS:
             raise InputError(
@@ -130,7 +149,7 @@ class SearchSpace:
 
     @cached_property
     def genes(self) -> tuple[Gene, ...]:
-        """All genes in order: layer by layer, the merge first, then distances."""
+        """All genes in order: layer by layer, the merge first, then distances; last the learning rate."""
         genes = []
         choices = self.strengths if self.always else (0.0, *self.strengths)
         for layer, distances in enumerate(self.sites, 1):
@@ -139,6 +158,8 @@ class SearchSpace:
             for d in distances:
                 if len(choices) > 1:
                     genes.append(Gene(f"l{layer}.d{d}", choices, layer, d))
+        if len(self.learning_rates) > 1:
+            genes.append(Gene(RATE_GENE, self.learning_rates, None, None))
         return tuple(genes)
 
     @cached_property
@@ -149,11 +170,11 @@ class SearchSpace:
     @cached_property
     def distinct(self) -> int:
         """Number of different genomes."""
-        rows = [row for row in self.sites if row]
+        rows, rates = [row for row in self.sites if row], max(1, len(self.learning_rates))
         if self.always:
-            return prod(len(self.merges) * len(self.strengths) ** len(row) for row in rows)
+            return rates * prod(len(self.merges) * len(self.strengths) ** len(row) for row in rows)
         skips = 1 + len(self.strengths)
-        return prod(1 + len(self.merges) * (skips ** len(row) - 1) for row in rows)
+        return rates * prod(1 + len(self.merges) * (skips ** len(row) - 1) for row in rows)
 
     def sample(self, rng: Random) -> Genome:
         """A genome from a gene vector drawn uniformly."""
@@ -173,18 +194,21 @@ class SearchSpace:
         skips: list[list[Skip]] = [[] for _ in merges]
         if self.always and len(self.strengths) == 1:  # then distances have no genes
             skips = [[Skip(d, self.strengths[0]) for d in row] for row in self.sites]
+        rate = self.learning_rates[0] if self.learning_rates else None
         for gene, value in zip(self.genes, vector, strict=True):
             if not 0 <= value < len(gene.choices):
                 raise InputError(
                     f"gene {gene.name}: {value} is not an index from 0 to {len(gene.choices) - 1}"
                 )
             choice = gene.choices[int(value)]
-            if gene.distance is None:
+            if gene.layer is None:
+                rate = float(choice)
+            elif gene.distance is None:
                 merges[gene.layer - 1] = str(choice)
             elif choice:
                 skips[gene.layer - 1].append(Skip(gene.distance, float(choice)))
         pairs = zip(merges, skips, strict=True)
-        return self.whole(tuple(Layer(m, tuple(s)) if s else Layer() for m, s in pairs))
+        return self.whole([Layer(m, tuple(s)) if s else Layer() for m, s in pairs], rate)
 
     def searched(self, genome: Genome) -> Genome:
         """What is searched of a genome of this space: itself, or its motif."""
@@ -196,14 +220,15 @@ class SearchSpace:
             skips = {skip.distance: skip for layer in alike for skip in layer.skips}
             found = tuple(skips[distance] for distance in sorted(skips))
             motif.append(Layer(alike[0].merge, found) if alike else Layer())
-        return Motif(tuple(motif))
+        return Motif(tuple(motif), genome.learning_rate)
 
-    def whole(self, layers: Sequence[Layer]) -> Genome:
+    def whole(self, layers: Sequence[Layer], learning_rate: float | None = None) -> Genome:
         """The genome whose searched layers these are; skips that cannot be there are left out."""
         if self.period is None:
-            return Genome(tuple(layers))
+            return Genome(tuple(layers), learning_rate)
         rows = enumerate(self.reachable)
-        return Genome(tuple(layers[i % self.period].among(allowed) for i, allowed in rows))
+        tiled = (layers[i % self.period].among(allowed) for i, allowed in rows)
+        return Genome(tuple(tiled), learning_rate)
 
     def encode(self, genome: Genome) -> tuple[int, ...]:
         """The gene vector of a genome; a plain layer's merge is the first choice.
@@ -214,8 +239,10 @@ class SearchSpace:
         self.check(genome)
         vector, layers = [], self.searched(genome).layers
         for gene in self.genes:
-            layer = layers[gene.layer - 1]
-            if gene.distance is None:
+            layer = layers[(gene.layer or 0) - 1]
+            if gene.layer is None:
+                vector.append(gene.choices.index(genome.learning_rate or 0))
+            elif gene.distance is None:
                 vector.append(gene.choices.index(layer.merge) if layer.merge else 0)
             else:
                 strength = next((s.strength for s in layer.skips if s.distance == gene.distance), 0)
@@ -227,6 +254,11 @@ class SearchSpace:
         if len(genome) != self.skeleton.layers:
             raise InputError(
                 f"the genome has {len(genome)} layers, space {self.name} {self.skeleton.layers}"
+            )
+        if genome.learning_rate not in (self.learning_rates or (None,)):
+            rates = ", ".join(f"{rate:g}" for rate in self.learning_rates) or "none"
+            raise InputError(
+                f"learning rate {genome.learning_rate} is not in space {self.name}; allowed: {rates}"
             )
         for index, layer in enumerate(genome.layers, 1):
             where = f"layer {index} '{layer}'"
@@ -247,7 +279,7 @@ class SearchSpace:
                         f"{where}: strength {skip.strength:g} is not in this space; "
                         f"allowed: {', '.join(f'{s:g}' for s in self.strengths)}"
                     )
-        if self.period and self.whole(self.searched(genome).layers) != genome:
+        if self.period and self.whole(self.searched(genome).layers) != genome.pattern:
             raise InputError(
                 f"the genome is no motif of {self.period} layers, which space {self.name} searches: {genome}"
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -44,7 +44,7 @@ def evaluate(
     start: Mapping[str, torch.Tensor] | None = None,
     keep: Callable[[Network], None] | None = None,
 ) -> Evaluation:
-    """Trains a genome by the proxy and scores it.
+    """Trains a genome by the proxy, at its own learning rate where it has one, and scores it.
 
     On a CPU it runs on one thread, on a GPU with deterministic algorithms unless `fast`. What goes
     wrong in the candidate itself (divergence, memory) is a status, not an exception.
@@ -89,13 +89,16 @@ def evaluate_together(
     half as many are tried, down to one, and scores are reported again.
 
     Args:
-        genomes: the other arguments are those of `evaluate`, with the index of the genome first.
+        genomes: of one learning rate; the other arguments are those of `evaluate`, with the index of
+            the genome first.
     """
     from nas.devices.device import find_device, on_device, one_thread, reproducible
     from nas.training.precision import resolved
 
     where = find_device(device)
     proxy = resolved(proxy, skeleton, where)
+    if rate := genomes[0].learning_rate:
+        proxy = replace(proxy, learning_rate=rate)
     sizes = [len(genomes)]
     if where.type == "cuda" and len(genomes) > 1:
         needs = [training_bytes(plan(g, skeleton), proxy, skeleton) for g in genomes]

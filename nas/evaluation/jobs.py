@@ -104,7 +104,8 @@ def evaluate_job(
     alike: dict[EvaluationJob, list[EvaluationJob]] = {}
     for one in jobs:
         if one.ancestors is None or context.weights is None:
-            alike.setdefault(replace(one, number=0, genome=jobs[0].genome), []).append(one)
+            pattern = jobs[0].genome.at(one.genome.learning_rate)
+            alike.setdefault(replace(one, number=0, genome=pattern), []).append(one)
         else:
             found[one.number] = _heir(one, context, context.weights, device, send)
     for shared, pack in alike.items():

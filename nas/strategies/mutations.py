@@ -16,6 +16,8 @@ from nas.architecture.layers import Layer, Skip
 from nas.architecture.space import SearchSpace
 from nas.errors import called, refuse
 
+RETUNE = "learning rate"
+"""The mutation that is drawn only where a space has learning rates."""
 Mutation = Callable[[Genome, SearchSpace, Random], Genome]
 
 
@@ -92,6 +94,12 @@ def shift(genome: Genome, space: SearchSpace, rng: Random) -> Genome:
     return _place(genome, list(enumerate(run, first)), space)
 
 
+def retune(genome: Genome, space: SearchSpace, rng: Random) -> Genome:
+    """Another learning rate."""
+    others = [rate for rate in space.learning_rates if rate != genome.learning_rate]
+    return genome.at(rng.choice(others)) if others else genome
+
+
 MUTATIONS: dict[str, Mutation] = {
     "toggle": toggle,
     "move": move,
@@ -99,19 +107,21 @@ MUTATIONS: dict[str, Mutation] = {
     "merge": remerge,
     "copy": copy_layer,
     "shift": shift,
+    RETUNE: retune,
 }
 
 
 def mutate(genome: Genome, space: SearchSpace, rng: Random, times: int = 1) -> Genome:
     """`times` mutations, each drawn evenly from the table; one that leaves the space is undone."""
+    names = [name for name in MUTATIONS if name != RETUNE or space.learning_rates]
     for _ in range(times):
-        name = rng.choice(list(MUTATIONS))
+        name = rng.choice(names)
         pattern = space.searched(genome)
         mutant = called(f"mutation {name!r}", MUTATIONS[name], pattern, space, rng)
         if not isinstance(mutant, Genome) or len(mutant) != len(pattern):
             wanted = f"a Genome of {len(pattern)} layers"
             refuse(f"mutation {name!r}", MUTATIONS[name], mutant, wanted)
-        if (whole := space.whole(mutant.layers)) in space:
+        if (whole := space.whole(mutant.layers, mutant.learning_rate)) in space:
             genome = whole
     return genome
 
@@ -120,7 +130,7 @@ def crossover(first: Genome, second: Genome, space: SearchSpace, rng: Random) ->
     """Two-point crossover at layer boundaries: a run of the first's layers comes from the second."""
     one, other = (space.searched(genome).layers for genome in (first, second))
     start, end = sorted(rng.choices(range(len(one) + 1), k=2))
-    return space.whole(one[:start] + other[start:end] + one[end:])
+    return space.whole(one[:start] + other[start:end] + one[end:], first.learning_rate)
 
 
 def _layer_with(

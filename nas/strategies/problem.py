@@ -60,7 +60,7 @@ class Limits:
         rng.shuffle(order)
         while order and not self.admit(space.whole(layers), space):
             layers[order.pop()] = Layer()
-        return space.whole(layers)
+        return space.whole(layers, genome.learning_rate)
 
 
 @dataclass(frozen=True)

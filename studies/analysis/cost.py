@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from nas.architecture.space import SearchSpace
 from studies.knockouts.recorded import Knockout
-from studies.store.names import CONTENDERS
+from studies.store.names import CONTENDERS, TUNING
 from studies.store.store import Store
 from studies.store.trial import Trial, role_of, status_of
 
@@ -34,6 +34,7 @@ class Cost:
     share_of_training: float | None
     """Median share of a trial's time, from proposal to record, that its training took."""
     contenders_seconds: float
+    tuning_seconds: float
     finalists_seconds: float
     knockout_seconds: float
     peak_bytes: int | None
@@ -57,8 +58,9 @@ def cost_of(
         for t in frozen
         if t.user_attrs.get("seconds") and t.datetime_complete and t.datetime_start
     ]
-    contenders, finalists = (
-        beside.trials() if beside else [] for beside in (store.beside(CONTENDERS), finals)
+    contenders, tuning, finalists = (
+        beside.trials() if beside else []
+        for beside in (store.beside(CONTENDERS), store.beside(TUNING), finals)
     )
     drawn = [t.attrs["duplicates"] for t in trials if "duplicates" in t.attrs]
     proposed = [t for t in trials if t.state.is_finished() and not role_of(t)]
@@ -72,6 +74,7 @@ def cost_of(
         seconds=_seconds(trials),
         share_of_training=min(1.0, statistics.median(shares)) if shares else None,
         contenders_seconds=_seconds(contenders),
+        tuning_seconds=_seconds(tuning),
         finalists_seconds=_seconds(finalists),
         knockout_seconds=knockout.seconds if knockout else 0.0,
         peak_bytes=max((t.attrs.get("peak_bytes") or 0 for t in trials), default=0) or None,

@@ -17,6 +17,7 @@ from studies.analysis.habits import Habits, habits
 from studies.analysis.importance import Importance, importance
 from studies.analysis.lineage import Lineage, lineage
 from studies.finals.finalists import Finalist, recorded_finalists
+from studies.finals.tuning import Tuned, recorded_tuning
 from studies.knockouts.recorded import Knockout, recorded_knockout
 from studies.search.settings import recorded_space
 from studies.search.verdict import Verdict, recorded_verdict
@@ -69,6 +70,9 @@ class FinalRow:
     """Of that difference alone, not corrected for the number of finalists."""
     p: float | None
     """Corrected for the number of finalists (Holm)."""
+    ahead: float | None
+    """The same difference to the best reference, where that is another."""
+    ahead_p: float | None
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,8 @@ class Facts:
     """Names of those that are outside the search's limits."""
     data: dict[str, Any]
     """What was noted of the data (`nas.data.description`); empty in studies from before that."""
+    tuned: tuple[Tuned, ...]
+    """Finalists and references on validation images, the most accurate first."""
     finals: Finals | None
     progress: Progress
     front: Front | None
@@ -165,6 +171,7 @@ def collect(store: Store, url: str) -> Facts:
         given=tuple(_row(t) for t in trials if role_of(t)),
         outside=tuple(role_of(t) for t in trials if role_of(t) and not admitted(t.genome)),
         data=data,
+        tuned=tuple(recorded_tuning(notes)),
         finals=_finals(store, beside, rows),
         progress=_progress(trials, found),
         front=front(trials, space, objectives),
@@ -221,6 +228,7 @@ def _finals(store: Store, study: Store | None, rows: Sequence[Finalist]) -> Fina
                 row.name, row.genome, row.accuracies, row.mean, share_interval(row.scores),
                 row.std if len(row.scores) > 1 else None, len(row.scores), row.params, row.macs,
                 row.difference, interval(deltas) if compared and len(deltas) >= FEWEST else None, row.p,
+                row.ahead, row.ahead_p,
             )
         )  # fmt: skip
     epochs = study.settings.get("proxy", {}).get("epochs")

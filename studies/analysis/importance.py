@@ -21,7 +21,8 @@ SHUFFLES = 60
 @dataclass(frozen=True)
 class GeneShare:
     name: str
-    layer: int
+    layer: int | None
+    """Of the pattern that is searched, from 1; None for the learning rate."""
     distance: int | None
     """None for the layer's merge."""
     share: float
@@ -35,7 +36,7 @@ class Importance:
     genes: tuple[GeneShare, ...]
     """The most important first; empty where `why` says why there are none."""
     layers: tuple[float, ...]
-    """Sum of the genes' shares by layer, the first layer first."""
+    """Sum of the genes' shares by layer of the pattern that is searched, the first layer first."""
     candidates: int
     quantile: float
     """The best share of candidates, whose genes are compared with those of all."""
@@ -73,9 +74,10 @@ def importance(trials: Sequence[Trial], space: SearchSpace) -> Importance:
         noise = float(np.quantile(chance, 0.95, method="higher"))
         share = values[gene.name] / whole
         genes.append(GeneShare(gene.name, gene.layer, gene.distance, share, noise / whole))
-    layers = [0.0] * space.skeleton.layers
+    layers = [0.0] * len(space.sites)
     for found_gene in genes:
-        layers[found_gene.layer - 1] += found_gene.share
+        if found_gene.layer is not None:
+            layers[found_gene.layer - 1] += found_gene.share
     order = sorted(range(len(genes)), key=lambda i: (-genes[i].share, i))
     return Importance(tuple(genes[i] for i in order), tuple(layers), len(found), quantile)
 

@@ -53,6 +53,7 @@ class JsonWatcher(Watcher):
             self._line(
                 "finalist", name=row.name, notation=str(row.genome), accuracies=row.accuracies,
                 params=row.params, macs=row.macs, difference=row.difference, p=row.p,
+                ahead=row.ahead, ahead_p=row.ahead_p,
             )  # fmt: skip
         best = result.best
         self._line(

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from nas.data.description import sentences
 from nas.drawing.figure import draw, save
-from studies.cli.tables import drawing, finalists_table, front_table
+from studies.cli.tables import drawing, finalists_table, front_table, tuning_table
 from studies.formatting import count, duration, listed, percent, scored, without
 from studies.search.choice import POINTS, front_of, named_point
 from studies.search.loop import Event
@@ -111,8 +111,11 @@ class ConsoleWatcher(Watcher):
     def contenders(self, done: int, total: int) -> None:
         self._trainings("contenders", done, total)
 
+    def tuning(self, done: int, total: int) -> None:
+        self._trainings("finalists and references", done, total)
+
     def finals(self, done: int, total: int) -> None:
-        self._trainings("finalists", done, total)
+        self._trainings("tests", done, total)
 
     def _trainings(self, what: str, done: int, total: int) -> None:
         if self.quiet:
@@ -162,6 +165,8 @@ class ConsoleWatcher(Watcher):
                 self.console.print(
                     f"best:{result.study}/{point} is trial {number}", soft_wrap=True, markup=False
                 )
+        if result.tuned and not self.quiet:
+            self.console.print(tuning_table(result.tuned))
         if result.finalists:
             self.console.print(finalists_table(result.finalists))
             self._outside(result)

@@ -16,12 +16,13 @@ from nas.drawing.colours import colour_of
 from nas.drawing.text import text_rows
 from nas.proxy import Proxy
 from studies.cli.terminal import WordTable
-from studies.formatting import count, finalist_cells, scored
+from studies.formatting import count, finalist_rows, percent, scored
 from studies.search.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from studies.catalogue.listing import Listed
     from studies.finals.finalists import Finalist
+    from studies.finals.tuning import Tuned
     from studies.speed.measure import Bench
     from studies.store.trial import Trial
 
@@ -36,12 +37,26 @@ def finalists_table(rows: Sequence[Finalist]) -> WordTable:
     n = max(len(row.accuracies) for row in rows)
     table = WordTable(
         title=f"Finalists: test accuracy over {n} fresh seed{'s' if n > 1 else ''}",
+        sheds=("MACs", "n"),
     )
-    made = [(row, finalist_cells(row)) for row in sorted(rows, key=lambda row: -row.mean)]
+    made = finalist_rows(rows)
     for name in made[0][1]:
         table.add_column(name, justify="left" if name == "pattern" else "right", no_wrap=True)
     for row, texts in made:
         table.add_row(*texts.values(), style="" if row.name.startswith("trial") else "dim")
+    return table
+
+
+def tuning_table(tuned: Sequence[Tuned]) -> WordTable:
+    """Finalists and references on validation images, each at its best learning rate."""
+    table = WordTable(title="Finalists and references: validation accuracy", sheds=("std",))
+    rates = any(one.genome.learning_rate is not None for one in tuned)
+    for name in ("pattern", "accuracy", "std", *(["learning rate"] if rates else [])):
+        table.add_column(name, justify="left" if name == "pattern" else "right", no_wrap=True)
+    for one in tuned:
+        cells = [one.name, percent(one.mean), "" if one.std is None else f"{100 * one.std:.2f}"]
+        cells += [f"{one.genome.learning_rate:g}"] if rates else []
+        table.add_row(*cells, style="" if one.name.startswith("trial") else "dim")
     return table
 
 

@@ -37,6 +37,9 @@ class Finalist:
     """Mean of the paired differences to the residual pattern, over seeds."""
     p: float | None = None
     """Two-sided paired t-test against it, corrected for the number of finalists (Holm 1979)."""
+    ahead: float | None = None
+    """The same difference to the best reference, where that is not the residual pattern."""
+    ahead_p: float | None = None
 
     @property
     def scores(self) -> list[float]:
@@ -67,11 +70,13 @@ def run_finalists(
     workers: Pool,
     on_result: Callable[[int, int], None] = lambda done, total: None,
     stop: Callable[[], bool] = lambda: False,
+    best: str | None = None,
 ) -> list[Finalist]:
     """Trains every entry over all seeds, scores it on the test images, and compares.
 
     Args:
         entries: (name, genome); the one named "residual" is what the others are compared with.
+        best: the entry that is the best reference, with which they are compared, too.
         store: the search's.
         url: the storage's.
         on_result: called with (trainings done, trainings in all).
@@ -82,11 +87,11 @@ def run_finalists(
     """
     beside = store.open_beside(FINALISTS, skeleton, proxy, "test accuracy")
     named = [[name, str(genome)] for name, genome in entries]
-    store.note(TABLE, {"entries": named, "seeds": list(seeds)})
+    store.note(TABLE, {"entries": named, "seeds": list(seeds), "best": best})
     batch = Trainings.over_seeds("final", [genome for _, genome in entries], seeds, proxy, "test")
     with beside.joined(url):
         results = train_all(batch, skeleton, beside, workers, on_result, stop)
-    return _rows(entries, seeds, results, skeleton) if results else []
+    return _rows(entries, seeds, results, skeleton, best) if results else []
 
 
 def recorded_finalists(store: Store, finals: Store | None, skeleton: Skeleton) -> list[Finalist]:
@@ -105,7 +110,7 @@ def recorded_finalists(store: Store, finals: Store | None, skeleton: Skeleton) -
     entries = [(name, Genome.parse(notation)) for name, notation in note["entries"]]
     if any((genome.key, seed) not in results for _, genome in entries for seed in note["seeds"]):
         return []
-    return _rows(entries, note["seeds"], results, skeleton)
+    return _rows(entries, note["seeds"], results, skeleton, note.get("best"))
 
 
 def _rows(
@@ -113,38 +118,46 @@ def _rows(
     seeds: Sequence[int],
     results: Mapping[tuple[str, int], float | None],
     skeleton: Skeleton,
+    best: str | None,
 ) -> list[Finalist]:
     rows = []
     for name, genome in entries:
         planned = plan(genome, skeleton)
         scores = tuple(results[genome.key, seed] for seed in seeds)
         rows.append(Finalist(name, genome, scores, planned.params, planned.macs))
-    return compare(rows)
+    return compare(rows, best)
 
 
-def compare(rows: Sequence[Finalist]) -> list[Finalist]:
-    """Adds each row's paired difference to the residual pattern, and p to those found by search.
+def compare(rows: Sequence[Finalist], best: str | None = None) -> list[Finalist]:
+    """Adds each row's paired difference to the residual pattern and to the best reference.
 
-    Hand-made patterns were not selected, so they are not among the comparisons corrected for.
+    Those found by search have p-values, too. References were not selected on test images, so they are
+    not among the comparisons corrected for.
     """
-    reference = next((row for row in rows if row.name == "residual"), None)
-    if reference is None:
-        return list(rows)
-    compared, tested = [], []
-    for row in rows:
-        if row is reference:
-            compared.append(row)
-            continue
-        pairs = zip(row.accuracies, reference.accuracies, strict=True)
-        deltas = np.array([a - b for a, b in pairs if a is not None and b is not None])
-        if len(deltas) == 0:
-            compared.append(row)
-            continue
-        p = paired_p(deltas) if row.name.startswith("trial") else None
-        if p is not None:
-            tested.append(len(compared))
-        compared.append(replace(row, difference=float(deltas.mean()), p=p))
-    corrected = holm([compared[index].p or 0.0 for index in tested])
-    for index, p in zip(tested, corrected, strict=True):
-        compared[index] = replace(compared[index], p=p)
+    compared = list(rows)
+    for index, (delta, p) in _differences(rows, "residual").items():
+        compared[index] = replace(compared[index], difference=delta, p=p)
+    if best != "residual":
+        for index, (delta, p) in _differences(rows, best).items():
+            compared[index] = replace(compared[index], ahead=delta, ahead_p=p)
     return compared
+
+
+def _differences(
+    rows: Sequence[Finalist], name: str | None
+) -> dict[int, tuple[float, float | None]]:
+    """Mean paired difference to the row of this name, and its corrected p, by index of the others."""
+    against = next((row for row in rows if row.name == name), None)
+    if against is None:
+        return {}
+    found: dict[int, tuple[float, float | None]] = {}
+    for index, row in enumerate(rows):
+        pairs = zip(row.accuracies, against.accuracies, strict=True)
+        deltas = np.array([a - b for a, b in pairs if a is not None and b is not None])
+        if row is not against and len(deltas):
+            p = paired_p(deltas) if row.name.startswith("trial") else None
+            found[index] = float(deltas.mean()), p
+    tested = {index: p for index, (_, p) in found.items() if p is not None}
+    for index, p in zip(tested, holm(list(tested.values())), strict=True):
+        found[index] = found[index][0], p
+    return found

@@ -17,7 +17,7 @@ from nas.drawing.html import scrolling, table_html
 from nas.drawing.svg import plan_svg, shape_text
 from nas.errors import InputError
 from studies.finals.finalists import Finalist, recorded_finalists
-from studies.formatting import count, finalist_cells, percent, scored, short, without
+from studies.formatting import count, finalist_rows, percent, scored, short, without
 from studies.notebook.course import course_svg
 from studies.search.objectives import OBJECTIVES
 from studies.search.settings import recorded_space
@@ -184,7 +184,7 @@ class Study:
 
     def finalists_table(self) -> tuple[list[str], list[list[str]]]:
         """(header, rows of text): test accuracy over fresh seeds, most accurate first."""
-        rows = [finalist_cells(row) for row in sorted(self.finalists, key=lambda row: -row.mean)]
+        rows = [cells for _, cells in finalist_rows(self.finalists)]
         return list(rows[0]), [list(row.values()) for row in rows]
 
     def _course(self) -> str:

@@ -177,8 +177,8 @@ def _gene_map(facts: Facts, space: SearchSpace) -> dict[str, Any] | None:
     largest = max(shares.values())
     kinds = ["merge", *(f"d{d}" for d in sorted(space.distances))]
     kinds = [k for k in kinds if any(name.endswith(f".{k}") for name in shares)]
-    layers = range(1, space.skeleton.layers + 1)
-    wide = space.skeleton.layers > WIDE
+    layers = range(1, len(space.sites) + 1)
+    wide = len(layers) > WIDE
     rows = []
     for kind in kinds:
         cells: list[Cell | None] = []
@@ -189,7 +189,7 @@ def _gene_map(facts: Facts, space: SearchSpace) -> dict[str, Any] | None:
             cells.append(None if share is None else Cell(text, share / largest, tip))
         rows.append(("merge" if kind == "merge" else f"skip {kind[1:]}", cells))
     sums = [
-        Cell("" if wide else f"{100 * s:.0f}", s / max(facts.importance.layers), f"layer {i}: {percent(s)}")
+        Cell("" if wide else f"{100 * s:.0f}", s / (max(facts.importance.layers) or 1), f"layer {i}: {percent(s)}")
         for i, s in enumerate(facts.importance.layers, 1)
     ]  # fmt: skip
     return {"rows": rows, "sums": sums, "layers": list(layers), "wide": wide}
@@ -251,6 +251,8 @@ def _costs(facts: Facts) -> list[tuple[str, str]]:
         rows.append(("share of a trial's time spent training", text))
     if cost.contenders_seconds:
         rows.append(("training of contenders", duration(cost.contenders_seconds)))
+    if cost.tuning_seconds:
+        rows.append(("tuning of finalists and references", duration(cost.tuning_seconds)))
     if cost.finalists_seconds:
         rows.append(("training of finalists", duration(cost.finalists_seconds)))
     if cost.knockout_seconds:

@@ -71,6 +71,8 @@ class SearchRequest(Means):
     """Best candidates that are trained again to choose the finalists, of which there are no more."""
     contender_seeds: int = number(4, 1, 10**4, goal=True)
     finalists: int = number(3, 0, 10**4, goal=True)
+    tuning_seeds: int = number(2, 0, 10**4, goal=True)
+    """Fresh seeds for finalists and references at each learning rate; 0 leaves tuning out."""
     finalist_seeds: int = number(16, 1, 10**4, goal=True)
     plugins: tuple[Path, ...] = ()
 

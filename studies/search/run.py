@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 
+from nas.architecture.genome import Genome
 from nas.data.description import description
 from nas.errors import InputError
 from nas.evaluation.inheritance import WeightFolder
@@ -17,6 +18,8 @@ from nas.workers.protocol import Pool
 from studies.finals.contenders import FIRST_SEED, run_contenders
 from studies.finals.finalists import Finalist, run_finalists
 from studies.finals.trainings import fresh_seeds
+from studies.finals.tuning import FIRST_SEED as TUNING_SEED
+from studies.finals.tuning import Tuned, best_reference, recorded_tuning, references_of, run_tuning
 from studies.search.choice import front_of, spread
 from studies.search.given import given_patterns
 from studies.search.loop import Event, Outcome, Search
@@ -53,6 +56,8 @@ class Watcher:
 
     def contenders(self, done: int, total: int) -> None: ...
 
+    def tuning(self, done: int, total: int) -> None: ...
+
     def finals(self, done: int, total: int) -> None: ...
 
     def ended(self, result: Result) -> None: ...
@@ -72,6 +77,8 @@ class Result:
     trials: list[Trial]
     best: Trial | None
     """The best by the proxy (`Trial.rank`), None if nothing could be trained."""
+    tuned: list[Tuned]
+    """Finalists and references at their best learning rates, on validation images."""
     finalists: list[Finalist]
     front: list[Trial]
     """The Pareto front where there are several objectives, most accurate first."""
@@ -173,7 +180,8 @@ def work(
     front = [t for t in nondominated(trials, settings.maximise) if t.ok] if several else []
     front.sort(key=lambda trial: -trial.attrs["accuracy"])
     result = Result(
-        store.name, request.storage, settings, outcome, trials, best, finalists, front,
+        store.name, request.storage, settings, outcome, trials, best,
+        recorded_tuning(store.notes()), finalists, front,
         verdict(
             best, trials, finalists, description(settings.data), settings.objectives, settings.admitted
         ),
@@ -215,13 +223,39 @@ def _finals(
     best = chosen(store.ranked(), settings, request.finalists)
     if not best or stop():
         return []
-    patterns = given_patterns(settings)
-    entries = [(f"trial {trial.number}", trial.genome) for trial in best] + list(patterns.items())
+    entries = {f"trial {trial.number}": trial.genome for trial in best} | given_patterns(settings)
+    reference = None
+    if request.tuning_seeds:
+        tuned = run_tuning(
+            entries | references_of(space), space.learning_rates, space.skeleton, space.final_proxy,
+            fresh_seeds(settings.seed, request.tuning_seeds, TUNING_SEED), store, request.storage,
+            workers, watcher.tuning, stop,
+        )  # fmt: skip
+        if not tuned:
+            return []
+        entries, reference = to_test(tuned, settings)
     return run_finalists(
-        entries, space.skeleton, space.final_proxy,
+        list(entries.items()), space.skeleton, space.final_proxy,
         fresh_seeds(settings.seed, request.finalist_seeds), store, request.storage, workers,
-        watcher.finals, stop,
+        watcher.finals, stop, reference,
     )  # fmt: skip
+
+
+def to_test(
+    tuned: Sequence[Tuned], settings: SearchSettings
+) -> tuple[dict[str, Genome], str | None]:
+    """What sees the test images, each at its best learning rate, and the best reference's name.
+
+    That is the best finalist (with several objectives, all), the residual pattern, the best reference,
+    and what the search started from.
+    """
+    found = [one for one in tuned if one.name.startswith("trial")]
+    if len(settings.objectives) == 1:
+        found = found[:1]
+    best = best_reference(tuned, settings.space)
+    names = {"residual", "start", best.name if best else ""}
+    found += [one for one in tuned if one.name in names]
+    return {one.name: one.genome for one in found}, best.name if best else None
 
 
 def chosen(trials: Sequence[Trial], settings: SearchSettings, count: int) -> list[Trial]:

@@ -64,7 +64,7 @@ class SearchSettings:
         proxy, final = space.pop("proxy"), space.pop("final")
         del final  # finalists have a study of their own
         space["data"] = Path(space["data"]).name  # wherever a folder lies
-        for name in ("always", "period"):
+        for name in ("always", "period", "learning_rates"):
             if not space[name]:
                 del space[name]
         told = {

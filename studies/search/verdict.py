@@ -29,7 +29,12 @@ DOUBT = 0.05
 DEVIATIONS = 3
 """Of guessing's accuracy over as many images, within which an accuracy is near chance."""
 Outcome = Literal["better", "undecided", "worse", "untested", "chance", "nothing"]
-NAMES = {"residual": "ResNet's pattern", "start": "the pattern that the search started from"}
+NAMES = {
+    "residual": "ResNet's pattern",
+    "rezero": "ReZero's pattern",
+    "densenet": "DenseNet's pattern",
+    "start": "the pattern that the search started from",
+}
 
 
 @dataclass(frozen=True)
@@ -127,46 +132,86 @@ def _untested(best: Trial, name: str, trials: Sequence[Trial]) -> Verdict:
 def _tested(
     row: Finalist, given: Sequence[Finalist], admitted: Callable[[Genome], bool], tested: int
 ) -> Verdict:
-    within = [one for one in given if admitted(one.genome)]
-    leader = max(within, key=lambda one: one.mean, default=None)
+    """By the test: of the best found, beside ResNet's pattern and the best reference."""
     residual = next((one for one in given if one.name == "residual"), None)
     if residual is None or row.difference is None:
         sentence = f"Use {row.name}: it recognises {percent(row.mean)} of the test images; "
         return Verdict(
             "untested", row.name, f"{sentence}there is no residual pattern to compare with."
         )
-    how = _sure(row, residual, tested)
-    if row.p is not None and row.p < DOUBT and row.difference > 0:
+    against = [_Against(row, residual, row.difference, row.p, tested)]
+    if row.ahead is not None:
+        best = next(one for one in given if one.ahead is None)
+        against.insert(0, _Against(row, best, row.ahead, row.ahead_p, tested))
+    bar = against[0]
+    told = f"recognises {percent(row.mean)} of the test images, "
+    if all(one.beyond_doubt and one.difference > 0 for one in against):
+        within = [one for one in given if admitted(one.genome)]
+        leader = max(within, key=lambda one: one.mean, default=None)
         more = ""
         if leader and leader.mean > row.mean:
-            name = NAMES.get(leader.name, f"the {leader.name} pattern")
-            more = f" {name.capitalize()}, which was given, has {percent(leader.mean)} there."
+            more = f" {named(leader.name).capitalize()}, which was given, has {percent(leader.mean)} there."
         return Verdict(
             "better", row.name,
-            f"Use {row.name}: it recognises {percent(row.mean)} of the test images, "
-            f"{points(row.difference)} points against {NAMES['residual']} {how}.{more}",
+            f"Use {row.name}: it {told}{listed([one.words() for one in reversed(against)])}.{more}",
         )  # fmt: skip
-    if not admitted(residual.genome):
+    if not admitted(bar.other.genome):
         return Verdict(
             "undecided", row.name,
-            f"Use {row.name}, the best within the limit: it recognises {percent(row.mean)} of the test "
-            f"images, {points(row.difference)} points against {NAMES['residual']}, which is outside "
-            f"the limit {how}.",
+            f"Use {row.name}, the best within the limit: it {told}{points(bar.difference)} points "
+            f"against {named(bar.other.name)}, which is outside the limit {bar.sure()}.",
         )  # fmt: skip
-    worse = row.p is not None and row.p < DOUBT
-    than = f"as good as {NAMES['residual']}"
-    if not worse:
-        than = f"better than {NAMES['residual']} beyond doubt"
+    worse = bar.beyond_doubt and bar.difference < 0
+    than = named(bar.other.name)
+    than = f"as good as {than}" if worse else f"better than {than} beyond doubt"
+    words = [f"{points(bar.difference)} points against it {bar.sure()}"]
+    words += [one.words() for one in against[1:]]
     return Verdict(
-        "worse" if worse else "undecided", "residual",
-        f"Nothing found is {than}, so use that: {row.name}, the best found, recognises "
-        f"{percent(row.mean)} of the test images, "
-        f"{points(row.difference)} points against it {how}.",
+        "worse" if worse else "undecided", bar.other.name,
+        f"Nothing found is {than}, so use that: {row.name}, the best found, {told}{listed(words)}.",
     )  # fmt: skip
 
 
+def named(name: str) -> str:
+    """A given pattern in a sentence."""
+    return NAMES.get(name, f"the {name} pattern")
+
+
+@dataclass(frozen=True)
+class _Against:
+    """The best found beside another pattern of the test."""
+
+    row: Finalist
+    other: Finalist
+    difference: float
+    p: float | None
+    tested: int
+    """Finalists, for whose number p is corrected."""
+
+    @property
+    def beyond_doubt(self) -> bool:
+        return self.p is not None and self.p < DOUBT
+
+    def words(self) -> str:
+        what = named(self.other.name)
+        if self.other.ahead is None and self.row.ahead is not None:
+            what += ", the best reference,"
+        return f"{points(self.difference)} points against {what} {self.sure()}"
+
+    def sure(self) -> str:
+        """`(95 % interval +0.10 to +1.38, p = 0.020, 16 seeds, corrected for 3 finalists)`."""
+        pairs = zip(self.row.accuracies, self.other.accuracies, strict=True)
+        deltas = [a - b for a, b in pairs if a is not None and b is not None]
+        if self.p is None:
+            return f"({plural(len(deltas), 'seed')}, too few to speak of chance)"
+        low, high = interval(deltas)
+        within = f"95 % interval {points(low)} to {points(high)}, " if high - low < 2 else ""
+        many = f", corrected for {plural(self.tested, 'finalist')}" if self.tested > 1 else ""
+        return f"({within}{p_value(self.p)}, {plural(len(deltas), 'seed')}{many})"
+
+
 def _front(rows: Sequence[Finalist], trials: Sequence[Trial], objectives: Sequence[str]) -> str:
-    """How much of the trade-off the finalists dominate, and how much the hand-made patterns."""
+    """How much of the trade-off the finalists dominate, and how much the given patterns."""
     import moocore
 
     others = {t.key: t.values[1:] for t in trials if t.values and len(t.values) == len(objectives)}
@@ -196,17 +241,5 @@ def _front(rows: Sequence[Finalist], trials: Sequence[Trial], objectives: Sequen
     goals = listed(["test accuracy", *(OBJECTIVES[name].label for name in objectives[1:])])
     return (
         f" Over {goals} the finalists dominate {100 * found.mean():.1f} % of the space between the worst "
-        f"and the best values (hypervolume), the hand-made patterns {100 * given.mean():.1f} %{sure}."
+        f"and the best values (hypervolume), the given patterns {100 * given.mean():.1f} %{sure}."
     )
-
-
-def _sure(row: Finalist, residual: Finalist, tested: int) -> str:
-    """`(95 % interval +0.10 to +1.38, p = 0.020, 16 seeds, corrected for 3 finalists)`."""
-    pairs = zip(row.accuracies, residual.accuracies, strict=True)
-    deltas = [a - b for a, b in pairs if a is not None and b is not None]
-    if row.p is None:
-        return f"({plural(len(deltas), 'seed')}, too few to speak of chance)"
-    low, high = interval(deltas)
-    within = f"95 % interval {points(low)} to {points(high)}, " if high - low < 2 else ""
-    many = f", corrected for {plural(tested, 'finalist')}" if tested > 1 else ""
-    return f"({within}{p_value(row.p)}, {plural(len(deltas), 'seed')}{many})"

@@ -13,12 +13,15 @@ DATA = "nas:data"
 """Keys of what a search notes in its study: its settings, versions of packages, the command that repeats
 it, how many evaluations and finalists it is to have, how it ended, and where its data lie and what is
 known of them."""
-CONTENDERS, FINALISTS, KNOCKOUTS = "contenders", "finalists", "knock-outs"
+CONTENDERS, TUNING, FINALISTS, KNOCKOUTS = "contenders", "tuning", "finalists", "knock-outs"
+BESIDE = (CONTENDERS, TUNING, FINALISTS, KNOCKOUTS)
 """What studies beside a search hold."""
 MEANS = "nas:contenders"
 """Key of the note of the contenders' means, by number."""
+TUNED = "nas:tuned"
+"""Key of the note of the last tuning: name, pattern at its best rate, mean and deviation of each."""
 TABLE = "nas:finalists"
-"""Key of the note of the names, patterns and seeds of the last finalists' table."""
+"""Key of the note of the last finalists' table: names, patterns and seeds, and the best reference."""
 JUDGED = "pruner"
 """Key of what a pruner keeps with a trial."""
 RECORDED = ("space", "proxy", "data", "strategy", "objectives", "seed", "lag", "limits", "device")
@@ -26,14 +29,14 @@ RECORDED = ("space", "proxy", "data", "strategy", "objectives", "seed", "lag", "
 
 
 def beside_name(study: str, what: str) -> str:
-    """The name of the study of a study's contenders, finalists or knock-outs."""
+    """The name of the study of a study's contenders, tuning, finalists or knock-outs."""
     return f"{study}-{what}"
 
 
 def beside_names(storage: BaseStorage, study: str) -> dict[str, str]:
     """Names of the studies beside a search that are there, by what they hold."""
     records = {one.study_name: one.user_attrs.get(SETTINGS) for one in storage.get_all_studies()}
-    wanted = {what: beside_name(study, what) for what in (CONTENDERS, FINALISTS, KNOCKOUTS)}
+    wanted = {what: beside_name(study, what) for what in BESIDE}
     return {
         what: name
         for what, name in wanted.items()

@@ -34,11 +34,12 @@ from studies.store.names import (
     MEANS,
     RECORDED,
     SETTINGS,
+    TUNED,
     beside_name,
     search_names,
     study_names,
 )
-from studies.store.trial import Genes, Trial, measured
+from studies.store.trial import Genes, Trial, Tuning, measured
 from studies.store.trials import Trials, trials_in
 
 REPORT_SECONDS = 5
@@ -197,9 +198,18 @@ class Store:
         return trials
 
     def ranked(self) -> list[Trial]:
-        """All trials by number, with the means of those that were contenders."""
-        means = {int(number): mean for number, mean in self.notes().get(MEANS, {}).items()}
-        return [replace(trial, again=means.get(trial.number)) for trial in self.trials()]
+        """All trials by number, with what further trainings have found of the best."""
+        notes = self.notes()
+        means = {int(number): mean for number, mean in notes.get(MEANS, {}).items()}
+        tuned = {
+            int(name.removeprefix("trial ")): Tuning(Genome.parse(notation), mean)
+            for name, notation, mean, _ in notes.get(TUNED, {}).get("entries", ())
+            if name.startswith("trial ")
+        }
+        return [
+            replace(trial, again=means.get(trial.number), tuned=tuned.get(trial.number))
+            for trial in self.trials()
+        ]
 
     @property
     def maximise(self) -> list[bool]:

@@ -18,6 +18,16 @@ from studies.store.claims import CLAIM
 
 
 @dataclass(frozen=True)
+class Tuning:
+    """What tuning found of a trial's pattern."""
+
+    genome: Genome
+    """At its best learning rate."""
+    mean: float
+    """Validation accuracy there, over fresh seeds."""
+
+
+@dataclass(frozen=True)
 class Trial:
     """One recorded evaluation."""
 
@@ -34,6 +44,8 @@ class Trial:
     """What the strategy kept with it (Optuna's system attributes)."""
     again: float | None = None
     """Mean accuracy over fresh seeds, where it was a contender (`studies.finals.contenders`)."""
+    tuned: Tuning | None = None
+    """Its longer training at its best learning rate, where it was tuned (`studies.finals.tuning`)."""
 
     @property
     def key(self) -> str:
@@ -51,13 +63,19 @@ class Trial:
 
     @property
     def rank(self) -> tuple:
-        """Sorts trials that are `ok`, the best first: contenders lead, as luck tells less of them.
+        """Sorts trials that are `ok`, the best first: what was tuned leads, then contenders, as luck
+        tells less of them.
 
         Fewer parameters, then the elder, break ties.
         """
-        luck = self.again is None
         score = self.attrs["accuracy"] if self.again is None else self.again
-        return luck, -score, self.attrs["params"], self.number
+        tuned = -self.tuned.mean if self.tuned else 1.0
+        return tuned, self.again is None, -score, self.attrs["params"], self.number
+
+    @property
+    def best_genome(self) -> Genome:
+        """The genome at its best learning rate, as far as that is known."""
+        return self.tuned.genome if self.tuned else self.genome
 
 
 def made_trial(

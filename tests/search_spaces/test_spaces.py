@@ -33,6 +33,8 @@ def tiny(
         replace(tiny(distances=(1, 3)), period=2),
         replace(tiny(adapter="A", strengths=(1.0,)), period=2),
         replace(tiny(always=True), period=2),
+        replace(tiny(merges=("add",)), learning_rates=(0.1, 0.2)),
+        replace(tiny(), period=1, learning_rates=(0.1,)),
     ],
 )
 def test_sizes_and_codes_by_brute_force(space):
@@ -214,3 +216,22 @@ def test_a_space_of_motifs_has_those_that_are_tiled():
 def test_a_period_is_within_the_network(period):
     with pytest.raises(InputError, match=f"period {period} is not from 1 to 9"):
         replace(SPACES["digits9"], period=period)
+
+
+@pytest.mark.parametrize(
+    ("rates", "what"),
+    [((0.0,), "above 0"), ((101.0,), "at most 100"), ((0.1, 0.1), "each one once"),
+     (tuple(i / 200 for i in range(1, 201)), "at most 16")],
+)  # fmt: skip
+def test_learning_rates_are_few_and_possible(rates, what):
+    with pytest.raises(InputError, match=what):
+        replace(SPACES["digits9"], learning_rates=rates)
+
+
+def test_learning_rates_are_a_gene_and_nothing_without_it_lies_in_the_space():
+    space = replace(SPACES["digits9"], learning_rates=(0.05, 0.1))
+    assert space.genes[-1].name == "learning_rate"
+    assert Genome.parse("add(1)*9 lr=0.1") in space
+    for outside in ("add(1)*9", "add(1)*9 lr=0.2"):
+        with pytest.raises(InputError, match="allowed: 0.05, 0.1"):
+            space.check(Genome.parse(outside))

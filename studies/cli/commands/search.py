@@ -53,6 +53,7 @@ OPTIONS = (
     finals("--contenders", type=int, default=12, help="Best candidates to train again, as they were, to choose the finalists; 0 leaves it out."),
     finals("--contender-seeds", type=int, default=4, help="Fresh seeds for each of them."),
     finals("--finalists", type=int, default=3, help="Best candidates to train longer and test; 0 leaves it out."),
+    finals("--tuning-seeds", type=int, default=2, help="Fresh seeds at each learning rate for the finalists and for every reference that fits the space, on validation images; the best of each goes to the test. 0 tests all finalists."),
     finals("--finalist-seeds", type=int, default=16, help="Fresh seeds for each of them."),
     output("--study", help="Name of the study. [default: follows from the settings]"),
     storage_option,

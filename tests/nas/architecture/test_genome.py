@@ -136,3 +136,18 @@ def test_in_brackets_skips_that_reach_before_the_stem_are_left_out():
 def test_wrong_motifs_are_refused(notation):
     with pytest.raises(InputError, match=r"motif|without|layers"):
         Genome.parse(notation)
+
+
+def test_a_learning_rate_ends_a_notation():
+    genome = Genome.parse("add(1)*9 lr=0.05")
+    assert genome.learning_rate == 0.05
+    assert str(genome) == "add(1)*9 lr=0.05"
+    assert genome.pattern == Genome.residual(9) != genome
+    assert genome.pattern.at(0.05) == genome == Genome.from_json(genome.to_json())
+    assert str(Genome.parse("[add(1) -]*4 lr=0.1").motif) == "add(1) - lr=0.1"
+
+
+@pytest.mark.parametrize("rate", ["lr=0", "lr=-1", "lr=nan", "lr=1000", "lr=", "lr=0.1 -", "lr=x"])
+def test_impossible_learning_rates_are_refused(rate):
+    with pytest.raises(InputError, match="learning rate"):
+        Genome.parse(f"add(1)*9 {rate}")

@@ -23,6 +23,7 @@ def motifs(space):
 
 @pytest.mark.parametrize("name", sorted(MUTATIONS))
 def test_results_lie_in_the_space_and_mostly_differ(name, space):
+    space = replace(space, learning_rates=(0.05, 0.1))
     rng = random.Random(0)
     changed = 0
     for _ in range(300):
@@ -36,6 +37,7 @@ def test_results_lie_in_the_space_and_mostly_differ(name, space):
 @pytest.mark.parametrize("name", sorted(MUTATIONS))
 def test_motifs_stay_motifs(name, motifs, monkeypatch):
     rng = random.Random(0)
+    motifs = replace(motifs, learning_rates=(0.05, 0.1))
     monkeypatch.setattr(mutations, "MUTATIONS", {name: MUTATIONS[name]})
     changed = 0
     for _ in range(300):

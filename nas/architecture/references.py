@@ -1,0 +1,42 @@
+"""References: named patterns of any depth that a search's winner has to beat.
+
+To add one, name its motif in REFERENCES; a plugin adds its own in a table of that name.
+"""
+
+from __future__ import annotations
+
+from nas.architecture.genome import Genome, Motif
+from nas.errors import unknown
+
+REFERENCES: dict[str, Motif] = {
+    name: Motif.parse(notation)
+    for name, notation in {
+        "plain": "-",
+        "residual": "add(1)",  # He et al. 2015
+        "dense": "add(1,2,3)",
+        "rezero": "scale(1)",  # Bachlechner et al. 2020; SkipInit, De & Smith 2020
+        "highway": "gate(1)",  # Srivastava et al. 2015
+        "se": "se(1)",  # squeeze-and-excitation, Hu et al. 2018
+        "densenet": "concat(1,2,3)",  # after Huang et al. 2017
+        "distance-2": "add(2)",  # exercise 2
+        "every-second": "- add(2)",  # exercise 2
+        "half": "add(1@0.5)",  # exercise 2
+        "channel": "channel(1)",  # exercise 5
+        "attention": "attention(1)",  # exercise 5
+    }.items()
+}
+"""The motif of each. Plain is what skips are compared with, residual the pattern of ResNet."""
+
+FIRST = ("plain", "residual", "dense")
+"""Those that every search evaluates, whatever the merges of its space."""
+
+
+def reference(name: str, layers: int) -> Genome:
+    """A reference of so many layers.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    if name not in REFERENCES:
+        raise unknown("reference", name, REFERENCES)
+    return REFERENCES[name].tiled(layers)
