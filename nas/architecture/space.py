@@ -72,13 +72,18 @@ class SearchSpace:
     name: str = "custom"
 
     def __post_init__(self) -> None:
-        for label in ("distances", "merges", "strengths"):
+        for label in ("distances", "merges", "strengths", "learning_rates"):
             values = tuple(getattr(self, label))
             object.__setattr__(self, label, values)
-            if not values or len(set(values)) != len(values):
+            least = label == "learning_rates" or len(values)
+            if not least or len(set(values)) != len(values):
                 raise InputError(
                     f"space: {label} {brief(list(values))} must be distinct and at least one"
                 )
+        self._check_choices()
+        self._check_numbers()
+
+    def _check_choices(self) -> None:
         for merge in self.merges:
             if merge not in MERGES:
                 raise unknown("merge", merge, MERGES, place="space")
@@ -93,26 +98,18 @@ class SearchSpace:
                 raise InputError(
                     f"space: strength {brief(strength)} is not a finite number above 0"
                 )
+        for rate in self.learning_rates:
+            check_rate(rate)
         if self.period is not None and not 1 <= self.period <= self.skeleton.layers:
             raise InputError(
                 f"space: period {brief(self.period)} is not from 1 to {self.skeleton.layers}, "
                 "the number of layers"
             )
-        object.__setattr__(self, "learning_rates", tuple(self.learning_rates))
-        for rate in self.learning_rates:
-            check_rate(rate)
-        if len(set(self.learning_rates)) != len(self.learning_rates):
-            raise InputError(
-                f"space: learning_rates {brief(list(self.learning_rates))}: each one once"
-            )
-        if len(self.learning_rates) > MAX_RATES:
-            raise InputError(
-                f"space: {len(self.learning_rates)} learning rates; at most {MAX_RATES} are allowed"
-            )
-        if len(self.strengths) > MAX_STRENGTHS:
-            raise InputError(
-                f"space: {len(self.strengths)} strengths; at most {MAX_STRENGTHS} are allowed"
-            )
+
+    def _check_numbers(self) -> None:
+        for label, most in (("strengths", MAX_STRENGTHS), ("learning_rates", MAX_RATES)):
+            if (count := len(getattr(self, label))) > most:
+                raise InputError(f"space: {count} {label}; at most {most} are allowed")
         if (genes := self.skeleton.layers * (1 + len(self.distances))) > MAX_GENES:
             raise InputError(
                 f"space: {self.skeleton.layers} layers with {len(self.distances)} distances have "

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from baselines import find_baseline
 from nas.architecture.genome import Genome
 from nas.architecture.plan import plan
+from nas.architecture.references import REFERENCES, reference
 from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.stretch import deepened, stretched
 from nas.data.load import SOURCES
 from nas.errors import InputError
 from nas.files.settings import from_mapping
@@ -59,17 +61,40 @@ def find_pattern(
     baseline: str | None,
     storage: str,
     plugins: Mapping[str, str],
+    layers: int | None = None,
 ) -> Pattern:
-    """The pattern of `best:STUDY[/POINT]`, `trial:STUDY/NUMBER`, a notation, or a baseline's own.
+    """The pattern of `best:STUDY[/POINT]`, `trial:STUDY/NUMBER`, a notation, a reference's name, or a
+    baseline's own.
 
     Args:
         space: a notation's space: a name, or a TOML file.
+        layers: to which the pattern and its skeleton are stretched; None leaves them.
         baseline: a notation's skeleton, instead; without a notation the baseline itself.
         plugins: hashes by file name of what was loaded.
 
     Raises:
         InputError: the pattern or its skeleton is missing, unknown, or they do not fit together.
     """
+    pattern = _find(text, space, baseline, storage, plugins)
+    if layers is not None:
+        pattern = replace(
+            pattern,
+            genome=stretched(pattern.genome, pattern.skeleton, layers),
+            skeleton=deepened(pattern.skeleton, layers),
+            name=f"{pattern.name}, stretched to {layers} layers",
+            slug=f"{pattern.slug}-{layers}-layers",
+        )
+    plan(pattern.genome, pattern.skeleton)
+    return pattern
+
+
+def _find(
+    text: str | None,
+    space: str | None,
+    baseline: str | None,
+    storage: str,
+    plugins: Mapping[str, str],
+) -> Pattern:
     kind, _, rest = (text or "").partition(":")
     if kind in ("best", "trial") and rest:
         if space or baseline:
@@ -81,29 +106,32 @@ def find_pattern(
         raise InputError("--space and --baseline: one of them, which the skeleton is from")
     if baseline:
         found = find_baseline(baseline)
-        genome = Genome.parse(text) if text else found.genome
+        genome = named_or_parsed(text, found.skeleton.layers) if text else found.genome
         own = f"baseline {baseline}" if genome == found.genome else f"a pattern on {baseline}"
-        pattern = Pattern(
+        return Pattern(
             genome, found.skeleton, Proxy(), "the default training", own, baseline, None,
             origin={"baseline": baseline},
         )  # fmt: skip
-    elif text is None:
+    if text is None:
         raise InputError(
             "a pattern is needed: a notation, best:STUDY, trial:STUDY/NUMBER, or --baseline NAME"
         )
-    else:
-        pattern = _on_space(Genome.parse(text), space)
-    plan(pattern.genome, pattern.skeleton)
-    return pattern
+    return _on_space(text, space)
 
 
-def _on_space(genome: Genome, space: str | None) -> Pattern:
+def named_or_parsed(text: str, layers: int) -> Genome:
+    """A reference of so many layers by its name, or the genome of a notation."""
+    return reference(text, layers) if text in REFERENCES else Genome.parse(text)
+
+
+def _on_space(text: str, space: str | None) -> Pattern:
     if space is None:
         raise InputError(
-            f"the skeleton of '{genome}' is missing (widths, blocks, classes): "
+            f"the skeleton of '{text}' is missing (widths, blocks, classes): "
             "name it with --space or --baseline"
         )
     found = find_space(space)
+    genome = named_or_parsed(text, found.skeleton.layers)
     data = found.data if found.data in SOURCES else None
     basis = f"the finalists of space {found.name}"
     return Pattern(

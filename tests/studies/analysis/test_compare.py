@@ -11,11 +11,11 @@ from PIL import Image
 from scipy import stats
 
 from nas import InputError
+from nas.architecture.references import FIRST, reference
 from nas.evaluation.result import failed
 from nas.strategies.problem import Limits
 from studies import cli
 from studies.analysis.compare import compare_studies
-from studies.search.given import HAND_MADE
 from studies.search.settings import SearchSettings
 from studies.store.storages import open_storage
 from studies.store.store import Store
@@ -29,7 +29,7 @@ def write_study(storage, space, data, name, accuracies, **change):
     )  # fmt: skip
     store = Store.open(storage, name, settings.record(), [True], ["accuracy"])
     rng = random.Random(name)
-    genomes = {role: make(space.skeleton.layers) for role, make in HAND_MADE.items()}
+    genomes = {role: reference(role, space.skeleton.layers) for role in FIRST}
     roles = [*genomes, *[""] * len(accuracies)]
     found = [*genomes.values(), *(space.sample(rng) for _ in accuracies)]
     scores = [0.5, 0.8, 0.7, *accuracies]

@@ -1,0 +1,45 @@
+"""A pattern on a deeper skeleton of the same kind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from nas.architecture.genome import Genome
+from nas.architecture.layers import Layer
+from nas.architecture.skeletons.convolutional import Skeleton
+from nas.errors import InputError
+
+
+def deepened(skeleton: Skeleton, layers: int) -> Skeleton:
+    """The skeleton with so many layers, every stage longer by the same factor.
+
+    Raises:
+        InputError: that is not a whole number of times its own layers.
+    """
+    factor, rest = divmod(layers, skeleton.layers)
+    if rest or factor < 1:
+        raise InputError(
+            f"{layers} layers: the skeleton has {skeleton.layers}, and can be stretched to a multiple "
+            f"of them, such as {2 * skeleton.layers}"
+        )
+    stages = tuple(replace(stage, layers=factor * stage.layers) for stage in skeleton.stages)
+    return replace(skeleton, stages=stages)
+
+
+def stretched(genome: Genome, skeleton: Skeleton, layers: int) -> Genome:
+    """The genome on the deepened skeleton: its motif tiled on, or each stage's layers repeated.
+
+    Skips keep their distances, and those that reach before the stem are left out.
+
+    Raises:
+        InputError: the skeleton cannot be stretched so.
+    """
+    deepened(skeleton, layers)
+    if motif := genome.motif:
+        return motif.tiled(layers)
+    factor, found, start = layers // skeleton.layers, list[Layer](), 0
+    for stage in skeleton.stages:
+        found += factor * genome.layers[start : start + stage.layers]
+        start += stage.layers
+    kept = (layer.within(index) for index, layer in enumerate(found, 1))
+    return Genome(tuple(kept), genome.learning_rate)
