@@ -148,9 +148,12 @@ def test_interrupted_and_diverged(place, capsys, monkeypatch):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
+    space, secret = str(write_small_space(place)), "postgresql://nas:s3cr3t@host/nas"
     with monkeypatch.context() as patched:
         patched.setattr(nas.retraining.retrain, "train", interrupt)
+        told = run(capsys, "train", "add(1)*4", "--space", space, "--storage", secret)[2]
         code, _, err = run(capsys, *TRAIN)
+    assert "--storage postgresql://nas:***@host/nas" in told.replace("'", "")
     assert code == 130
     assert "Go on with:\n  nas train best:small --epochs 6" in err
     code, out, _ = run(capsys, *TRAIN[:-1], "--learning-rate", "1e9", "--out", "wild")
