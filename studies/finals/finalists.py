@@ -85,7 +85,7 @@ def run_finalists(
     store.note(TABLE, {"entries": named, "seeds": list(seeds)})
     batch = Trainings.over_seeds("final", [genome for _, genome in entries], seeds, proxy, "test")
     with beside.joined(url):
-        results = train_all(batch, skeleton, beside, workers, on_result, stop)
+        results = train_all(batch, skeleton, beside, workers, on_result, stop, store)
     return _rows(entries, seeds, results, skeleton) if results else []
 
 
