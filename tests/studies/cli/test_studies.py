@@ -13,7 +13,7 @@ from studies.retraining.pattern import from_study
 from studies.search.run import run_search
 from studies.search.settings import SearchSettings
 from studies.store.claims import Presence
-from studies.store.names import search_names, study_names
+from studies.store.names import TABLE, search_names, study_names
 from studies.store.storages import open_storage, picture_folder, weights_folder
 from studies.store.store import Store
 from tests.helpers import nas, refused
@@ -199,6 +199,10 @@ def test_the_list(small_toml, tmp_path, capsys):
     assert one["best"]["notation"] == str(first.best.genome)
     assert one["best"]["accuracy"] == first.best.attrs["accuracy"]
     assert (one["trials"], one["finalists"]) == (8, {"done": 4, "trainings": 4})
+    store = Store.load(open_storage(url), "first")
+    store.note(TABLE, {**store.notes()[TABLE], "seeds": [7, 8]})  # trainings of another table
+    _, one = json.loads(nas(capsys, "studies", "--storage", url, "--json")[1])
+    assert one["finalists"] == {"done": 0, "trainings": 8}
 
 
 def test_an_empty_storage_is_no_error(tmp_path, capsys):
