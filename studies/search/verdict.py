@@ -77,10 +77,15 @@ def verdict(
             f"validation images, and guessing the most frequent class {percent(guessing['validation'])}; "
             "the patterns say nothing before a longer training (epochs, images) gets beyond that.",
         )  # fmt: skip
+    what = "the best found"
+    tested = [trial for trial in trials if f"trial {trial.number}" in rows]
+    if name not in rows and tested and len(objectives) > 1:  # these are spread over the front
+        name = f"trial {min(tested, key=lambda t: t.rank).number}"
+        what = "of those tested the most accurate on the validation images"
     if name not in rows:
         return _untested(best, name, trials)
     given = [row for row in rows.values() if not row.name.startswith("trial")]
-    found = _tested(rows[name], given, admitted, len(finalists) - len(given))
+    found = _tested(rows[name], what, given, admitted, len(finalists) - len(given))
     if len(objectives) > 1:
         found = replace(
             found, sentence=found.sentence + _front(list(rows.values()), trials, objectives)
@@ -125,7 +130,11 @@ def _untested(best: Trial, name: str, trials: Sequence[Trial]) -> Verdict:
 
 
 def _tested(
-    row: Finalist, given: Sequence[Finalist], admitted: Callable[[Genome], bool], tested: int
+    row: Finalist,
+    what: str,
+    given: Sequence[Finalist],
+    admitted: Callable[[Genome], bool],
+    tested: int,
 ) -> Verdict:
     within = [one for one in given if admitted(one.genome)]
     leader = max(within, key=lambda one: one.mean, default=None)
@@ -159,7 +168,7 @@ def _tested(
         than = f"better than {NAMES['residual']} beyond doubt"
     return Verdict(
         "worse" if worse else "undecided", "residual",
-        f"Nothing found is {than}, so use that: {row.name}, the best found, recognises "
+        f"Nothing found is {than}, so use that: {row.name}, {what}, recognises "
         f"{percent(row.mean)} of the test images, "
         f"{points(row.difference)} points against it {how}.",
     )  # fmt: skip
