@@ -169,7 +169,7 @@ class _Trained:
         loss = F.cross_entropy(
             logits.float(), self.feed.labels, label_smoothing=self.proxy.label_smoothing
         )
-        found = torch.autograd.grad(loss, self.parameters)
+        found = torch.autograd.grad(loss, self.parameters, materialize_grads=True)
         position = 0
         for flat in self.flats:
             flat.take(found[position : position + len(flat.parameters)])
