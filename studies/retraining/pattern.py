@@ -104,7 +104,7 @@ def _on_space(genome: Genome, space: str | None) -> Pattern:
             "name it with --space or --baseline"
         )
     found = find_space(space)
-    data = found.data if found.data in SOURCES else None
+    data = found.data if found.data in SOURCES or Path(found.data).exists() else None
     basis = f"the finalists of space {found.name}"
     return Pattern(
         genome, found.skeleton, found.final_proxy, basis, f"a pattern on {found.name}",
