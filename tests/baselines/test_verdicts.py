@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -68,6 +69,11 @@ def test_intervals():
 def test_the_interval_decides(point, verdict):
     assert point.verdict == verdict
     assert bool(point.why) == (verdict == OPEN)
+
+
+def test_an_interval_of_shares_stays_within_them():
+    low, high = re.search(r"\[(.*), (.*)\]", most("", [0, 0, 0.1, 0, 0.2], "x").measured).groups()
+    assert 0 < float(low) < 6 < float(high) < 100
 
 
 @pytest.mark.parametrize(
