@@ -185,21 +185,14 @@ def few_steps(job: TrainingJob, data: Data, device: torch.device) -> dict[str, A
         calibration_images=0,
     )
     losses: list[float] = []
-    gradients: dict[int, list[float]] = {}
-
-    def on_step(step: int, loss: Tensor) -> None:
-        losses.append(float(loss))
-        if step in (0, steps - 1):
-            gradients[step] = layer_gradients(network)
-
     curves = train(
-        network, data, resolved(proxy, job.skeleton, device), job.seed, device, on_step=on_step
-    )
+        network, data, resolved(proxy, job.skeleton, device), job.seed, device,
+        on_step=lambda step, loss: losses.append(float(loss)),
+    )  # fmt: skip
     return {
         **_describe(job, network),
         "status": "diverged" if curves.diverged else "ok",
         "step_loss": losses,
-        "gradients": [{"step": s, "norms": norms} for s, norms in gradients.items()],
     }
 
 
