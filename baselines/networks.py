@@ -45,6 +45,8 @@ def narrow(skeleton: Skeleton, divisor: int) -> Skeleton:
 
 BOTTLENECKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 """Layers of the four stages (He et al. 2015, table 1)."""
+VARIANTS = ("scale", "channel", "attention", "se", "gate", "dense", "concat")
+"""Merges of exercise 5, beside identity's `add`."""
 
 
 def sheet_skeleton(layers: int, relu_after_merge: bool = True) -> Skeleton:
@@ -109,11 +111,10 @@ def _baselines() -> Iterator[Baseline]:
         if depth == 50:
             yield Baseline("resnet-50/identity", residual, sheet, "exercise 5: x + F(x)")
             yield Baseline("resnet-50/plain", Genome.plain(16), sheet, "exercise 5: no skips")
-            for merge in MERGES:
-                if merge != "add":
-                    genome = Genome.parse(f"{merge}(1)*16")
-                    text = (MERGES[merge].__doc__ or "").splitlines()[0]
-                    yield Baseline(f"resnet-50/{merge}", genome, sheet, f"exercise 5: {text}")
+            for merge in VARIANTS:  # and not what plugins have added by now
+                genome = Genome.parse(f"{merge}(1)*16")
+                text = (MERGES[merge].__doc__ or "").partition("\n")[0]
+                yield Baseline(f"resnet-50/{merge}", genome, sheet, f"exercise 5: {text}")
             yield Baseline(
                 "torchvision/se-resnet-50", Genome.parse("se(1)*16"), bottleneck_skeleton(50),
                 "Hu et al. 2018; timm's seresnet50",

@@ -30,8 +30,8 @@ def interval(values: Values, level: float = 0.95) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def share_interval(values: Values, level: float = 0.95) -> tuple[float, float] | None:
-    """Confidence interval of a mean of shares, which stays within 0 and 1; None for fewer than three.
+def share_interval(values: Values) -> tuple[float, float] | None:
+    """95 % confidence interval of a mean of shares, which stays within 0 and 1; None for fewer than three.
 
     Student's t on the scale of the mean's logit (delta method).
     """
@@ -41,7 +41,7 @@ def share_interval(values: Values, level: float = 0.95) -> tuple[float, float] |
     mean, error = float(array.mean()), float(stats.sem(array))
     if error == 0 or not 0 < mean < 1:
         return mean, mean
-    spread = stats.t.ppf(0.5 + level / 2, len(array) - 1) * error / (mean * (1 - mean))
+    spread = stats.t.ppf(0.975, len(array) - 1) * error / (mean * (1 - mean))
     low, high = special.expit(special.logit(mean) + np.array([-spread, spread]))
     return float(low), float(high)
 

@@ -49,7 +49,8 @@ def load_space(path: str | Path, spaces: dict[str, SearchSpace]) -> SearchSpace:
         raise InputError(f"{path}: data must be a string, not {brief(data)}")
     made: dict[str, Any] = {}
     for name, kind in TABLES.items():
-        source = start if name == "space" else getattr(start, name, None)
+        field = "final_proxy" if name == "final" and name in given else name
+        source = start if name == "space" else getattr(start, field, None)
         defaults = {f.name: getattr(source, f.name) for f in fields(kind)} if source else {}
         if name == "skeleton" and not source:
             defaults = _of_data(data, spaces)

@@ -15,7 +15,7 @@ SMALL, LARGE = 20, 64
 
 TEXT = """\
 # A search space for {name}. Use it with: nas search --space {file}
-# Lines that begin with # and hold a key are the defaults.
+# A key in a line that begins with # is not set. nas spaces {file} shows every key as it is.
 #
 {told}
 

@@ -20,7 +20,7 @@ from nas.architecture.genome import Genome
 from nas.architecture.plan import plan
 from nas.architecture.skeletons.convolutional import Skeleton
 from nas.data.dataset import Data
-from nas.devices.device import find_device, one_thread, reproducible
+from nas.devices.device import find_device, on_device, one_thread, reproducible
 from nas.network.compile import compile_network
 from nas.network.network import Network
 from nas.proxy import Proxy
@@ -114,7 +114,7 @@ def run_job(
     """The task of the exercises' workers."""
     where = find_device(device)
     started = time.perf_counter()
-    with one_thread(where), reproducible(where, True):
+    with on_device(where), one_thread(where), reproducible(where, True):
         if isinstance(job, LawJob):
             found = gradient_law(job)
         elif job.steps is not None:
@@ -185,21 +185,14 @@ def few_steps(job: TrainingJob, data: Data, device: torch.device) -> dict[str, A
         calibration_images=0,
     )
     losses: list[float] = []
-    gradients: dict[int, list[float]] = {}
-
-    def on_step(step: int, loss: Tensor) -> None:
-        losses.append(float(loss))
-        if step in (0, steps - 1):
-            gradients[step] = layer_gradients(network)
-
     curves = train(
-        network, data, resolved(proxy, job.skeleton, device), job.seed, device, on_step=on_step
-    )
+        network, data, resolved(proxy, job.skeleton, device), job.seed, device,
+        on_step=lambda step, loss: losses.append(float(loss)),
+    )  # fmt: skip
     return {
         **_describe(job, network),
         "status": "diverged" if curves.diverged else "ok",
         "step_loss": losses,
-        "gradients": [{"step": s, "norms": norms} for s, norms in gradients.items()],
     }
 
 

@@ -1,4 +1,4 @@
-"""An exercise as one HTML page, with nothing to be fetched, and its table as Markdown."""
+"""An exercise as one HTML page, with nothing to be fetched."""
 
 from __future__ import annotations
 
@@ -73,17 +73,3 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return "–" if math.isnan(value) else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-
-
-def markdown(page: Page) -> str:
-    """The conclusion and the expectations, for pages of documentation."""
-    rows = [(p.expected, p.measured, str(p.n), f"**{p.verdict}**") for p in page.points]
-    lines = [f"# {page.title}", "", " ".join(page.conclusion), ""]
-    lines += ["| the sheet expects | measured | n | verdict |", "|---|---|---|---|"]
-    lines += ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in rows]
-    lines += ["", "| the sheet's rubric | what the page earns |", "|---|---|"]
-    for grade in page.grades:
-        line = f"{'⭐' * grade.stars} ({grade.mark}/10) {grade.line}"
-        why = grade.why.replace("|", "\\|")
-        lines.append(f"| {line} | **{grade.state}**: {why} |")
-    return "\n".join([*lines, ""])

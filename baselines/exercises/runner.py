@@ -22,7 +22,7 @@ from baselines.exercises.jobs import (
     complete,
     run_job,
 )
-from baselines.exercises.page import Page, markdown, render
+from baselines.exercises.page import Page, render
 from baselines.exercises.verdicts import Context
 from nas.data.dataset import Data
 from nas.devices.device import device_kind, find_device
@@ -162,7 +162,7 @@ def _claim(out: Path, settings: dict[str, Any]) -> Path:
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"--out {out} exists and is not a run's folder; name another")
     (out / "runs").mkdir(parents=True, exist_ok=True)
-    _put(path, json.dumps(settings, indent=1))
+    write_text(path, json.dumps(settings, indent=1))
     return out / "runs"
 
 
@@ -182,10 +182,6 @@ def _read(runs: Path, job: Job) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         raise InputError(f"{path}: not a result that nas baseline wrote; remove it") from None
     return result if complete(job, result) else None
-
-
-def _put(path: Path, text: str) -> None:
-    write_text(path, text)
 
 
 def _train(
@@ -211,7 +207,7 @@ def _train(
             if report.result is None:
                 raise InputError(f"{job.key}: {report.why}; what is finished is kept")
             results[job.key] = report.result
-            _put(_file(runs, job.key), json.dumps(report.result))
+            write_text(_file(runs, job.key), json.dumps(report.result))
             done, work = done + 1, work + _cost(job)
             on_progress(done, len(jobs), job.key, work / every)
 
@@ -240,5 +236,4 @@ def _write(page: Page, plan: RunPlan) -> None:
         ("command", f"nas baseline run {page.exercise} --data {plan.data.name} --profile "
                     f"{profile.name}{seeds}"),
     ]  # fmt: skip
-    _put(plan.out / f"{page.exercise}.html", render(page, settings))
-    _put(plan.out / f"{page.exercise}.md", markdown(page))
+    write_text(plan.out / f"{page.exercise}.html", render(page, settings))

@@ -268,9 +268,7 @@ def gradients_figure(
     return drawn(canvas, title, "Of a layer's convolution weights; geometric mean over seeds.")
 
 
-def scores_figure(
-    scores: Mapping[str, Values], chance: float, title: str, unit: str = "test accuracy, %"
-) -> Figure:
+def scores_figure(scores: Mapping[str, Values], chance: float, title: str) -> Figure:
     """A row a network: seeds as dots, mean and standard deviation; outliers at the edge, named."""
     canvas = Canvas("scores", f"{title}: {_told(scores)}", height=60 + 31 * len(scores))
     axes = canvas.axes
@@ -307,7 +305,7 @@ def scores_figure(
     axes.set_xlim(low - 0.03 * (high - low), high + 0.03 * (high - low))
     axes.set_ylim(len(scores) - 0.5, -0.75)
     axes.set_yticks(range(len(scores)), [name.removeprefix("resnet-50/") for name in scores])
-    axes.set_xlabel(unit)
+    axes.set_xlabel("test accuracy, %")
     axes.grid(axis="x")
     return drawn(
         canvas, title, "Dots are seeds; the mark is their mean, the bar one standard deviation."

@@ -23,7 +23,7 @@ def find_device(name: str = "auto") -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()) or name == "cpu:":
+    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()) or name.endswith(":"):
         raise InputError(f"unknown device {name!r}: allowed: auto, cpu, cuda, cuda:0, cuda:1, …")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         raise InputError(
@@ -78,6 +78,7 @@ def reproducible(device: torch.device, wanted: bool) -> Iterator[None]:
         return
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    filled = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     torch.use_deterministic_algorithms(wanted)
     # filling would be one more kernel for every new tensor, and all of them are written
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -86,4 +87,5 @@ def reproducible(device: torch.device, wanted: bool) -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(before[0])
+        deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark = before[1]

@@ -35,14 +35,14 @@ class Canvas:
         height: in CSS pixels.
     """
 
-    def __init__(self, name: str, label: str, height: float = 270, width: float = WIDTH) -> None:
+    def __init__(self, name: str, label: str, height: float = 270) -> None:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
 
-        self.name, self.label, self.width, self.height = name, label, width, height
+        self.name, self.label, self.height = name, label, height
         self.tips: list[str] = []
         with rc_context(_STYLE):
-            self.figure: Figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
+            self.figure: Figure = Figure(figsize=(WIDTH / 72, height / 72), layout="constrained")
             self.axes: Axes = self.figure.add_subplot()
         for side in ("top", "right"):
             self.axes.spines[side].set_visible(False)
@@ -68,9 +68,9 @@ class Canvas:
         text = buffer.getvalue()
         text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
         opening = (
-            f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 {self.width:g} '
+            f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 {WIDTH} '
             f'{self.height:g}" role="img" aria-label="{escape(self.label)}" '
-            f'style="width:100%;max-width:{1.2 * self.width:g}px;height:auto">'
+            f'style="width:100%;max-width:{1.2 * WIDTH:g}px;height:auto">'
         )
         text = opening + text[text.index(">") + 1 :]
         for placeholder, variable in VARIABLES.items():

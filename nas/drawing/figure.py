@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -148,6 +149,6 @@ def save(figure: Figure, path: str | Path) -> Path:
     path = check_picture(path)
     if not path.name:
         raise InputError(f"a picture needs a name that ends in {', '.join(FORMATS)}")
-    with replacing(path) as temporary:
+    with replacing(path, f"-{uuid.uuid4().hex}") as temporary:
         figure.savefig(temporary, dpi=150)
     return path

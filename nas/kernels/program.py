@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +22,6 @@ from nas.kernels.steps import ALIGNED, Map, Record, Steps, UnsupportedError
 from nas.network.network import Network
 from nas.network.parameters import DTYPES, Flat
 from nas.proxy import Proxy
-
-if TYPE_CHECKING:
-    import torch
 
 Mode = Literal["train", "calibrate", "score"]
 PROGRAM_IMAGES = 64

@@ -1,4 +1,4 @@
-"""The compiler: a genome on a skeleton becomes an ordinary `torch.nn.Module`."""
+"""What a genome on a skeleton is compiled to: an ordinary `torch.nn.Module`."""
 
 from __future__ import annotations
 

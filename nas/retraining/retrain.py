@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from nas.devices.device import find_device, one_thread, reproducible
+from nas.devices.device import find_device, on_device, one_thread, reproducible
 from nas.devices.memory import out_of_memory
 from nas.drawing.figure import save as save_picture
 from nas.errors import InputError
@@ -142,7 +142,10 @@ def _fit(
     start = checkpoint.progress if checkpoint else None
     curves = start.curves if start else Curves()
 
-    with _threads(where, settings.threads), reproducible(where, True), out_of_memory() as problem:
+    with (
+        on_device(where), _threads(where, settings.threads), reproducible(where, True),
+        out_of_memory() as problem,
+    ):  # fmt: skip
         network = compile_network(settings.genome, settings.skeleton, settings.seed)
         network = network.to(where).to(memory_format=torch.channels_last)
         if checkpoint:

@@ -32,7 +32,7 @@ class Repeated:
         else:
             if self._graph is None:
                 self._graph = torch.cuda.CUDAGraph()
-                with torch.cuda.graph(self._graph):
+                with torch.cuda.graph(self._graph, stream=torch.cuda.Stream(self._device)):
                     self._function()
             self._graph.replay()
 

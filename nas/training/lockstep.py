@@ -51,17 +51,15 @@ def train(
     proxy: Proxy,
     seed: int,
     device: torch.device,
-    part: str = "validation",
-    every_epoch: bool = True,
     on_epoch: OnEpoch | None = None,
     on_step: Callable[[int, Tensor], None] | None = None,
     start: TrainingProgress | None = None,
     on_progress: Callable[[TrainingProgress], None] | None = None,
     tick: Callable[[int], None] | None = None,
 ) -> Curves:
-    """Trains one network in place and scores it on a part of the data: `train_together` of one."""
+    """Trains one network in place and scores it on validation images: `train_together` of one."""
     trainee = Trainee(network, on_epoch, on_step, start, on_progress)
-    train_together([trainee], data, proxy, seed, device, part, every_epoch, tick)
+    train_together([trainee], data, proxy, seed, device, tick=tick)
     return trainee.curves
 
 
@@ -170,7 +168,7 @@ class _Trained:
         loss = F.cross_entropy(
             logits.float(), self.feed.labels, label_smoothing=self.proxy.label_smoothing
         )
-        found = torch.autograd.grad(loss, self.parameters)
+        found = torch.autograd.grad(loss, self.parameters, materialize_grads=True)
         position = 0
         for flat in self.flats:
             flat.take(found[position : position + len(flat.parameters)])

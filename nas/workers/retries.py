@@ -51,9 +51,6 @@ class Backlog:
         self._deaths: Counter[int] = Counter()
         self._losses: Counter[int] = Counter()
 
-    def __len__(self) -> int:
-        return len(self._jobs)
-
     def room(self, running: Sequence[Handout], free: int) -> int:
         """How many jobs can be added that do not have to wait.
 

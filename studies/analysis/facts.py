@@ -16,7 +16,7 @@ from studies.analysis.front import Front, front
 from studies.analysis.habits import Habits, habits
 from studies.analysis.importance import Importance, importance
 from studies.analysis.lineage import Lineage, lineage
-from studies.finals.finalists import Finalist, recorded_finalists
+from studies.finals.finalists import Finalist, recorded_finalists, trained
 from studies.finals.tuning import Tuned, recorded_tuning
 from studies.knockouts.recorded import Knockout, recorded_knockout
 from studies.search.settings import recorded_space
@@ -37,7 +37,7 @@ class Row:
     role: str
     genome: Genome
     status: str
-    """One of `trials.STATUSES`."""
+    """One of `studies.store.trial.STATUSES`."""
     why: str
     accuracy: float | None
     """Validation accuracy after the last epoch that was trained."""
@@ -213,10 +213,6 @@ def _finals(store: Store, study: Store | None, rows: Sequence[Finalist]) -> Fina
     note = store.notes().get(TABLE)
     if not note or study is None:
         return None
-    ended = {
-        (t.key, t.attrs["seed"]) for t in study.trials() if t.state.is_finished()
-    }  # fmt: skip
-    wanted = {(notation, seed) for _, notation in note["entries"] for seed in note["seeds"]}
     reference = next((row for row in rows if row.name == "residual"), None)
     made = []
     for row in sorted(rows, key=lambda row: -row.mean):
@@ -232,7 +228,7 @@ def _finals(store: Store, study: Store | None, rows: Sequence[Finalist]) -> Fina
             )
         )  # fmt: skip
     epochs = study.settings.get("proxy", {}).get("epochs")
-    return Finals(tuple(made), tuple(note["seeds"]), epochs, len(wanted & ended), len(wanted))
+    return Finals(tuple(made), tuple(note["seeds"]), epochs, *trained(note, study))
 
 
 def _told(value: Any) -> Any:

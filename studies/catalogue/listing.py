@@ -10,6 +10,7 @@ from optuna.trial import TrialState
 
 from nas.errors import InputError
 from nas.plugins import is_loaded
+from studies.finals.finalists import trained
 from studies.search.settings import recorded_space
 from studies.store.names import FINALISTS, GOAL, SETTINGS, TABLE, beside_names, search_names
 from studies.store.store import Store
@@ -84,8 +85,5 @@ def _finalists(store: Store, notes: dict[str, Any]) -> tuple[int, int] | None:
     name = beside_names(store.storage, store.name).get(FINALISTS)
     if name is None or TABLE not in notes:
         return None
-    table = notes[TABLE]
-    finals = store.storage.get_study_id_from_name(name)
-    trainings = len(table["entries"]) * len(table["seeds"])
-    done = store.storage.get_n_trials(finals, FINISHED)
-    return min(done, trainings), trainings
+    finals = Store(store.storage, name, store.storage.get_study_id_from_name(name))
+    return trained(notes[TABLE], finals)

@@ -12,8 +12,8 @@ from nas.errors import InputError, brief, unknown
 from studies.cli.names import DEFINITIONS, definition_names
 from studies.cli.options import Bytes, Count
 
-PATHS = ("space", "data", "plugin")
-"""Options that may name a file, which is looked for beside the definition first."""
+PATHS = ("space", "data", "data_dir", "plugin")
+"""Options that may name a file or folder, which is looked for beside the definition first."""
 
 
 def find_definition(name: str) -> Path:

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
+import sys
 import threading
 from contextlib import suppress
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
+
+from studies.store.url import shown
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 EXIT_INTERRUPTED = 130
+
+
+def stopped(what: str) -> NoReturn:
+    """Ends a command that was interrupted, and says how it goes on.
+
+    Args:
+        what: of which all that are finished were kept.
+    """
+    command = shlex.join(["nas", *map(shown, sys.argv[1:])])
+    print(f"\nStopped; all finished {what} are kept. Go on with:\n  {command}", file=sys.stderr)
+    sys.exit(EXIT_INTERRUPTED)
 
 
 class Interrupt:

@@ -25,13 +25,10 @@ class JsonWatcher(Watcher):
     def __init__(self, request: SearchRequest) -> None:
         self.request = request
 
-    def _line(self, event: str, **values: object) -> None:
-        print(json.dumps({"event": event, **values}), flush=True)
-
     def started(
         self, settings: SearchSettings, store: Store, done: int, total: int, workers: int
     ) -> None:
-        self._line(
+        line(
             "started",
             study=store.name,
             storage=shown(self.request.storage),
@@ -42,7 +39,7 @@ class JsonWatcher(Watcher):
 
     def evaluated(self, event: Event) -> None:
         e = event.evaluation
-        self._line(
+        line(
             "evaluated", number=event.number, notation=str(event.genome), status=e.status,
             accuracy=e.accuracy, values=event.values, params=e.params, macs=e.macs,
             seconds=round(e.seconds, 3), role=event.role, best=event.best, why=e.why,
@@ -50,13 +47,13 @@ class JsonWatcher(Watcher):
 
     def ended(self, result: Result) -> None:
         for row in result.finalists:
-            self._line(
+            line(
                 "finalist", name=row.name, notation=str(row.genome), accuracies=row.accuracies,
                 params=row.params, macs=row.macs, difference=row.difference, p=row.p,
                 ahead=row.ahead, ahead_p=row.ahead_p,
             )  # fmt: skip
         best = result.best
-        self._line(
+        line(
             "ended", reason=result.outcome.reason, trials=len(result.trials),
             best=best.number if best else None, notation=str(best.genome) if best else None,
             **asdict(result.verdict),

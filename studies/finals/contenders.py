@@ -44,7 +44,7 @@ def run_contenders(
         "contender", [trial.genome for trial in trials], seeds, proxy, "validation"
     )
     with beside.joined(url):
-        results = train_all(batch, skeleton, beside, workers, on_result, stop)
+        results = train_all(batch, skeleton, beside, workers, on_result, stop, store)
     if results is None:
         return
     means = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -90,8 +91,22 @@ def run_finalists(
     store.note(TABLE, {"entries": named, "seeds": list(seeds), "best": best})
     batch = Trainings.over_seeds("final", [genome for _, genome in entries], seeds, proxy, "test")
     with beside.joined(url):
-        results = train_all(batch, skeleton, beside, workers, on_result, stop)
+        results = train_all(batch, skeleton, beside, workers, on_result, stop, store)
     return _rows(entries, seeds, results, skeleton, best) if results else []
+
+
+def trained(table: Mapping[str, Any], finals: Store) -> tuple[int, int]:
+    """(trainings of a noted table that have ended, all of them), also where a merge is unknown.
+
+    Args:
+        finals: the study of the finalists, which can hold earlier tables' trainings, too.
+    """
+    wanted = {(notation, seed) for _, notation in table["entries"] for seed in table["seeds"]}
+    trials = finals.storage.get_all_trials(finals.study_id, deepcopy=False)
+    ended = {
+        (t.user_attrs["notation"], t.user_attrs["seed"]) for t in trials if t.state.is_finished()
+    }
+    return len(wanted & ended), len(wanted)
 
 
 def recorded_finalists(store: Store, finals: Store | None, skeleton: Skeleton) -> list[Finalist]:

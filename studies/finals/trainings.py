@@ -49,11 +49,13 @@ def train_all(
     workers: Pool,
     on_result: Callable[[int, int], None] = lambda done, total: None,
     stop: Callable[[], bool] = lambda: False,
+    search: Store | None = None,
 ) -> dict[tuple[str, int], float | None] | None:
     """Trains what is not recorded yet, beside other processes that do the same.
 
     Args:
         store: the trainings' study, which this process has joined.
+        search: the search's study, where this process has joined that, too.
 
     Returns:
         Accuracies by key and seed; None if it was stopped before all were trained.
@@ -87,6 +89,8 @@ def train_all(
             running[job.number] = job
             workers.submit(job)
         store.renew()
+        if search:
+            search.renew()
         others = sum(key in known for key in wanted) - done > len(running)
         for report in workers.reports(timeout=POLL_SECONDS if others else 5):
             if isinstance(report, Finished):

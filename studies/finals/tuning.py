@@ -101,7 +101,7 @@ def run_tuning(
     batch = Trainings.over_seeds("tuning", genomes, seeds, proxy, "validation")
     beside = store.open_beside(TUNING, skeleton, proxy, "validation accuracy")
     with beside.joined(url):
-        results = train_all(batch, skeleton, beside, workers, on_result, stop)
+        results = train_all(batch, skeleton, beside, workers, on_result, stop, store)
     if results is None:
         return []
     scores = {g: [s for seed in seeds if (s := results[g.key, seed]) is not None] for g in genomes}

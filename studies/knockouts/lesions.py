@@ -71,7 +71,7 @@ def lesions(job: LesionJob, context: EvaluationContext, device: str) -> Lesions:
     """
     import torch
 
-    from nas.devices.device import find_device, one_thread, reproducible
+    from nas.devices.device import find_device, on_device, one_thread, reproducible
     from nas.network.compile import compile_network
     from nas.training.batches import prepare
     from nas.training.lockstep import train
@@ -81,7 +81,7 @@ def lesions(job: LesionJob, context: EvaluationContext, device: str) -> Lesions:
     where = find_device(device)
     proxy = resolved(job.proxy, context.skeleton, where)
     started = time.perf_counter()
-    with one_thread(where), reproducible(where, not context.fast):
+    with on_device(where), one_thread(where), reproducible(where, not context.fast):
         network = compile_network(job.genome, context.skeleton, job.seed)
         network = network.to(where).to(memory_format=torch.channels_last)
         curves = train(network, context.data, proxy, job.seed, where)

@@ -40,7 +40,7 @@ class KnockoutRequest:
     """What knock-outs need beside the study."""
 
     data: str | None = None
-    """As for a search; None is the set of the name that the study recorded."""
+    """As for a search; None is where the study noted that they lie."""
     data_dir: Path | None = None
     device: str = "auto"
     workers: int | None = None

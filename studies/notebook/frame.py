@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 from studies.store.names import JUDGED
 from studies.store.storages import existing_storage
 from studies.store.store import Store
+from studies.store.url import STORAGE
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def load(
-    study: str, storage: str = "sqlite:///nas.db", plugins: Sequence[str | Path] = ()
-) -> pd.DataFrame:
+def load(study: str, storage: str = STORAGE, plugins: Sequence[str | Path] = ()) -> pd.DataFrame:
     """A row a trial by number: state, attributes (accuracy, params, macs, seconds, …), genes.
 
     Objectives that are no attributes, such as gradient-ratio, have columns too. Genes are columns of

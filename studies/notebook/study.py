@@ -25,7 +25,7 @@ from studies.search.verdict import recorded_verdict
 from studies.store.names import COMMAND, FINALISTS, search_names
 from studies.store.store import Store
 from studies.store.trial import Trial, best_trials, nondominated
-from studies.store.url import shown
+from studies.store.url import STORAGE, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -226,7 +226,7 @@ def _scored(trial: Trial) -> str:
 
 
 def open_study(
-    name: str | None = None, storage: str = "sqlite:///nas.db", plugins: Sequence[Path] = ()
+    name: str | None = None, storage: str = STORAGE, plugins: Sequence[Path] = ()
 ) -> Study:
     """A recorded search, read-only; without a name the newest one.
 

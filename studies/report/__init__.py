@@ -1,7 +1,8 @@
 """A study explained to a colleague: `write_report` makes one self-contained page, or its figures.
 
-The plain numbers are in `facts` (nothing in it that was not recorded), the pictures in `figures`,
-the page in `page`. `knockout` is the one part that trains networks, and only when it is asked to.
+It may import the analysis, the dashboard, and all below. The plain numbers come from
+`studies.analysis.facts`; a new figure is a function in `figures.py`, its place on the page a block
+of `page.html`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from studies.analysis.facts import Facts, Row
 from studies.formatting import duration, large, listed, p_value, percent, plural, points
 from studies.search.objectives import OBJECTIVES
-from studies.store.url import STORAGE
+from studies.store.url import storage_words
 
 
 def question(facts: Facts) -> str:
@@ -136,14 +136,13 @@ def tiles(facts: Facts) -> list[tuple[str, str, str]]:
 
 def commands(facts: Facts) -> list[tuple[str, str]]:
     """(command, what it does)."""
-    storage = [] if facts.storage == STORAGE else ["--storage", facts.storage]
     found = []
     if facts.command:
         found.append((facts.command, "searches again, in an empty storage; goes on in this one"))
         if "--evaluations" not in facts.command:
             more = f"{facts.command} --evaluations {2 * facts.cost.trials}"
             found.append((more, "the same study, longer"))
-    report = ["nas", "report", facts.study, *storage]
+    report = ["nas", "report", facts.study, *storage_words(facts.storage)]
     found.append((shlex.join(report), "this page"))
     if facts.winner and facts.knockout is None:
         found.append((shlex.join([*report, "--knock-out"]), "with the worth of every skip"))

@@ -14,7 +14,7 @@ from nas.files.safe import write_text
 from studies.store.names import search_names
 from studies.store.storages import existing_storage, storage_errors
 from studies.store.store import Store
-from studies.store.url import shown
+from studies.store.url import STORAGE, shown
 
 if TYPE_CHECKING:
     from studies.knockouts.run import KnockoutRequest
@@ -27,7 +27,7 @@ STANDARD_OUTPUT = "-"
 
 def write_report(
     study: str | None = None,
-    storage: str = "sqlite:///nas.db",
+    storage: str = STORAGE,
     out: str | Path | None = None,
     *,
     form: str = "html",

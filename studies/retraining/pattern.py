@@ -132,7 +132,7 @@ def _on_space(text: str, space: str | None) -> Pattern:
         )
     found = find_space(space)
     genome = named_or_parsed(text, found.skeleton.layers)
-    data = found.data if found.data in SOURCES else None
+    data = found.data if found.data in SOURCES or Path(found.data).exists() else None
     basis = f"the finalists of space {found.name}"
     return Pattern(
         genome, found.skeleton, found.final_proxy, basis, f"a pattern on {found.name}",

@@ -13,6 +13,7 @@ from nas.errors import InputError
 from nas.proxy import Proxy
 from search_spaces import load_plugins
 from studies.retraining.pattern import Pattern, find_pattern
+from studies.store.url import STORAGE
 
 if TYPE_CHECKING:
     from nas.retraining.settings import RetrainSettings
@@ -30,7 +31,7 @@ class TrainRequest:
     pattern: str | None = None
     space: str | None = None
     baseline: str | None = None
-    storage: str = "sqlite:///nas.db"
+    storage: str = STORAGE
     data: str | None = None
     data_dir: Path | None = None
     split_seed: int | None = None

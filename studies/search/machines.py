@@ -112,11 +112,12 @@ def find_machine(means: Means) -> Callable[[Skeleton, Sequence[Proxy]], Machine]
         return lambda skeleton, proxies: machine(means.device, skeleton, proxies)
     from nas.workers.ray_cluster import ask_node, room
 
-    on_gpu = means.device.startswith("cuda") or (means.device == "auto" and room(gpus=1.0) > 0)
-    gpus = (means.ray_gpus or 1.0) if on_gpu else 0.0
+    gpus = 1.0 if means.ray_gpus is None else means.ray_gpus
+    wanted = means.device.startswith("cuda") or (means.device == "auto" and room(gpus=1.0) > 0)
+    on_gpu = wanted and gpus > 0
     name = "cuda:0" if on_gpu else "cpu"
     return lambda skeleton, proxies: ask_node(
-        machine, name, skeleton, proxies, cpus=means.ray_cpus, gpus=gpus
+        machine, name, skeleton, proxies, cpus=means.ray_cpus, gpus=gpus if on_gpu else 0.0
     )
 
 

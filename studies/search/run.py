@@ -131,9 +131,9 @@ def _check_plugins(request: SearchRequest) -> None:
 
 
 def _own_name(settings: SearchSettings, names: Sequence[str]) -> str:
-    """The default name, or the one that an earlier version gave to the study of these settings."""
-    default, earlier = settings.default_name, settings.earlier_name
-    return earlier if earlier in names and default not in names else default
+    """The default name, or one that an earlier version gave to the study of these settings."""
+    own = (settings.default_name, *settings.earlier_names)
+    return next((name for name in own if name in names), own[0])
 
 
 def work(

@@ -130,13 +130,15 @@ class SearchSettings:
 
         Data are named where they are not the space's usual ones.
         """
-        data = "" if self.data.name == self.space.data else f"-{self.data.name}"
+        usual = self.data.name == Path(self.space.data).name
+        data = "" if usual else f"-{self.data.name}"
         return f"{self.space.name}{data}-{self.digest}"
 
     @property
-    def earlier_name(self) -> str:
-        """The default name that earlier versions gave to the study of these settings."""
-        return f"{self.space.name}-{self.data.name}-{self.strategy}-seed{self.seed}-{self.digest}"
+    def earlier_names(self) -> tuple[str, ...]:
+        """The default names that earlier versions gave to the study of these settings."""
+        space, digest = f"{self.space.name}-{self.data.name}", self.digest
+        return f"{space}-{digest}", f"{space}-{self.strategy}-seed{self.seed}-{digest}"
 
     @property
     def maximise(self) -> list[bool]:

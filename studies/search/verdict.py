@@ -82,10 +82,15 @@ def verdict(
             f"validation images, and guessing the most frequent class {percent(guessing['validation'])}; "
             "the patterns say nothing before a longer training (epochs, images) gets beyond that.",
         )  # fmt: skip
+    what = "the best found"
+    tested = [trial for trial in trials if f"trial {trial.number}" in rows]
+    if name not in rows and tested and len(objectives) > 1:  # these are spread over the front
+        name = f"trial {min(tested, key=lambda t: t.rank).number}"
+        what = "of those tested the most accurate on the validation images"
     if name not in rows:
         return _untested(best, name, trials)
     given = [row for row in rows.values() if not row.name.startswith("trial")]
-    found = _tested(rows[name], given, admitted, len(finalists) - len(given))
+    found = _tested(rows[name], what, given, admitted, len(finalists) - len(given))
     if len(objectives) > 1:
         found = replace(
             found, sentence=found.sentence + _front(list(rows.values()), trials, objectives)
@@ -130,7 +135,11 @@ def _untested(best: Trial, name: str, trials: Sequence[Trial]) -> Verdict:
 
 
 def _tested(
-    row: Finalist, given: Sequence[Finalist], admitted: Callable[[Genome], bool], tested: int
+    row: Finalist,
+    what: str,
+    given: Sequence[Finalist],
+    admitted: Callable[[Genome], bool],
+    tested: int,
 ) -> Verdict:
     """By the test: of the best found, beside ResNet's pattern and the best reference."""
     residual = next((one for one in given if one.name == "residual"), None)
@@ -168,7 +177,7 @@ def _tested(
     words += [one.words() for one in against[1:]]
     return Verdict(
         "worse" if worse else "undecided", bar.other.name,
-        f"Nothing found is {than}, so use that: {row.name}, the best found, {told}{listed(words)}.",
+        f"Nothing found is {than}, so use that: {row.name}, {what}, {told}{listed(words)}.",
     )  # fmt: skip
 
 
@@ -214,18 +223,19 @@ def _front(rows: Sequence[Finalist], trials: Sequence[Trial], objectives: Sequen
     """How much of the trade-off the finalists dominate, and how much the given patterns."""
     import moocore
 
-    others = {t.key: t.values[1:] for t in trials if t.values and len(t.values) == len(objectives)}
-    rows = [row for row in rows if row.genome.key in others]
+    others = {
+        role_of(t) or f"trial {t.number}": t.values[1:]
+        for t in trials
+        if t.values and len(t.values) == len(objectives)
+    }
+    rows = [row for row in rows if row.name in others]
     own = np.array([row.name.startswith("trial") for row in rows])
     signs = np.array([1.0 if OBJECTIVES[name].maximise else -1.0 for name in objectives])
     seeds = [one for one in zip(*(row.accuracies for row in rows), strict=True) if None not in one]
     if own.all() or not own.any() or not seeds:
         return ""
     values = signs * np.array(
-        [
-            [(score, *others[r.genome.key]) for score, r in zip(one, rows, strict=True)]
-            for one in seeds
-        ]
+        [[(score, *others[r.name]) for score, r in zip(one, rows, strict=True)] for one in seeds]
     )
     low, high = values.min((0, 1)), values.max((0, 1))
     if (low == high).any():

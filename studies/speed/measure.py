@@ -33,6 +33,8 @@ class Bench:
     device: str
     precision: str
     workers: int
+    units: int
+    """CPU cores or GPUs that these share."""
     pack: int
     """Evaluations that a worker gets at once."""
     threads: int
@@ -59,8 +61,7 @@ class Bench:
     @property
     def limit_share(self) -> float:
         """Of the matrix product's rate, what evaluations reach; padding is not counted."""
-        units = self.workers if self.device == "cpu" else 1
-        per_second = median(self.rates[OURS]) / 60 / units
+        per_second = median(self.rates[OURS]) / 60 / self.units
         return per_second * self.gflop * self.needed / self.matrix[self.precision]
 
     def record(self) -> dict[str, Any]:
@@ -113,11 +114,12 @@ def bench(
                 rates[way].append(60 * len(some) / seconds)
     on_progress("where the time goes")
     shares = where_time_goes(settings, some[:4], devices[0])
+    units = count if devices == ("cpu",) else min(count, len(devices))
     gflop = sum(arithmetic(settings, genome) for genome in genomes) / len(genomes)
     needed = sum(without_padding(settings, genome) for genome in genomes) / len(genomes)
     return Bench(
         settings.space.name, settings.data.name, devices[0], settings.space.proxy.precision,
-        count, pack, threads, candidates, rates, median(inside), gflop, needed, matrix, shares,
+        count, units, pack, threads, candidates, rates, median(inside), gflop, needed, matrix, shares,
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from nas.errors import InputError
 from studies.store.journal import JournalFileStorage
-from studies.store.url import shown
+from studies.store.url import STORAGE, shown
 
 JOURNALS = (".log", ".journal")
 TABLES = {"studies", "trials", "version_info"}
@@ -95,7 +95,7 @@ def _database(url: str) -> URL | None:
     try:
         parsed = sqlalchemy.make_url(url)
     except (SQLAlchemyError, ValueError):  # ValueError: a port that is no number
-        hint = f"sqlite:///{url}" if Path(url).is_file() else "sqlite:///nas.db"
+        hint = f"sqlite:///{url}" if Path(url).is_file() else STORAGE
         raise InputError(
             f"--storage {shown(url)}: not the URL of a storage; an example is {hint}"
         ) from None
@@ -153,7 +153,7 @@ def open_storage(url: str) -> BaseStorage:
 
 
 def _opened(url: str) -> BaseStorage:
-    if url.endswith((".log", ".journal")) and "://" not in url:
+    if url.endswith(JOURNALS) and "://" not in url:
         storage: BaseStorage = JournalFileStorage(url)
     else:
         waits = {"connect_args": {"timeout": LOCK_SECONDS}}

@@ -20,4 +20,5 @@ STORAGE = "sqlite:///nas.db"
 
 def storage_words(url: str) -> list[str]:
     """`--storage URL` for a command that is printed; nothing where it takes this storage by itself."""
-    return ["--storage", shown(url)] if url != STORAGE and not os.getenv("NAS_STORAGE") else []
+    usual = os.getenv("NAS_STORAGE") or STORAGE
+    return [] if shown(url) == shown(usual) else ["--storage", shown(url)]

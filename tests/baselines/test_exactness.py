@@ -1,13 +1,16 @@
 """Compiled genomes against torchvision, timm and the sheet's own classes."""
 
 import re
+import runpy
 
 import pytest
 import torch
 import torchvision
 
-from baselines import BASELINES, find_baseline, load_torchvision
+from baselines import BASELINES, find_baseline, load_torchvision, networks
 from nas import InputError
+from nas.architecture.merges import MERGES
+from nas.extend import Merge
 from tests.baselines import sheet
 
 
@@ -173,6 +176,15 @@ def test_a_thousand_layers_and_more_are_there(name):
     network = baseline.narrowed(16).network()
     convolutions = sum(isinstance(m, torch.nn.Conv2d) for m in network.layers.modules())
     assert convolutions == int(name.split("-")[1])
+
+
+def test_what_plugins_add_is_no_baseline(monkeypatch):
+    class Undocumented(Merge):
+        pass
+
+    monkeypatch.setitem(MERGES, "mine", Undocumented())
+    again = runpy.run_path(networks.__file__, run_name="networks_again")["BASELINES"]
+    assert list(again) == list(BASELINES)
 
 
 def test_unknown_names_suggest_the_nearest():

@@ -260,10 +260,6 @@ def test_every_exercise_writes_its_page_and_tables(finished, number):
         kept = pd.read_csv(out / f"{page.exercise}-{name}.csv")
         assert len(kept) == len(table) > 0
         assert f"{page.exercise}-{name}.csv" in read.said
-    table = (out / f"{page.exercise}.md").read_text()
-    for point in page.points:
-        assert point.expected.replace("|", "\\|") in table
-    assert table.count("\n| ") == len(page.points) + len(page.grades) + 2
 
 
 @pytest.mark.parametrize("number", range(5))

@@ -161,13 +161,17 @@ def test_a_space_from_a_file(small_toml):
     assert space.proxy.images == 128
 
 
-def test_a_file_on_the_base_of_a_named_space(tmp_path):
+def test_a_file_on_the_base_of_a_named_space(tmp_path, small_space):
     path = tmp_path / "mine.toml"
     path.write_text('base = "digits9"\n[space]\nmerges = ["dense"]\n[proxy]\nepochs = 7\n')
     space, base = load_space(path, SPACES), SPACES["digits9"]
     assert space.skeleton == base.skeleton
     assert (space.merges, space.distances) == (("dense",), base.distances)
     assert (space.proxy.epochs, space.proxy.learning_rate) == (7, base.proxy.learning_rate)
+    assert space.final == base.final
+    path.write_text('base = "small"\n[final]\nepochs = 9\n')
+    bases = {"small": small_space}  # which says nothing of finalists
+    assert load_space(path, bases).final == replace(small_space.final_proxy, epochs=9)
 
 
 @pytest.mark.parametrize(

@@ -86,9 +86,11 @@ def export(source: str, formats: tuple[str, ...], out: Path | None, as_json: boo
 
 def _described(classifier: Classifier) -> list[str]:
     training, skeleton = classifier.card.training, classifier.skeleton
-    scored = "initial weights, not trained"
-    if training:
-        scored = f"test accuracy {percent(training['test_accuracy'])}"
+    score, scored = training.get("test_accuracy"), "initial weights, not trained"
+    if isinstance(score, int | float):
+        scored = f"test accuracy {percent(score)}"
+    elif training:
+        scored = "trained, test accuracy not known"
     return [
         f"{classifier.genome} ({scored})",
         f"Pictures: float32 (N, {', '.join(map(str, skeleton.input_shape))}) from 0 to 255; "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import click
 
 from studies.cli.config import read_config
-from studies.cli.interrupt import EXIT_INTERRUPTED, Interrupt
+from studies.cli.interrupt import Interrupt, stopped
 from studies.cli.options import (
     GroupedCommand,
     budget,
@@ -93,7 +92,6 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
     from studies.report.write import file_name
     from studies.search.request import SearchRequest
     from studies.search.run import run_search
-    from studies.store.url import shown
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     request = SearchRequest(**options)
@@ -115,9 +113,4 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
     if interrupted:
         if isinstance(watcher, ConsoleWatcher):
             watcher.stop()
-        command = shlex.join(["nas", *map(shown, sys.argv[1:])])
-        print(
-            f"\nStopped; all finished evaluations are kept. Go on with:\n  {command}",
-            file=sys.stderr,
-        )
-        sys.exit(EXIT_INTERRUPTED)
+        stopped("evaluations")

@@ -1,4 +1,4 @@
-"""The commands `nas show` and `nas spaces`."""
+"""The command `nas show`."""
 
 from __future__ import annotations
 

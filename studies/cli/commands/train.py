@@ -1,20 +1,19 @@
-"""The commands `nas train` and `nas export`."""
+"""The command `nas train`."""
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from studies.cli.interrupt import stopped
 from studies.cli.options import data_dir_option, option, plugin_option, storage_option
 from studies.cli.terminal import make_console
 from studies.retraining.request import EPOCHS, TrainRequest
 
 EXIT_FAILED = 1
-EXIT_INTERRUPTED = 130
 NOTATIONS: dict[str, Any] = {
     "ignore_unknown_options": True,  # a notation may begin with -
     "help_option_names": ["--help"],  # and its letters are no short options
@@ -36,7 +35,7 @@ NOTATIONS: dict[str, Any] = {
 @click.option("--images", type=int, help="Training images. [default: all]")
 @click.option("--resolution", type=int, help="Shrink to this side. [default: the pictures' own]")
 @option("--augment", help="{augments}. [default: the finalists']")
-@option("--precision", help="{precisions}. [default: fp32 on a CPU, bf16 on a GPU]")
+@option("--precision", help="{precisions}. [default: what is faster on the device]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights and batches.")
 @click.option("--patience", type=int,
               help="Stop after so many epochs without a better validation accuracy. "
@@ -85,9 +84,7 @@ def train(quiet: bool, as_json: bool, tensorboard: bool, **options: Any) -> None
         )  # fmt: skip
     except KeyboardInterrupt:
         shown.stop()
-        command = shlex.join(["nas", *sys.argv[1:]])
-        print(f"\nStopped; all finished epochs are kept. Go on with:\n  {command}", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
+        stopped("epochs")
     finally:
         shown.stop()
     if as_json:

@@ -53,6 +53,19 @@ def test_parameters_and_macs_add_up():
     assert sum(row[5] for row in rows) == plan(genome, where).macs
 
 
+def test_two_write_the_same_picture(tmp_path):
+    class Meanwhile:
+        """While it is written, another takes its place."""
+
+        def savefig(self, path, dpi):
+            path.write_text("first")
+            save(draw(Genome.residual(3), skeleton(3)), tmp_path / "a.png")
+
+    save(Meanwhile(), tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
 def test_unknown_endings_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"pictures end in"):
         save(draw(Genome.residual(3), skeleton(3)), tmp_path / "a.gif")

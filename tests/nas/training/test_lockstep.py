@@ -11,11 +11,14 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
 
 from nas import Genome, Proxy, compile_network, plan
+from nas.architecture.merges import MERGES
 from nas.evaluation.evaluate import evaluate, evaluate_together
 from nas.evaluation.jobs import EvaluationContext, EvaluationJob, evaluate_job, lockstep
+from nas.extend import Merge, parts, total
 from nas.network.parameters import flatten, in_precision
 from nas.training.cuda_graphs import Branches, Repeated
 from nas.training.folding import folded
+from nas.training.lockstep import train
 from nas.training.memory import SHARE, WORKSPACE_BYTES, side_by_side, training_bytes
 from nas.workers.process_pool import Workers
 from nas.workers.protocol import Finished
@@ -50,6 +53,23 @@ def test_together_is_as_alone(small_space, digits, proxy, precision):
     )  # fmt: skip
     assert [e.status for e in together] == ["ok", "pruned", "ok"]
     assert list(map(result, together)) == list(map(result, alone))
+
+
+def test_what_a_merge_declares_and_does_not_use_stays(small_space, digits, proxy, monkeypatch):
+    class Idle(Merge):
+        def parts(self, site):
+            return {"idle": parts.Vector(site.shape[0], 0.5)}
+
+        def forward(self, learnt, branch, skips, previous):
+            return branch + total(skips)
+
+    monkeypatch.setitem(MERGES, "idle", Idle())
+    network = compile_network(Genome.parse("idle(1)*4"), small_space.skeleton, 0)
+    curves = train(network, digits, replace(proxy, weight_decay=0.0), 0, torch.device("cpu"))
+    assert not curves.diverged
+    idle = [value for name, value in network.named_parameters() if "idle" in name]
+    assert len(idle) == 4
+    assert all((value == 0.5).all() for value in idle)
 
 
 def test_a_diverging_one_leaves_the_others_alone(small_space, digits, proxy):
@@ -256,8 +276,8 @@ class FakeCuda:
         self.current = before
 
     @contextmanager
-    def capturing(self, graph):
-        self.log.append("capture")
+    def capturing(self, graph, stream):
+        self.log.append(f"capture on {stream.name}")
         yield
         self.log.append("captured")
 
@@ -286,7 +306,7 @@ def test_a_repeated_step_is_run_then_captured_then_only_replayed(monkeypatch):
         work()
     assert cuda.log == [
         "s1 waits for trunk", "work on s1", "trunk waits for s1",
-        "capture", "work on trunk", "captured", "replay", "replay", "replay",
+        "capture on s2", "work on trunk", "captured", "replay", "replay", "replay",
     ]  # fmt: skip
 
 

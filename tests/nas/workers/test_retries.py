@@ -142,5 +142,5 @@ def test_every_job_ends_once_whatever_happens(count, pack, tasks, fates):
         }.get(fate, lambda b, r: waiting.finished(b, Finished(b.job.number, r)))(handout, results)
     assert sorted(report.number for report in ended) == list(range(count))
     assert tries <= count * (TRIES + NODE_LOSSES + 2)
-    assert not len(waiting)
+    assert waiting.room([], tasks) == pack * tasks
     assert not running

@@ -16,6 +16,7 @@ from nas.data.load import SOURCES
 from nas.predictors.zero_cost import SCORES
 from studies import cli
 from studies.cli.app import command_names, load_command
+from studies.cli.config import read_definition
 from studies.cli.names import definition_names
 from studies.samplers.pruners import PRUNERS
 from studies.samplers.strategies import STRATEGIES
@@ -188,6 +189,11 @@ def test_a_definition_finds_its_space_beside_itself(capsys, tmp_path, small_toml
     )
     assert code == 0
     assert "No candidate of the space" in out  # the three hand-made patterns only
+    sets = small_toml.parent / "sets"
+    sets.mkdir()
+    definition = small_toml.parent / "study.toml"
+    definition.write_text('data_dir = "sets"\nplugin = ["none.py"]\n')
+    assert read_definition(definition) == {"data_dir": str(sets), "plugin": ["none.py"]}
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path, small_toml):

@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 
 from nas import InputError, load_network
 from search_spaces import SPACES, load_space
+from studies.search.request import SearchRequest, prepare_settings
 from tests.helpers import NAS, nas, refused
 from tests.nas.data.test_folder import write
 
@@ -93,6 +95,14 @@ def test_the_data_are_told_by_a_search_as_by_the_command(searched, capsys):
     as_json = json.loads(nas(capsys, "data", "photos", "--space", "small.toml", "--json")[1])
     assert as_json["given"] == ["validation", "test"]
     assert as_json["source"] == str(place / "photos")
+
+
+def test_a_study_names_data_that_are_not_its_spaces_own(place):
+    asked = SearchRequest(space="small.toml", device="cpu")
+    own, other = (prepare_settings(replace(asked, data=data))[0] for data in (None, "digits"))
+    assert own.default_name == f"small-{own.digest}"
+    assert own.earlier_names[0] == f"small-photos-{own.digest}"
+    assert other.default_name == f"small-digits-{other.digest}"
 
 
 def test_every_command_that_is_printed_works_as_it_stands(searched, capsys):

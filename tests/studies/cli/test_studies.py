@@ -13,7 +13,7 @@ from studies.retraining.pattern import from_study
 from studies.search.run import run_search
 from studies.search.settings import SearchSettings
 from studies.store.claims import Presence
-from studies.store.names import search_names, study_names
+from studies.store.names import TABLE, search_names, study_names
 from studies.store.storages import open_storage, picture_folder, weights_folder
 from studies.store.store import Store
 from tests.helpers import nas, refused
@@ -199,6 +199,10 @@ def test_the_list(small_toml, tmp_path, capsys):
     assert one["best"]["notation"] == str(first.best.genome)
     assert one["best"]["accuracy"] == first.best.attrs["accuracy"]
     assert (one["trials"], one["finalists"]) == (8, {"done": 4, "trainings": 4})
+    store = Store.load(open_storage(url), "first")
+    store.note(TABLE, {**store.notes()[TABLE], "seeds": [7, 8]})  # trainings of another table
+    _, one = json.loads(nas(capsys, "studies", "--storage", url, "--json")[1])
+    assert one["finalists"] == {"done": 0, "trainings": 8}
 
 
 def test_an_empty_storage_is_no_error(tmp_path, capsys):
@@ -209,14 +213,17 @@ def test_an_empty_storage_is_no_error(tmp_path, capsys):
     assert nas(capsys, "studies", "--storage", url, "--json")[1] == "[]\n"
 
 
-def test_a_study_under_the_long_name_of_earlier_versions_goes_on(small_toml, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("which", "more"), [(0, ""), (1, "regularized-seed0-")])
+def test_a_study_under_a_longer_name_of_earlier_versions_goes_on(
+    small_toml, tmp_path, monkeypatch, which, more
+):
     url = f"sqlite:///{tmp_path}/a.db"
     with monkeypatch.context() as patch:
-        patch.setattr(SearchSettings, "default_name", SearchSettings.earlier_name)
+        patch.setattr(SearchSettings, "default_name", property(lambda s: s.earlier_names[which]))
         _, before = searched(small_toml, url, finalists=0)
-    assert before.study.startswith("small-digits-regularized-seed0-")
-    _, more = searched(small_toml, url, finalists=0, evaluations=10)
-    assert (more.study, len(more.trials)) == (before.study, 10)
+    assert before.study.startswith(f"small-digits-{more}")
+    _, after = searched(small_toml, url, finalists=0, evaluations=10)
+    assert (after.study, len(after.trials)) == (before.study, 10)
     fresh = searched(small_toml, f"sqlite:///{tmp_path}/b.db", finalists=0)[1]
     digest = before.study.rpartition("-")[2]
     assert fresh.study == f"small-{digest}"  # and the space's usual data is not named

@@ -11,10 +11,13 @@ import optuna
 import pytest
 import torch
 
-from nas import Genome, InputError, load_network
+import nas.saving.exports
+from nas import Genome, InputError, compile_network, load_network, save_network
 from nas.files.safe import replacing
 from nas.plugins import LOADED
 from nas.retraining.retrain import TrainingWatcher, fit
+from nas.saving.classifier import Classifier
+from nas.saving.exports import Exported
 from search_spaces import SPACES
 from studies.cli.tensorboard import TensorBoardWatcher
 from studies.retraining.pattern import find_pattern
@@ -27,7 +30,7 @@ from tests.conftest import write_small_space
 from tests.helpers import killed
 from tests.helpers import nas as run
 from tests.studies.searches import run_search
-from tests.training_helpers import CrashError, Stopping
+from tests.training_helpers import CARD, CrashError, Stopping
 
 SETTINGS = "nas:settings"
 
@@ -131,6 +134,26 @@ def test_train_then_export(place, capsys):
     assert torch.allclose(found, network(pictures), atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("training", "said"),
+    [
+        ({}, "initial weights, not trained"),
+        ({"epochs": 3}, "trained, test accuracy not known"),
+        ({"test_accuracy": None}, "trained, test accuracy not known"),
+        ({"test_accuracy": 0.5}, "test accuracy 50.00 %"),
+    ],
+)
+def test_what_is_said_of_a_network_that_somebody_saved(
+    place, capsys, monkeypatch, small_space, training, said
+):
+    network = compile_network(Genome.residual(4), small_space.skeleton, 0)
+    save_network(Classifier(network, replace(CARD, training=training)), place / "a.safetensors")
+    monkeypatch.setattr(nas.saving.exports, "export", lambda *of: Exported("x", place, 0.0, 0.0))
+    code, out, err = run(capsys, "export", "a.safetensors", "--format", "safetensors")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"add(1)*4 ({said})")
+
+
 def test_normalisation_is_of_the_training_images(place, capsys, digits):
     arguments = ["train", "add(1)*9", "--space", "digits9", "--epochs", 1, "--quiet", "--out", "a"]
     code, out, _ = run(capsys, *arguments, "--images", 100, "--device", "cpu")
@@ -149,9 +172,12 @@ def test_interrupted_and_diverged(place, capsys, monkeypatch):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
+    space, secret = str(write_small_space(place)), "postgresql://nas:s3cr3t@host/nas"
     with monkeypatch.context() as patched:
         patched.setattr(nas.retraining.retrain, "train", interrupt)
+        told = run(capsys, "train", "add(1)*4", "--space", space, "--storage", secret)[2]
         code, _, err = run(capsys, *TRAIN)
+    assert "--storage postgresql://nas:***@host/nas" in told.replace("'", "")
     assert code == 130
     assert "Go on with:\n  nas train best:small --epochs 6" in err
     code, out, _ = run(capsys, *TRAIN[:-1], "--learning-rate", "1e9", "--out", "wild")
@@ -197,6 +223,10 @@ def test_a_long_training_is_the_finalists_on_all_images(place):
     assert prepare(replace(asked, precision=None)).settings.proxy.precision == "fp32"  # 8×8 pixels
     space = find_pattern("-*9", "fashion9", None, "", {})
     assert (space.proxy, space.data) == (SPACES["fashion9"].final_proxy, "fashion-mnist")
+    (place / "photos").mkdir()
+    toml = write_small_space(place)
+    toml.write_text(toml.read_text().replace('"digits"', '"photos"'))
+    assert find_pattern("-*4", str(toml), None, "", {}).data == str(place / "photos")
     own = find_pattern(None, None, "cifar/resnet-20", "", {})
     assert (own.genome, own.data) == (Genome.residual(9), None)
 

@@ -8,8 +8,10 @@ import pytest
 ray = pytest.importorskip("ray")
 
 from nas import InputError  # noqa: E402
+from nas.workers import ray_cluster as ray_cluster_module  # noqa: E402
 from nas.workers.ray_cluster import connected  # noqa: E402
 from studies.cli.interrupt import Interrupt  # noqa: E402
+from studies.search.machines import Means, find_machine  # noqa: E402
 from studies.search.run import Watcher, run_search  # noqa: E402
 from tests.studies.searches import request, trials_of  # noqa: E402
 
@@ -53,6 +55,22 @@ def test_what_cannot_be_is_one_line_and_makes_no_study(small_toml, tmp_path, mor
     with pytest.raises(InputError, match=line):
         run_search(request(small_toml, f"sqlite:///{tmp_path}/no.db", **more))
     assert not (tmp_path / "no.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("device", "asked", "name", "gpus"),
+    [
+        ("auto", None, "cuda:0", 1.0), ("auto", 0.5, "cuda:0", 0.5), ("auto", 0.0, "cpu", 0.0),
+        ("cuda", 0.0, "cpu", 0.0), ("cpu", None, "cpu", 0.0),
+    ],
+)  # fmt: skip
+def test_which_node_is_asked_for_its_kind(monkeypatch, device, asked, name, gpus):
+    monkeypatch.setattr(ray_cluster_module, "room", lambda cpus=1.0, gpus=0.0: 4)
+    monkeypatch.setattr(
+        ray_cluster_module, "ask_node", lambda ask, name, *of, cpus, gpus: (name, gpus)
+    )
+    means = Means(workers="ray", device=device, ray_gpus=asked)
+    assert find_machine(means)(None, ()) == (name, gpus)
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy
 
 import studies.search.machines
+import studies.store.store
 from nas import Genome, InputError
 from nas.evaluation.result import failed
 from nas.strategies.problem import PastTrial
@@ -26,6 +27,7 @@ from studies.store.claims import GRACE_SECONDS, Claim, Presence, is_alive
 from studies.store.names import GOAL
 from studies.store.storages import open_storage
 from studies.store.store import Store
+from tests.studies import searches
 from tests.studies.searches import command, request, trials_of
 
 
@@ -256,6 +258,26 @@ def test_a_journal_respects_another_machine(small_toml, tmp_path):
         run_search(request(small_toml, storage, study="shared"))
     store.note("nas:lease", {"host": "elsewhere", "time": time.time() - 100})
     run_search(request(small_toml, storage, evaluations=4, study="shared"))
+
+
+def test_a_journal_is_kept_from_other_machines_while_finalists_are_trained(
+    small_toml, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(studies.store.store, "BEAT_SECONDS", -1)
+    storage, times = str(tmp_path / "lease.log"), []
+
+    class Outdating(Watcher):
+        def finals(self, done, total):
+            store = Store.load(open_storage(storage), "shared")
+            times.append(store.notes()["nas:lease"]["time"])
+            store.note("nas:lease", {"host": "elsewhere", "time": 0.0})
+
+    asked = request(
+        small_toml, storage, evaluations=5, study="shared", finalists=1, finalist_seeds=2
+    )
+    searches.run_search(asked, Outdating())
+    assert len(times) > 2
+    assert 0.0 not in times
 
 
 def test_a_worker_needs_the_study_and_a_device_of_its_kind(begun, monkeypatch):

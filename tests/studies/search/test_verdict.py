@@ -81,6 +81,15 @@ def test_near_chance_is_three_deviations():
     assert near_chance(0.0, 0.1, 0)
 
 
+def test_of_several_objectives_what_was_tested_is_judged():
+    luckiest = trial(3, OTHER, 0.95)
+    trials = [*TRIALS, luckiest]
+    found = verdict(luckiest, trials, table(0.03), DATA, ("accuracy", "params"))
+    assert (found.outcome, found.use) == ("better", "trial 2")
+    again = verdict(luckiest, trials, table(0.03), DATA)  # a later best of one objective is not
+    assert (again.outcome, again.use) == ("untested", "trial 3")
+
+
 def test_the_front_is_judged_over_seeds():
     goals = ("accuracy", "params")
     trials = [replace(t, values=(t.attrs["accuracy"], float(100 - 10 * t.number))) for t in TRIALS]

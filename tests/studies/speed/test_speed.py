@@ -1,6 +1,7 @@
 """nas bench: a fair reference, arithmetic by hand, a table and JSON."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -72,7 +73,7 @@ def test_the_limit_is_that_of_a_large_product():
 
 def test_ratios_are_taken_repetition_by_repetition():
     found = Bench(
-        "digits9", "digits", "cpu", "fp32", 2, 1, 2, 4,
+        "digits9", "digits", "cpu", "fp32", 2, 2, 1, 2, 4,
         {OURS: [120.0, 90.0], **{way: [60.0, 30.0] for way in WAYS}}, 0.5, 30.0, 0.8,
         {"fp32": 60.0, "bf16": 240.0}, {"batch norm": 0.25},
     )  # fmt: skip
@@ -80,6 +81,8 @@ def test_ratios_are_taken_repetition_by_repetition():
     # 105 a minute on two cores are 0.875 a second and core: 0.8 of 26.25 GFLOP/s, of 60
     assert found.limit_share == pytest.approx(0.35)
     assert bench_table(found)
+    gpus = replace(found, device="cuda:0", workers=4)  # two processes on each of two GPUs
+    assert gpus.limit_share == pytest.approx(0.35)
 
 
 @pytest.mark.slow

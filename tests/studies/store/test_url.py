@@ -7,7 +7,7 @@ import sys
 import pytest
 import sqlalchemy
 
-from studies.store.url import shown
+from studies.store.url import shown, storage_words
 from tests.studies.searches import command
 
 SECRET = "s3cr3t"
@@ -36,6 +36,14 @@ NAS = [sys.executable, "-c", "from studies.cli import main; main()"]
 )  # fmt: skip
 def test_what_is_shown_of_a_url(url, seen):
     assert shown(url) == seen
+
+
+@pytest.mark.parametrize("usual", ["", "sqlite:///nas.db", "sqlite:///team.db"])
+def test_a_printed_command_names_the_storage_that_it_would_not_take_by_itself(monkeypatch, usual):
+    monkeypatch.setenv("NAS_STORAGE", usual)
+    taken = usual or "sqlite:///nas.db"
+    for url in ("sqlite:///nas.db", "sqlite:///team.db", "sqlite:///mine.db"):
+        assert storage_words(url) == ([] if url == taken else ["--storage", url])
 
 
 @pytest.fixture
