@@ -13,13 +13,52 @@ MERGES = ("add", "scale", "se", "gate", "concat")
 """What the named spaces choose from; `dense` doubles a layer and is left to those who want it."""
 
 
-def _three_stages(layers: int) -> tuple[Stage, ...]:
-    """Three stages of 16, 32 and 64 channels (He et al. 2015, section 4.2)."""
-    return (Stage(layers, 16), Stage(layers, 32, 2), Stage(layers, 64, 2))
+def _stages(layers: int, width: int = 16) -> tuple[Stage, ...]:
+    """Three stages of so many layers; 16, 32 and 64 channels are those of He et al. 2015, 4.2."""
+    return (Stage(layers, width), Stage(layers, 2 * width, 2), Stage(layers, 4 * width, 2))
 
+
+DEEP_DISTANCES = (1, 2, 3, 6, 9)
+"""What deep spaces choose from: with long skips, a network of many layers has short ways as well."""
+RATES = (0.05, 0.1, 0.2)
+
+DIGITS27 = SearchSpace(
+    Skeleton((1, 8, 8), 10, _stages(9, 8)),
+    distances=DEEP_DISTANCES,
+    merges=MERGES,
+    period=3,
+    learning_rates=RATES,
+    data="digits",
+    proxy=Proxy(epochs=4, images=300, batch=32, learning_rate=0.1),
+    final=Proxy(epochs=8, images=300, batch=32, learning_rate=0.1),
+    name="digits27",
+)
+"""The default: 27 layers, whose motif of three layers is searched, with its learning rate."""
+
+DIGITS54 = replace(DIGITS27, skeleton=Skeleton((1, 8, 8), 10, _stages(18, 8)), name="digits54")
+
+DIGITS27_NO_NORM = replace(
+    DIGITS27,
+    skeleton=replace(DIGITS27.skeleton, norm="none", bias=True, init="he"),
+    learning_rates=(0.01, 0.02, 0.05),
+    name="digits27-no-norm",
+)
+"""Without batch norm, in He's initialisation: skips have to keep signals in bounds."""
+
+FASHION27 = SearchSpace(
+    Skeleton((1, 28, 28), 10, _stages(9, 8)),
+    distances=DEEP_DISTANCES,
+    merges=MERGES,
+    period=3,
+    learning_rates=RATES,
+    data="fashion-mnist",
+    proxy=Proxy(epochs=4, images=1000, validation_images=2000, resolution=14, learning_rate=0.1),
+    final=Proxy(epochs=8, images=1000, resolution=14, learning_rate=0.1),
+    name="fashion27",
+)
 
 DIGITS9 = SearchSpace(
-    Skeleton((1, 8, 8), 10, _three_stages(3)),
+    Skeleton((1, 8, 8), 10, _stages(3)),
     merges=MERGES,
     data="digits",
     proxy=Proxy(epochs=4, images=300, batch=32, learning_rate=0.05),
@@ -28,7 +67,7 @@ DIGITS9 = SearchSpace(
 )
 
 FASHION9 = SearchSpace(
-    Skeleton((1, 28, 28), 10, _three_stages(3)),
+    Skeleton((1, 28, 28), 10, _stages(3)),
     merges=MERGES,
     data="fashion-mnist",
     proxy=Proxy(epochs=6, images=1000, validation_images=2000, resolution=14, learning_rate=0.05),
@@ -45,7 +84,7 @@ DIGITS9_MERGES = replace(DIGITS9, distances=(1,), always=True, name="digits9-mer
 """ResNet's skips; how they are combined and how strongly is searched."""
 
 CIFAR9 = SearchSpace(
-    Skeleton((3, 32, 32), 10, _three_stages(3)),
+    Skeleton((3, 32, 32), 10, _stages(3)),
     merges=MERGES,
     data="cifar10",
     proxy=Proxy(epochs=4, images=10_000, resolution=16, batch=128, augment="crop-flip"),
@@ -53,7 +92,7 @@ CIFAR9 = SearchSpace(
 )
 
 CIFAR27 = SearchSpace(
-    Skeleton((3, 32, 32), 10, _three_stages(9)),
+    Skeleton((3, 32, 32), 10, _stages(9)),
     distances=(1, 2, 3, 4),
     merges=MERGES,
     data="cifar10",
@@ -89,6 +128,10 @@ RESNET50 = SearchSpace(
 SPACES: dict[str, SearchSpace] = {
     space.name: space
     for space in (
+        DIGITS27,
+        DIGITS54,
+        DIGITS27_NO_NORM,
+        FASHION27,
         DIGITS9,
         DIGITS9_DISTANCES,
         DIGITS9_MERGES,

@@ -94,7 +94,9 @@ def front_table(trials: Sequence[Trial], objectives: Sequence[str]) -> WordTable
         attrs = trial.attrs
         name = attrs["role"] or str(trial.number)
         pairs = zip(objectives, trial.values or (), strict=False)
-        table.add_row(name, *(OBJECTIVES[o].show(value) for o, value in pairs), str(trial.genome))
+        table.add_row(
+            name, *(OBJECTIVES[o].show(value) for o, value in pairs), Text(str(trial.genome))
+        )
     return table
 
 

@@ -173,8 +173,9 @@ def from_study(kind: str, rest: str, storage: str, plugins: Mapping[str, str]) -
         raise InputError(f"trial:{rest}: study {name!r} has no trial {number}; it has {last}")
     else:
         trial = trials[number]
+    genome = trial.best_genome if number is None else trial.genome
     return Pattern(
-        trial.genome, space.skeleton, longer or space.final_proxy, f"the finalists of {name}",
+        genome, space.skeleton, longer or space.final_proxy, f"the finalists of {name}",
         f"trial {trial.number} of {name}", f"{name}-trial{trial.number}",
         source, folder, data["split_seed"], data["fingerprint"], data["name"], note,
         origin={"study": name, "trial": trial.number, "asked": f"{kind}:{rest}"},

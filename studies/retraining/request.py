@@ -31,6 +31,8 @@ class TrainRequest:
     pattern: str | None = None
     space: str | None = None
     baseline: str | None = None
+    layers: int | None = None
+    """To which the pattern is stretched; None leaves it."""
     storage: str = STORAGE
     data: str | None = None
     data_dir: Path | None = None
@@ -79,7 +81,7 @@ def prepare(request: TrainRequest) -> Order:
             raise InputError(f"--{name.replace('_', '-')} {getattr(request, name)}: at least 0")
     plugins = {path.name: digest for path, digest in load_plugins(request.plugins).items()}
     pattern = find_pattern(
-        request.pattern, request.space, request.baseline, request.storage, plugins
+        request.pattern, request.space, request.baseline, request.storage, plugins, request.layers
     )
     device = find_device(request.device)
     proxy = long_proxy(pattern, request)
@@ -87,7 +89,7 @@ def prepare(request: TrainRequest) -> Order:
     shape = tuple(prepare_part(data, proxy, "validation", device).images.shape[1:])
     skeleton = pattern.skeleton.for_data(shape, len(data.classes))  # type: ignore[arg-type]
     settings = RetrainSettings(
-        pattern.genome, skeleton, resolved(proxy, skeleton, device), data, device_kind(device), request.seed,
+        pattern.genome.pattern, skeleton, resolved(proxy, skeleton, device), data, device_kind(device), request.seed,
         request.patience, request.threads, plugins,
     )  # fmt: skip
     return Order(pattern, settings, request.out or folder_of(pattern, data, settings.digest))
@@ -123,7 +125,7 @@ def long_proxy(pattern: Pattern, request: TrainRequest) -> Proxy:
     base = pattern.proxy
     asked = {
         "batch": request.batch,
-        "learning_rate": request.learning_rate,
+        "learning_rate": request.learning_rate or pattern.genome.learning_rate,
         "augment": request.augment,
         "precision": request.precision or "auto",  # a study's is that of its device
     }

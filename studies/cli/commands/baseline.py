@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.text import Text
 
 from baselines import BASELINES, find_baseline
 from nas.architecture.plan import plan
@@ -40,7 +41,7 @@ def baselines_table() -> WordTable:
     for name, found in BASELINES.items():
         planned = plan(found.genome, found.skeleton)
         sizes = (str(len(found.genome)), count(planned.params), count(planned.macs))
-        table.add_row(name, str(found.genome), found.source, *sizes)
+        table.add_row(name, Text(str(found.genome)), found.source, *sizes)
     return table
 
 
@@ -62,7 +63,7 @@ def show(name: str, out: Path | None) -> None:
     console = make_console()
     console.print(drawing(found.genome, found.skeleton, costs=True))
     console.print(f"{name}: {found.source}", highlight=False)
-    console.print(f"{found.genome}", soft_wrap=True, highlight=False)
+    console.print(f"{found.genome}", soft_wrap=True, markup=False, highlight=False)
     console.print(f"{planned.params:,} parameters, {planned.macs:,} MACs")
     if out:
         picture = save(draw(found.genome, found.skeleton, name), out)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.progress import track
+from rich.text import Text
 
 from nas.architecture.genome import Genome
 from nas.errors import InputError, brief
@@ -182,7 +183,7 @@ def scores_table(scored: Scored, wanted: Sequence[str]) -> WordTable:
             if name in ("params", "macs", "skips") else f"{values[name]:.4g}"
             for name in wanted
         )  # fmt: skip
-        table.add_row(str(genome), *cells)
+        table.add_row(Text(str(genome)), *cells)
     return table
 
 

@@ -24,6 +24,7 @@ NOTATIONS: dict[str, Any] = {
 @click.argument("pattern", required=False)
 @click.option("--space", help="A notation's skeleton: a named space (nas spaces) or a .toml file.")
 @click.option("--baseline", help="A notation's skeleton: a baseline's. Without a notation, itself.")
+@click.option("--layers", type=int, help="Stretch pattern and skeleton to so many layers.")
 @storage_option
 @click.option("--data", help="As for nas search. [default: the study's, or the space's usual]")
 @data_dir_option
@@ -53,13 +54,15 @@ def train(quiet: bool, as_json: bool, tensorboard: bool, **options: Any) -> None
     """Train one pattern to the end; the same command again goes on where it stopped.
 
     PATTERN is best:STUDY (what the search names its best), best:STUDY/POINT (accuracy, knee or
-    cheapest on the Pareto front), trial:STUDY/NUMBER, or a notation with --space or --baseline. The epoch with the best validation accuracy is kept, and scored once on
-    the test images.
+    cheapest on the Pareto front), trial:STUDY/NUMBER, or, with --space or --baseline, a notation or a
+    reference's name. The epoch with the best validation accuracy is kept, and scored once on the test
+    images.
 
     \b
     nas train best:digits9-b1ae2c
     nas train trial:my-study/17 --epochs 60 --patience 15
     nas train "add(1)*9" --space fashion9 --data fashion-mnist --threads 4
+    nas train rezero --space digits27 --layers 54
     nas train --baseline cifar/resnet-56 --data cifar10 --augment crop-flip
     """
     if sys.stdout.isatty() and not (quiet or as_json):  # PyTorch takes a second to load
