@@ -11,8 +11,8 @@ from optuna.trial import TrialState
 from nas.errors import InputError
 from nas.plugins import is_loaded
 from studies.finals.finalists import trained
-from studies.search.settings import recorded_space
-from studies.store.names import FINALISTS, GOAL, SETTINGS, TABLE, beside_names, search_names
+from studies.search.settings import asked_evaluations, recorded_space
+from studies.store.names import FINALISTS, SETTINGS, TABLE, beside_names, search_names
 from studies.store.store import Store
 from studies.store.trial import Trial, best_trials
 
@@ -67,10 +67,9 @@ def _listed(storage: BaseStorage, name: str) -> Listed:
     missing = tuple(plugin for plugin in record.get("plugins", ()) if not is_loaded(plugin))
     best = None if missing else _best(store, record)
     done = storage.get_n_trials(store.study_id, FINISHED)
-    wanted = (notes.get(GOAL) or {}).get("evaluations", done)
     return Listed(
         name, record["space"]["name"], record["data"]["name"], record["strategy"],
-        tuple(record["objectives"]), done, max(wanted, done), best, _finalists(store, notes), missing,
+        tuple(record["objectives"]), done, max(asked_evaluations(notes), done), best, _finalists(store, notes), missing,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from nas.data.description import sentences
 from nas.drawing.figure import draw, save
 from studies.cli.tables import drawing, finalists_table, front_table, tuning_table
 from studies.formatting import count, duration, listed, percent, scored, without
-from studies.search.choice import POINTS, front_of, named_point
+from studies.search.choice import POINTS, named_point
 from studies.search.loop import Event
 from studies.search.request import SearchRequest
 from studies.search.run import Result, Watcher
@@ -216,9 +216,8 @@ class ConsoleWatcher(Watcher):
 
 def points_of(result: Result) -> dict[str, int]:
     """Numbers of the points of a search's front that have names."""
-    settings, goals = result.settings, result.settings.objectives
-    front = front_of(result.trials, settings.space, goals, settings.admitted)
-    return {name: named_point(front, goals, name).number for name in POINTS} if front else {}
+    goals = result.settings.objectives
+    return {name: named_point(result.front, goals, name).number for name in POINTS}
 
 
 class WorkerWatcher(ConsoleWatcher):

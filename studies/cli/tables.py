@@ -85,18 +85,16 @@ def studies_table(found: Sequence[Listed]) -> WordTable:
 
 
 def front_table(trials: Sequence[Trial], objectives: Sequence[str]) -> WordTable:
-    """The Pareto front of a search with several objectives."""
-    table = WordTable(title="Pareto front by the proxy")
+    """The Pareto front of a search with several objectives; of contenders, by their means."""
+    table = WordTable(title="Pareto front on validation images")
     for name in ("trial", *objectives):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("pattern")
     for trial in trials:
-        attrs = trial.attrs
-        name = attrs["role"] or str(trial.number)
-        pairs = zip(objectives, trial.values or (), strict=False)
-        table.add_row(
-            name, *(OBJECTIVES[o].show(value) for o, value in pairs), Text(str(trial.genome))
-        )
+        accuracy = trial.attrs["accuracy"] if trial.again is None else trial.again
+        pairs = zip(objectives, (accuracy, *(trial.values or ())[1:]), strict=False)
+        values = (OBJECTIVES[name].show(value) for name, value in pairs)
+        table.add_row(str(trial.number), *values, Text(str(trial.genome)))
     return table
 
 

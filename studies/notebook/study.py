@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,19 +18,18 @@ from nas.errors import InputError
 from studies.finals.finalists import Finalist, recorded_finalists
 from studies.formatting import count, finalist_rows, percent, scored, short, without
 from studies.notebook.course import course_svg
+from studies.search.choice import recorded_front
 from studies.search.objectives import OBJECTIVES
-from studies.search.settings import recorded_space
+from studies.search.settings import asked_evaluations, recorded_space
 from studies.search.verdict import recorded_verdict
 from studies.store.names import COMMAND, FINALISTS, search_names
 from studies.store.store import Store
-from studies.store.trial import Trial, best_trials, nondominated
+from studies.store.trial import Trial, best_trials, status_of
 from studies.store.url import STORAGE, shown
 
 if TYPE_CHECKING:
     import pandas as pd
 
-EVALUATIONS = 100
-"""What a command without --evaluations asks for."""
 SHOWN_FRONT = 8
 
 
@@ -45,6 +43,8 @@ class Study:
     settings: Mapping[str, Any]
     command: str
     """What asked for it last: `nas search …`; empty for studies that did not record it."""
+    budget: int
+    """Evaluations that it was asked for last."""
     space: SearchSpace
     trials: tuple[Trial, ...]
     """By number."""
@@ -65,13 +65,12 @@ class Study:
         notes = store.notes()
         record = store.searched()
         space = recorded_space(record)
-        front: list[Trial] = []
-        if len(record["objectives"]) > 1:
-            front = nondominated(store.trials(), store.maximise)
         finalists = recorded_finalists(store, store.beside(FINALISTS), space.skeleton)
         trials = store.ranked()
+        several = len(record["objectives"]) > 1
+        front = recorded_front(record, space, trials) if several else []
         return cls(
-            store.name, storage, record, notes.get(COMMAND) or "", space,
+            store.name, storage, record, notes.get(COMMAND) or "", asked_evaluations(notes), space,
             tuple(trials), tuple(finalists), frozenset(trial.number for trial in front),
             recorded_verdict(record, notes, space, trials, finalists).sentence,
         )  # fmt: skip
@@ -91,11 +90,6 @@ class Study:
     @property
     def objectives(self) -> list[str]:
         return list(self.settings["objectives"])
-
-    @property
-    def budget(self) -> int:
-        """Evaluations that the last command asked for."""
-        return _number_after(self.command, "--evaluations", EVALUATIONS)
 
     @property
     def going_on(self) -> str:
@@ -140,7 +134,7 @@ class Study:
         done = sum(trial.state.is_finished() for trial in self.trials)
         ends: dict[str, int] = {}
         for trial in self.trials:
-            name = trial.attrs.get("status", "failed") if trial.state.is_finished() else "running"
+            name = status_of(trial).replace("unfinished", "running")
             if name != "ok":
                 ends[name] = ends.get(name, 0) + 1
         more = "".join(f", {number} {name}" for name, number in sorted(ends.items()))
@@ -162,9 +156,8 @@ class Study:
         given = [trial for trial in self.trials if trial.ok and trial.attrs["role"]]
         found = best_trials(self.trials, self.space, best)
         if self.front:
-            on_it = [t for t in self.trials if t.ok and t.number in self.front]
+            on_it = [t for t in self.trials if t.number in self.front]
             found = sorted(on_it, key=lambda t: -t.attrs["accuracy"])[:SHOWN_FRONT]
-            given = [trial for trial in given if trial not in found]
         more = [name for name in self.objectives if name not in ("accuracy", "params", "macs")]
         header = ["trial", "validation accuracy", *more, "parameters", "MACs", "pattern"]
         ranked = sorted([*found, *given], key=lambda t: -t.attrs["accuracy"])
@@ -249,9 +242,3 @@ def open_study(
             )
         name = searches[-1]
     return Study.read(Store.load_search(opened, name), storage)
-
-
-def _number_after(command: str, option: str, default: int) -> int:
-    words = shlex.split(command)
-    after = dict(pairwise(words)).get(option, "")
-    return int(after) if after.isdecimal() else default

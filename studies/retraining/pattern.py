@@ -17,8 +17,7 @@ from nas.data.load import SOURCES
 from nas.errors import InputError
 from nas.files.settings import from_mapping
 from nas.proxy import Proxy
-from nas.strategies.problem import Limits
-from studies.search.choice import POINTS, front_of, named_point
+from studies.search.choice import POINTS, named_point, recorded_front
 from studies.search.spaces import find_space
 from studies.store.url import shown
 
@@ -163,10 +162,8 @@ def from_study(kind: str, rest: str, storage: str, plugins: Mapping[str, str]) -
             )
         trial = best[0]
         if point:
-            limits = from_mapping(Limits, settings["limits"], f"study {name!r}")
-            goals = settings["objectives"]
-            front = front_of(trials, space, goals, lambda genome: limits.admit(genome, space))
-            trial = named_point(front or best, goals, point)
+            front = recorded_front(settings, space, trials)
+            trial = named_point(front or best, settings["objectives"], point)
         note = _choice(settings["objectives"], trial, len(trials), point)
     elif number >= len(trials):
         last = f"0 to {len(trials) - 1}" if trials else "none yet"

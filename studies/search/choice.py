@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from nas.architecture.genome import Genome
 from nas.architecture.space import SearchSpace
 from nas.errors import unknown
+from nas.files.settings import from_mapping
+from nas.strategies.problem import Limits
 from studies.search.objectives import OBJECTIVES
 from studies.store.trial import Trial, best_trials, nondominated_values
 
@@ -37,6 +40,14 @@ def front_of(
     names = objectives if len(objectives) > 1 else LOOKED_AT
     kept = nondominated_values(_values(found, names), [OBJECTIVES[n].maximise for n in names])
     return [trial for trial, keep in zip(found, kept, strict=True) if keep]
+
+
+def recorded_front(
+    record: Mapping[str, Any], space: SearchSpace, trials: Sequence[Trial]
+) -> list[Trial]:
+    """`front_of` for a recorded search, from its settings and its ranked trials."""
+    limits = from_mapping(Limits, record["limits"], "the study's limits")
+    return front_of(trials, space, record["objectives"], lambda genome: limits.admit(genome, space))
 
 
 def named_point(front: Sequence[Trial], objectives: Sequence[str], name: str) -> Trial:

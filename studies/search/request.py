@@ -21,7 +21,7 @@ from studies.samplers.strategies import STRATEGIES, find_strategy, has_parents
 from studies.search.machines import Means, find_machine
 from studies.search.objectives import check_objectives
 from studies.search.screen import Screen
-from studies.search.settings import SearchSettings
+from studies.search.settings import EVALUATIONS, SearchSettings
 from studies.search.spaces import check_resolution, find_space, starting_point
 from studies.store.url import STORAGE, shown
 
@@ -48,7 +48,7 @@ class SearchRequest(Means):
     start: str | None = None
     """A baseline, on whose skeleton the search runs, or a notation of the space."""
     strategy: str = "regularized"
-    evaluations: int = number(100, 1, 10**7, goal=True)
+    evaluations: int = number(EVALUATIONS, 1, 10**7, goal=True)
     patience: int | None = number(None, 1, 10**7, goal=True)
     """Evaluations without a better one after which the search ends."""
     max_seconds: float | None = number(None, 0)

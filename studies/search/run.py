@@ -30,7 +30,7 @@ from studies.search.verdict import Verdict, verdict
 from studies.store.names import COMMAND, DATA, ENDED, GOAL, VERSIONS, study_names
 from studies.store.storages import existing_storage, open_storage, storage_errors, weights_folder
 from studies.store.store import Store
-from studies.store.trial import Trial, best_trials, nondominated
+from studies.store.trial import Trial, best_trials
 
 MakePool = Callable[
     [Means, EvaluationContext, Mapping[str, str], int], AbstractContextManager[tuple[Pool, int]]
@@ -81,7 +81,7 @@ class Result:
     """Finalists and references at their best learning rates, on validation images."""
     finalists: list[Finalist]
     front: list[Trial]
-    """The Pareto front where there are several objectives, most accurate first."""
+    """The Pareto front where there are several objectives (`choice.front_of`)."""
     verdict: Verdict
 
 
@@ -176,9 +176,9 @@ def work(
         outcome = replace(outcome, reason="interrupted")
     store.note(ENDED, asdict(outcome))
     best = next(iter(best_trials(trials, settings.space, 1)), None)
-    several = len(settings.objectives) > 1
-    front = [t for t in nondominated(trials, settings.maximise) if t.ok] if several else []
-    front.sort(key=lambda trial: -trial.attrs["accuracy"])
+    front: list[Trial] = []
+    if len(settings.objectives) > 1:
+        front = front_of(trials, settings.space, settings.objectives, settings.admitted)
     result = Result(
         store.name, request.storage, settings, outcome, trials, best,
         recorded_tuning(store.notes()), finalists, front,

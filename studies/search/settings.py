@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +22,15 @@ from nas.strategies.problem import Limits, Problem
 from nas.training.version import TRAINER_VERSION
 from studies.search.objectives import OBJECTIVES
 from studies.search.screen import SCREENED_ON, Screen
-from studies.store.names import DATA
+from studies.store.names import COMMAND, DATA, GOAL
 
 ALWAYS = (
     "space", "data", "strategy", "objectives", "seed", "lag", "population", "start", "limits",
     "fast", "plugins", "device",
 )  # fmt: skip
 """Fields that every study records."""
+EVALUATIONS = 100
+"""What is asked for where nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +171,14 @@ def recorded_space(record: Mapping[str, Any]) -> SearchSpace:
     """
     fields = {**record["space"], "proxy": record["proxy"]}
     return from_mapping(SearchSpace, fields, "the study's space")
+
+
+def asked_evaluations(notes: Mapping[str, Any]) -> int:
+    """How many evaluations a study was last asked for; earlier versions noted its command alone."""
+    noted = (notes.get(GOAL) or {}).get("evaluations")
+    words = shlex.split(notes.get(COMMAND) or "")
+    asked = str(noted or dict(pairwise(words)).get("--evaluations"))
+    return int(asked) if asked.isdecimal() else EVALUATIONS
 
 
 def place_of_data(notes: Mapping[str, Any], name: str) -> tuple[str | None, Path | None]:

@@ -204,7 +204,7 @@ class _Against:
     def words(self) -> str:
         what = named(self.other.name)
         if self.other.ahead is None and self.row.ahead is not None:
-            what += ", the best reference,"
+            what += ", the best reference"
         return f"{points(self.difference)} points against {what} {self.sure()}"
 
     def sure(self) -> str:

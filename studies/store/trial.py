@@ -172,15 +172,6 @@ def best_trials(
     return sorted(found, key=lambda t: t.rank)[:count]
 
 
-def nondominated(trials: Sequence[Trial], maximise: Sequence[bool]) -> list[Trial]:
-    """The complete trials that no other dominates in all of several objectives, by number."""
-    complete = [trial for trial in trials if trial.complete]
-    if not complete:
-        return []
-    kept = nondominated_values(np.array([trial.values for trial in complete]), maximise)
-    return [trial for trial, keep in zip(complete, kept, strict=True) if keep]
-
-
 def nondominated_values(values: np.ndarray, maximise: Sequence[bool]) -> np.ndarray:
     """Which rows (n, objectives) no other row dominates, (n,); equal rows stay."""
     import moocore

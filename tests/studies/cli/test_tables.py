@@ -67,7 +67,7 @@ def runs(label):
 
 
 BENCH = Bench(
-    "digits9-distances", "fashion-mnist", "cpu", "fp32", 2, 1, 2, 4,
+    "digits9-distances", "fashion-mnist", "cpu", "fp32", 2, 2, 1, 2, 4,
     {OURS: [1200.5, 900.25], **{way: [600.5, 300.5] for way in WAYS}}, 0.5, 30.0, 0.8,
     {"fp32": 60.0, "bf16": 240.0}, {"batch norm": 0.25},
 )  # fmt: skip

@@ -16,6 +16,7 @@ from studies.dashboard.notes import search_note
 from studies.notebook.course import course_svg
 from studies.search.request import SearchRequest
 from studies.search.run import run_search
+from studies.search.settings import asked_evaluations
 from tests.conftest import write_small_space
 
 NOTEBOOK = Path(__file__).parents[3] / "docs" / "skip-patterns.ipynb"
@@ -113,11 +114,24 @@ def test_a_studys_html_is_escaped_and_well_formed(storage):
     assert "&lt;two&gt;" in html
     ElementTree.fromstring(f"<div>{html.replace('<br>', '<br/>')}</div>")
     assert "Pareto front" in html
-    front = {t.number for t in optuna.load_study(study_name="<two>", storage=storage).best_trials}
+    found = [t for t in study.trials if not t.attrs["role"]]
+    front = {
+        t.number for t in found
+        if not any(o.values[0] >= t.values[0] and o.values[1] <= t.values[1] and o.values != t.values
+                   for o in found)
+    }  # fmt: skip
     assert study.front == front
     shown = {int(row[0].split()[0]) for row in study.table()[1]}
     given = {t.number for t in study.trials if t.attrs["role"]}
     assert given <= shown <= front | given
+
+
+def test_what_was_asked_for_is_noted_or_stands_in_the_command():
+    asked = "nas search --evaluations 30 --lag 4"
+    assert asked_evaluations({"nas:goal": {"evaluations": 40}, "nas:command": asked}) == 40
+    assert asked_evaluations({"nas:command": asked}) == 30
+    assert asked_evaluations({"nas:command": "nas search --lag 4"}) == 100
+    assert asked_evaluations({}) == 100
 
 
 def test_a_study_without_results_says_so(searched, name, tmp_path):

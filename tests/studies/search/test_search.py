@@ -12,6 +12,9 @@ import studies
 from nas import Genome, InputError
 from nas.architecture.references import FIRST, reference
 from nas.workers.process_pool import Workers
+from studies.cli.progress import points_of
+from studies.retraining.pattern import find_pattern
+from studies.search.choice import POINTS
 from studies.search.loop import Search
 from studies.search.machines import open_pool
 from studies.search.request import SearchRequest
@@ -152,10 +155,20 @@ def test_several_objectives(small_toml, tmp_path):
     assert result.settings.objectives == ("accuracy", "macs")
     assert trial.intermediate_values == {}
     front = [t.values for t in result.front]
+    found = [t.values for t in result.trials if not t.attrs["role"]]
     for values in front:
-        others = [t.values for t in result.trials if t.values != values]
+        others = [other for other in found if other != values]
         assert not any(o[0] >= values[0] and o[1] <= values[1] for o in others)
     assert front == sorted(front, key=lambda v: -v[0])
+    more = {"contenders": 3, "contender_seeds": 1, "finalists": 1, "finalist_seeds": 1}
+    goals = {"strategy": "nsga2", "objectives": "accuracy,macs"}
+    again = run_search(request(small_toml, storage, **goals, **more))
+    named = {find_pattern(f"best:{again.study}/{point}", None, None, storage, {}).origin["trial"]
+             for point in POINTS}  # fmt: skip
+    assert set(points_of(again).values()) == named <= {t.number for t in again.front}
+    assert all(t.again is not None for t in again.front)
+    shown = studies.open_study(again.study, storage)
+    assert shown.front == {t.number for t in again.front}
 
 
 def test_limits_and_an_exhausted_space_end_the_search(small_toml, tmp_path):
