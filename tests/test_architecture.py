@@ -30,7 +30,7 @@ STUDIES = [
     {"store"},
     {"formatting", "samplers", "finals"},
     {"search"},
-    {"knockouts", "retraining", "notebook", "speed", "tabular"},
+    {"knockouts", "retraining", "notebook", "speed", "transfer", "validity"},
     {"analysis", "dashboard"},
     {"report", "catalogue"},
     {"cli"},

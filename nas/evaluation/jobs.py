@@ -82,6 +82,8 @@ class EvaluationJob:
     ask: bool = False
     """Whether it waits after every epoch for the answer whether to be pruned."""
     latencies: bool = False
+    skeleton: Skeleton | None = None
+    """Its own, where that is not the one that all share."""
     ancestors: tuple[Ancestor, ...] | None = None
     """First parents, the eldest first, whose weights it inherits; None where nobody inherits."""
 
@@ -110,7 +112,7 @@ def evaluate_job(
             found[one.number] = _heir(one, context, context.weights, device, send)
     for shared, pack in alike.items():
         evaluations = evaluate_together(
-            [one.genome for one in pack], context.skeleton, shared.proxy, shared.seed, context.data,
+            [one.genome for one in pack], shared.skeleton or context.skeleton, shared.proxy, shared.seed, context.data,
             device, part=shared.part, fast=context.fast, latencies=shared.latencies,
             on_score=partial(_report, pack, send),
         )  # fmt: skip

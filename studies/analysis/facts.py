@@ -24,6 +24,8 @@ from studies.search.verdict import Verdict, recorded_verdict
 from studies.store.names import COMMAND, DATA, ENDED, FINALISTS, TABLE, VERSIONS
 from studies.store.store import Store
 from studies.store.trial import Trial, best_trials, candidates, role_of, status_of
+from studies.validity.facts import Validity
+from studies.validity.study import recorded_validity
 
 Interval = tuple[float, float] | None
 """95 % confidence interval; None for fewer than three values."""
@@ -126,6 +128,8 @@ class Facts:
     importance: Importance
     lineage: Lineage
     knockout: Knockout | None
+    validity: Validity | None
+    """How far the proxy tells the best apart, from the contenders' trainings."""
     cost: Cost
     trials: tuple[Row, ...]
 
@@ -179,6 +183,7 @@ def collect(store: Store, url: str) -> Facts:
         importance=importance(trials, space),
         lineage=lineage(winner, trials, settings["strategy"]),
         knockout=knockout,
+        validity=recorded_validity(store),
         cost=cost_of(store, beside, trials, space, knockout),
         trials=tuple(map(_row, trials)),
     )

@@ -60,6 +60,10 @@ BESIDE = {
         "Contenders", "The most accurate patterns of the search", "validation images. Their means choose "
         "the finalists, and the best",
     ),
+    "tuning_of": (
+        "Tuning", "The finalists of the search and the references that fit its space, at every "
+        "learning rate", "validation images. The best of each go to the test",
+    ),
     "finalists_of": (
         "Finalists", "The best patterns of the search and the given ones", "test images",
     ),
@@ -68,7 +72,7 @@ BESIDE = {
 
 
 def note_beside(record: Mapping[str, Any], done: int, trials: int, address: str | None) -> str:
-    """What a study of contenders or finalists is, and where its table stands.
+    """What a study of contenders, tuning or finalists is, and where its table stands.
 
     Args:
         record: the study's settings.

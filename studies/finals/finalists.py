@@ -18,8 +18,8 @@ from nas.architecture.skeletons.convolutional import Skeleton
 from nas.proxy import Proxy
 from nas.statistics import holm, paired_p
 from nas.workers.protocol import Pool
-from studies.finals.trainings import Trainings, results_of, train_all
-from studies.store.names import FINALISTS, TABLE
+from studies.finals.trainings import USUAL, Setting, Trainings, results_of, train_all
+from studies.store.names import FINALISTS, TABLE, labelled
 from studies.store.store import Store
 
 
@@ -72,12 +72,14 @@ def run_finalists(
     on_result: Callable[[int, int], None] = lambda done, total: None,
     stop: Callable[[], bool] = lambda: False,
     best: str | None = None,
+    setting: Setting = USUAL,
 ) -> list[Finalist]:
     """Trains every entry over all seeds, scores it on the test images, and compares.
 
     Args:
         entries: (name, genome); the one named "residual" is what the others are compared with.
         best: the entry that is the best reference, with which they are compared, too.
+        setting: that of a transfer.
         store: the search's.
         url: the storage's.
         on_result: called with (trainings done, trainings in all).
@@ -86,13 +88,17 @@ def run_finalists(
     Returns:
         Nothing if it was stopped before all were trained.
     """
-    beside = store.open_beside(FINALISTS, skeleton, proxy, "test accuracy")
+    what = labelled(FINALISTS, setting.label)
+    beside = store.open_beside(what, skeleton, proxy, "test accuracy", **setting.record)
     named = [[name, str(genome)] for name, genome in entries]
-    store.note(TABLE, {"entries": named, "seeds": list(seeds), "best": best})
-    batch = Trainings.over_seeds("final", [genome for _, genome in entries], seeds, proxy, "test")
+    note = {"entries": named, "seeds": list(seeds), "best": best}
+    store.note(labelled(TABLE, setting.label), note)
+    batch = Trainings.over_seeds(
+        "final", [genome for _, genome in entries], seeds, proxy, "test", setting.skeletons
+    )
     with beside.joined(url):
         results = train_all(batch, skeleton, beside, workers, on_result, stop, store)
-    return _rows(entries, seeds, results, skeleton, best) if results else []
+    return _rows(entries, seeds, results, skeleton, best, setting.skeletons) if results else []
 
 
 def trained(table: Mapping[str, Any], finals: Store) -> tuple[int, int]:
@@ -109,7 +115,13 @@ def trained(table: Mapping[str, Any], finals: Store) -> tuple[int, int]:
     return len(wanted & ended), len(wanted)
 
 
-def recorded_finalists(store: Store, finals: Store | None, skeleton: Skeleton) -> list[Finalist]:
+def recorded_finalists(
+    store: Store,
+    finals: Store | None,
+    skeleton: Skeleton,
+    label: str = "",
+    skeletons: Mapping[Genome, Skeleton] | None = None,
+) -> list[Finalist]:
     """The table that a search ended with, from its study and the one of its finalists.
 
     Empty where there is none yet, or not all of it.
@@ -117,15 +129,17 @@ def recorded_finalists(store: Store, finals: Store | None, skeleton: Skeleton) -
     Args:
         store: the search's.
         finals: the one beside it, if there is one.
+        label: of a transfer.
+        skeletons: of patterns that have their own there.
     """
-    note = store.notes().get(TABLE)
+    note = store.notes().get(labelled(TABLE, label))
     if not note or finals is None:
         return []
     results = results_of(finals.trials())
     entries = [(name, Genome.parse(notation)) for name, notation in note["entries"]]
     if any((genome.key, seed) not in results for _, genome in entries for seed in note["seeds"]):
         return []
-    return _rows(entries, note["seeds"], results, skeleton, note.get("best"))
+    return _rows(entries, note["seeds"], results, skeleton, note.get("best"), skeletons or {})
 
 
 def _rows(
@@ -134,13 +148,19 @@ def _rows(
     results: Mapping[tuple[str, int], float | None],
     skeleton: Skeleton,
     best: str | None,
+    skeletons: Mapping[Genome, Skeleton],
 ) -> list[Finalist]:
     rows = []
     for name, genome in entries:
-        planned = plan(genome, skeleton)
+        planned = plan(genome, skeletons.get(genome.pattern, skeleton))
         scores = tuple(results[genome.key, seed] for seed in seeds)
         rows.append(Finalist(name, genome, scores, planned.params, planned.macs))
     return compare(rows, best)
+
+
+def found(name: str) -> bool:
+    """Whether a row is what a search found, and no reference."""
+    return name == "winner" or name.startswith("trial")
 
 
 def compare(rows: Sequence[Finalist], best: str | None = None) -> list[Finalist]:
@@ -165,14 +185,14 @@ def _differences(
     against = next((row for row in rows if row.name == name), None)
     if against is None:
         return {}
-    found: dict[int, tuple[float, float | None]] = {}
+    differences: dict[int, tuple[float, float | None]] = {}
     for index, row in enumerate(rows):
         pairs = zip(row.accuracies, against.accuracies, strict=True)
         deltas = np.array([a - b for a, b in pairs if a is not None and b is not None])
         if row is not against and len(deltas):
-            p = paired_p(deltas) if row.name.startswith("trial") else None
-            found[index] = float(deltas.mean()), p
-    tested = {index: p for index, (_, p) in found.items() if p is not None}
+            p = paired_p(deltas) if found(row.name) else None
+            differences[index] = float(deltas.mean()), p
+    tested = {index: p for index, (_, p) in differences.items() if p is not None}
     for index, p in zip(tested, holm(list(tested.values())), strict=True):
-        found[index] = found[index][0], p
-    return found
+        differences[index] = differences[index][0], p
+    return differences

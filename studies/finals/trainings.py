@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from nas.architecture.genome import Genome
 from nas.architecture.plan import plan
@@ -25,6 +26,21 @@ def fresh_seeds(seed: int, count: int, first: int = 0) -> list[int]:
 
 
 @dataclass(frozen=True)
+class Setting:
+    """Where patterns are trained, if not as their search trains its finalists."""
+
+    label: str = ""
+    """In a word or two; none is the search's own setting."""
+    skeletons: Mapping[Genome, Skeleton] = field(default_factory=dict)
+    """Of patterns that have their own."""
+    record: Mapping[str, Any] = field(default_factory=dict)
+    """What else decides the scores, such as other data."""
+
+
+USUAL = Setting()
+
+
+@dataclass(frozen=True)
 class Trainings:
     """What is to be trained, once each."""
 
@@ -33,13 +49,25 @@ class Trainings:
     proxy: Proxy
     part: str
     """Of the data, on which they are scored."""
+    skeletons: Mapping[Genome, Skeleton] = field(default_factory=dict)
+    """Of patterns that have their own."""
 
     @classmethod
     def over_seeds(
-        cls, role: str, genomes: Sequence[Genome], seeds: Sequence[int], proxy: Proxy, part: str
+        cls,
+        role: str,
+        genomes: Sequence[Genome],
+        seeds: Sequence[int],
+        proxy: Proxy,
+        part: str,
+        skeletons: Mapping[Genome, Skeleton] | None = None,
     ) -> Trainings:
         """Every genome over every seed."""
-        return cls([(role, genome, seed) for seed in seeds for genome in genomes], proxy, part)
+        wanted = [(role, genome, seed) for seed in seeds for genome in genomes]
+        return cls(wanted, proxy, part, skeletons or {})
+
+    def skeleton_of(self, genome: Genome, usual: Skeleton) -> Skeleton:
+        return self.skeletons.get(genome.pattern, usual)
 
 
 def train_all(
@@ -80,7 +108,10 @@ def train_all(
         while workers.idle and not stop():
             if not waiting:
                 key = next((key for key in wanted if key not in known), None)
-                if key is None or not _begin(number, key, wanted[key], store, skeleton):
+                if key is None:
+                    break
+                own = batch.skeleton_of(wanted[key], skeleton)
+                if not _begin(number, key, wanted[key], store, own):
                     break
                 known[key] = False
                 waiting.append((number, wanted[key], key[2]))
@@ -94,7 +125,8 @@ def train_all(
         others = sum(key in known for key in wanted) - done > len(running)
         for report in workers.reports(timeout=POLL_SECONDS if others else 5):
             if isinstance(report, Finished):
-                _finish(store, running.pop(report.number), report, skeleton)
+                job = running.pop(report.number)
+                _finish(store, job, report, job.skeleton or skeleton)
     return results_of(trials) if done == len(wanted) else None
 
 
@@ -113,7 +145,8 @@ def _begin(
 
 
 def _job(number: int, genome: Genome, seed: int, batch: Trainings) -> EvaluationJob:
-    return EvaluationJob(number, genome, batch.proxy, seed, batch.part)
+    own = batch.skeletons.get(genome.pattern)
+    return EvaluationJob(number, genome, batch.proxy, seed, batch.part, skeleton=own)
 
 
 def _finish(store: Store, job: EvaluationJob, report: Finished, skeleton: Skeleton) -> None:

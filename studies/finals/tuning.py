@@ -20,8 +20,8 @@ from nas.architecture.space import SearchSpace
 from nas.errors import InputError
 from nas.proxy import Proxy
 from nas.workers.protocol import Pool
-from studies.finals.trainings import Trainings, train_all
-from studies.store.names import TUNED, TUNING
+from studies.finals.trainings import USUAL, Setting, Trainings, train_all
+from studies.store.names import TUNED, TUNING, labelled
 from studies.store.store import Store
 
 FIRST_SEED = 700_000
@@ -79,6 +79,7 @@ def run_tuning(
     workers: Pool,
     on_result: Callable[[int, int], None] = lambda done, total: None,
     stop: Callable[[], bool] = lambda: False,
+    setting: Setting = USUAL,
 ) -> list[Tuned]:
     """Trains every entry at every rate over the same seeds; the most accurate first.
 
@@ -89,6 +90,7 @@ def run_tuning(
         url: the storage's.
         on_result: called with (trainings done, trainings in all).
         stop: asked again and again; no training starts when it is true.
+        setting: that of a transfer.
 
     Returns:
         Nothing if it was stopped before all were trained.
@@ -98,8 +100,9 @@ def run_tuning(
         for name, genome in entries.items()
     }
     genomes = list(dict.fromkeys(genome for row in grid.values() for genome in row))
-    batch = Trainings.over_seeds("tuning", genomes, seeds, proxy, "validation")
-    beside = store.open_beside(TUNING, skeleton, proxy, "validation accuracy")
+    batch = Trainings.over_seeds("tuning", genomes, seeds, proxy, "validation", setting.skeletons)
+    what = labelled(TUNING, setting.label)
+    beside = store.open_beside(what, skeleton, proxy, "validation accuracy", **setting.record)
     with beside.joined(url):
         results = train_all(batch, skeleton, beside, workers, on_result, stop, store)
     if results is None:
@@ -108,20 +111,24 @@ def run_tuning(
     tuned = [_best(name, row, scores) for name, row in grid.items()]
     tuned.sort(key=lambda one: -one.mean)
     told = [[one.name, str(one.genome), one.mean, one.std] for one in tuned]
-    store.note(TUNED, {"entries": told, "rates": list(rates), "seeds": list(seeds)})
+    note = {"entries": told, "rates": list(rates), "seeds": list(seeds)}
+    store.note(labelled(TUNED, setting.label), note)
     return tuned
 
 
-def recorded_tuning(notes: Mapping[str, Any]) -> list[Tuned]:
-    """What a search has noted of its last tuning, the most accurate first."""
-    entries = (notes.get(TUNED) or {}).get("entries", ())
+def recorded_tuning(notes: Mapping[str, Any], label: str = "") -> list[Tuned]:
+    """What a search has noted of its last tuning, the most accurate first.
+
+    Args:
+        label: of a transfer.
+    """
+    entries = (notes.get(labelled(TUNED, label)) or {}).get("entries", ())
     return [Tuned(name, Genome.parse(text), mean, std) for name, text, mean, std in entries]
 
 
-def best_reference(tuned: Sequence[Tuned], space: SearchSpace) -> Tuned | None:
+def best_reference(tuned: Sequence[Tuned]) -> Tuned | None:
     """The most accurate of the references."""
-    names = references_of(space)
-    return next((one for one in tuned if one.name in names), None)
+    return next((one for one in tuned if one.name in REFERENCES), None)
 
 
 def _best(name: str, row: Sequence[Genome], scores: Mapping[Genome, list[float]]) -> Tuned:

@@ -15,7 +15,7 @@ from nas.evaluation.inheritance import WeightFolder
 from nas.evaluation.jobs import EvaluationContext
 from nas.plugins import check_loaded
 from nas.workers.protocol import Pool
-from studies.finals.contenders import FIRST_SEED, run_contenders
+from studies.finals.contenders import run_contenders
 from studies.finals.finalists import Finalist, run_finalists
 from studies.finals.trainings import fresh_seeds
 from studies.finals.tuning import FIRST_SEED as TUNING_SEED
@@ -216,9 +216,8 @@ def _finals(
         best = chosen(store.trials(), settings, max(request.contenders, request.finalists))
         if best:
             run_contenders(
-                best, space.skeleton, space.proxy,
-                fresh_seeds(settings.seed, request.contender_seeds, FIRST_SEED), store,
-                request.storage, workers, watcher.contenders, stop,
+                best, space.skeleton, space.proxy, settings.seed, request.contender_seeds,
+                request.finalists, store, request.storage, workers, watcher.contenders, stop,
             )  # fmt: skip
     best = chosen(store.ranked(), settings, request.finalists)
     if not best or stop():
@@ -252,7 +251,7 @@ def to_test(
     found = [one for one in tuned if one.name.startswith("trial")]
     if len(settings.objectives) == 1:
         found = found[:1]
-    best = best_reference(tuned, settings.space)
+    best = best_reference(tuned)
     names = {"residual", "start", best.name if best else ""}
     found += [one for one in tuned if one.name in names]
     return {one.name: one.genome for one in found}, best.name if best else None

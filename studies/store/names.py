@@ -14,18 +14,24 @@ DATA = "nas:data"
 it, how many evaluations and finalists it is to have, how it ended, and where its data lie and what is
 known of them."""
 CONTENDERS, TUNING, FINALISTS, KNOCKOUTS = "contenders", "tuning", "finalists", "knock-outs"
-BESIDE = (CONTENDERS, TUNING, FINALISTS, KNOCKOUTS)
 """What studies beside a search hold."""
 MEANS = "nas:contenders"
-"""Key of the note of the contenders' means, by number."""
+"""Key of the note of the contenders' means and seeds, by number."""
 TUNED = "nas:tuned"
 """Key of the note of the last tuning: name, pattern at its best rate, mean and deviation of each."""
+TRANSFERS = "nas:transfers"
+"""Key of the note of the settings to which the winner was transferred, by their labels."""
 TABLE = "nas:finalists"
 """Key of the note of the last finalists' table: names, patterns and seeds, and the best reference."""
 JUDGED = "pruner"
 """Key of what a pruner keeps with a trial."""
 RECORDED = ("space", "proxy", "data", "strategy", "objectives", "seed", "lag", "limits", "device")
 """What the record of a search has at least."""
+
+
+def labelled(what: str, label: str) -> str:
+    """A key, or what a study beside holds, of a transfer; of the search itself without a label."""
+    return f"{what}:{label}" if label else what
 
 
 def beside_name(study: str, what: str) -> str:
@@ -35,13 +41,14 @@ def beside_name(study: str, what: str) -> str:
 
 def beside_names(storage: BaseStorage, study: str) -> dict[str, str]:
     """Names of the studies beside a search that are there, by what they hold."""
-    records = {one.study_name: one.user_attrs.get(SETTINGS) for one in storage.get_all_studies()}
-    wanted = {what: beside_name(study, what) for what in BESIDE}
-    return {
-        what: name
-        for what, name in wanted.items()
-        if isinstance(record := records.get(name), dict) and record.get(f"{what}_of") == study
-    }
+    found = {}
+    for one in storage.get_all_studies():
+        record = one.user_attrs.get(SETTINGS)
+        for key, value in record.items() if isinstance(record, dict) else ():
+            what = key.removesuffix("_of")
+            if value == study and what != key and one.study_name == beside_name(study, what):
+                found[what] = one.study_name
+    return found
 
 
 def is_beside(record: object) -> bool:

@@ -200,16 +200,21 @@ class Store:
     def ranked(self) -> list[Trial]:
         """All trials by number, with what further trainings have found of the best."""
         notes = self.notes()
-        means = {int(number): mean for number, mean in notes.get(MEANS, {}).items()}
+        means = {
+            int(number): told if isinstance(told, list) else (told, 0)  # of versions before 0.3
+            for number, told in notes.get(MEANS, {}).items()
+        }
         tuned = {
             int(name.removeprefix("trial ")): Tuning(Genome.parse(notation), mean)
             for name, notation, mean, _ in notes.get(TUNED, {}).get("entries", ())
             if name.startswith("trial ")
         }
-        return [
-            replace(trial, again=means.get(trial.number), tuned=tuned.get(trial.number))
-            for trial in self.trials()
-        ]
+        found = []
+        for trial in self.trials():
+            again, seeds = means.get(trial.number, (None, 0))
+            more = tuned.get(trial.number)
+            found.append(replace(trial, again=again, again_seeds=seeds, tuned=more))
+        return found
 
     @property
     def maximise(self) -> list[bool]:

@@ -44,6 +44,8 @@ class Trial:
     """What the strategy kept with it (Optuna's system attributes)."""
     again: float | None = None
     """Mean accuracy over fresh seeds, where it was a contender (`studies.finals.contenders`)."""
+    again_seeds: int = 0
+    """How many those were, as far as that was noted; who had more seeds came further in the race."""
     tuned: Tuning | None = None
     """Its longer training at its best learning rate, where it was tuned (`studies.finals.tuning`)."""
 
@@ -63,14 +65,15 @@ class Trial:
 
     @property
     def rank(self) -> tuple:
-        """Sorts trials that are `ok`, the best first: what was tuned leads, then contenders, as luck
-        tells less of them.
+        """Sorts trials that are `ok`, the best first: what was tuned leads, then contenders, those that
+        came further in their race first, as luck tells less of them.
 
         Fewer parameters, then the elder, break ties.
         """
         score = self.attrs["accuracy"] if self.again is None else self.again
         tuned = -self.tuned.mean if self.tuned else 1.0
-        return tuned, self.again is None, -score, self.attrs["params"], self.number
+        race = self.again is None, -self.again_seeds
+        return tuned, *race, -score, self.attrs["params"], self.number
 
     @property
     def best_genome(self) -> Genome:

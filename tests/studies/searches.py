@@ -32,7 +32,10 @@ def trials_of(storage, name=None):
 
 
 def request(small_toml, storage, **more):
-    values = {"evaluations": 24, "contenders": 0, "finalists": 0, "population": 6, "workers": 1}
+    values = {
+        "evaluations": 24, "contenders": 0, "finalists": 0, "tuning_seeds": 0, "population": 6,
+        "workers": 1,
+    }  # fmt: skip
     return SearchRequest(
         space=str(small_toml), storage=storage, **{"device": "cpu", **values, **more}
     )
@@ -42,7 +45,7 @@ def command(small_toml, storage, *more):
     return [
         *NAS, "search",
         "--space", str(small_toml), "--storage", storage, "--evaluations", "24",
-        "--population", "6", "--finalists", "0", "--device", "cpu", "--json", *more,
+        "--population", "6", "--finalists", "0", "--tuning-seeds", "0", "--device", "cpu", "--json", *more,
     ]  # fmt: skip
 
 

@@ -1,0 +1,56 @@
+"""A wider skeleton on which a pattern costs as much as another: size as an explanation is ruled out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+
+from nas.architecture.genome import Genome
+from nas.architecture.plan import plan
+from nas.architecture.skeletons.convolutional import Skeleton
+from nas.errors import InputError, unknown
+
+COSTS = ("params", "macs")
+CLOSE = 0.01
+"""Relative difference of costs that are called equal."""
+STEPS = 400
+"""Widths are tried up to (1 + STEPS / 100) times."""
+
+
+def matched(genome: Genome, skeleton: Skeleton, cost: str, wanted: int) -> Skeleton:
+    """The skeleton, its stages widened, on which the genome costs what is wanted within 1 %.
+
+    Of those the one closest to even widening is taken. A genome that costs as much already, or more,
+    keeps its skeleton.
+
+    Args:
+        cost: a name in COSTS.
+        wanted: parameters, or MACs.
+
+    Raises:
+        InputError: an unknown cost, or no widths come so close.
+    """
+    if cost not in COSTS:
+        raise unknown("cost", cost, COSTS)
+    if getattr(plan(genome, skeleton), cost) >= (1 - CLOSE) * wanted:
+        return skeleton
+    for wider in _wider(skeleton):
+        found = getattr(plan(genome, wider), cost)
+        if abs(found - wanted) <= CLOSE * wanted:
+            return wider
+    raise InputError(f"no widths give '{genome}' {wanted} {cost} within {CLOSE:.0%}")
+
+
+def _wider(skeleton: Skeleton) -> Iterator[Skeleton]:
+    """Skeletons with wider stages, evenly widened and with one channel more or less in any stage."""
+    seen = set()
+    for step in range(STEPS):
+        even = [round((1 + step / 100) * stage.width) for stage in skeleton.stages]
+        for shifts in product((0, 1, -1), repeat=len(even)):
+            widths = tuple(width + shift for width, shift in zip(even, shifts, strict=True))
+            if widths in seen or min(widths) < 1:
+                continue
+            seen.add(widths)
+            pairs = zip(skeleton.stages, widths, strict=True)
+            yield replace(skeleton, stages=tuple(replace(s, width=w) for s, w in pairs))
