@@ -40,3 +40,8 @@ def reference(name: str, layers: int) -> Genome:
     if name not in REFERENCES:
         raise unknown("reference", name, REFERENCES)
     return REFERENCES[name].tiled(layers)
+
+
+def named_or_parsed(text: str, layers: int) -> Genome:
+    """A reference of so many layers by its name, or the genome of a notation."""
+    return reference(text, layers) if text in REFERENCES else Genome.parse(text)

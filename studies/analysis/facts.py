@@ -24,6 +24,7 @@ from studies.search.verdict import Verdict, recorded_verdict
 from studies.store.names import COMMAND, DATA, ENDED, FINALISTS, TABLE, VERSIONS
 from studies.store.store import Store
 from studies.store.trial import Trial, best_trials, candidates, role_of, status_of
+from studies.transfer.run import Transfer, recorded_transfers
 from studies.validity.facts import Validity
 from studies.validity.study import recorded_validity
 
@@ -128,6 +129,8 @@ class Facts:
     importance: Importance
     lineage: Lineage
     knockout: Knockout | None
+    transfers: tuple[Transfer, ...]
+    """The winner in other settings (`studies.transfer`)."""
     validity: Validity | None
     """How far the proxy tells the best apart, from the contenders' trainings."""
     cost: Cost
@@ -183,6 +186,7 @@ def collect(store: Store, url: str) -> Facts:
         importance=importance(trials, space),
         lineage=lineage(winner, trials, settings["strategy"]),
         knockout=knockout,
+        transfers=tuple(recorded_transfers(store)),
         validity=recorded_validity(store),
         cost=cost_of(store, beside, trials, space, knockout),
         trials=tuple(map(_row, trials)),

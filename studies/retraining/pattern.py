@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from baselines import find_baseline
 from nas.architecture.genome import Genome
 from nas.architecture.plan import plan
-from nas.architecture.references import REFERENCES, reference
+from nas.architecture.references import named_or_parsed
 from nas.architecture.skeletons.convolutional import Skeleton
 from nas.architecture.stretch import deepened, stretched
 from nas.data.load import SOURCES
@@ -116,11 +116,6 @@ def _find(
             "a pattern is needed: a notation, best:STUDY, trial:STUDY/NUMBER, or --baseline NAME"
         )
     return _on_space(text, space)
-
-
-def named_or_parsed(text: str, layers: int) -> Genome:
-    """A reference of so many layers by its name, or the genome of a notation."""
-    return reference(text, layers) if text in REFERENCES else Genome.parse(text)
 
 
 def _on_space(text: str, space: str | None) -> Pattern:

@@ -26,6 +26,7 @@ from studies.search.request import SearchRequest
 from studies.search.screen import screened
 from studies.search.settings import SearchSettings
 from studies.store.claims import POLL_SECONDS
+from studies.store.names import GOAL_OF_TRIAL, LOSS
 from studies.store.store import Store
 from studies.store.trial import Genes, Trial
 
@@ -183,6 +184,8 @@ class Search:
             "role": self.records.role(genome),
             **more,
         }
+        if settings.objectives[0] == LOSS:
+            attrs[GOAL_OF_TRIAL] = LOSS
         if settings.inherit and proposal.parents:
             attrs["inherited_from"] = proposal.parents[0]
         genes = Genes.of(genome, settings.space) if proposal.inside else None

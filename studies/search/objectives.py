@@ -9,9 +9,14 @@ from math import inf, log10
 from nas.errors import InputError, unknown
 from nas.evaluation.result import Evaluation
 from studies.formatting import large, percent
+from studies.store.names import LOSS
 
+QUALITIES = ("accuracy", LOSS)
+"""Objectives of which a search has one, and that first."""
 WORST_SECONDS = 1e6
 """Latency of a candidate that does not fit into memory."""
+WORST_LOSS = 1e6
+"""Validation loss of a candidate that diverged or does not fit into memory."""
 WORST_DECADES = 300.0
 """Gradient ratio of a candidate without finite gradients: about all that a float can hold."""
 
@@ -53,6 +58,12 @@ def gradient_ratio(evaluation: Evaluation) -> float:
     return float(np.mean(decades)) if whole else WORST_DECADES
 
 
+def validation_loss(evaluation: Evaluation) -> float:
+    """Mean cross-entropy over the validation images after the last epoch that was trained."""
+    losses = evaluation.scored_losses if evaluation.status in ("ok", "pruned") else ()
+    return min(losses[-1], WORST_LOSS) if losses and losses[-1] < inf else WORST_LOSS
+
+
 def _seconds(measured: float | None) -> float:
     return WORST_SECONDS if measured is None else measured
 
@@ -65,6 +76,10 @@ OBJECTIVES: dict[str, Objective] = {
     "accuracy": Objective(
         "validation accuracy", "%", 100, percent,
         True, lambda e: e.accuracy, "share of validation images",
+    ),
+    LOSS: Objective(
+        "validation loss", "", 1, "{:.4f}".format,
+        False, validation_loss, "mean cross-entropy over validation images",
     ),
     "params": Objective(
         "parameters", "", 1, large, False, lambda e: float(e.params), "learnt parameters"
@@ -89,7 +104,7 @@ OBJECTIVES: dict[str, Objective] = {
 
 
 def check_objectives(names: Sequence[str], strategy: str, several: bool) -> tuple[str, ...]:
-    """The names, if they exist, are distinct, begin with accuracy, and suit the strategy.
+    """The names, if they exist, are distinct, begin with accuracy or loss, and suit the strategy.
 
     Args:
         several: whether the strategy can have several objectives.
@@ -102,8 +117,8 @@ def check_objectives(names: Sequence[str], strategy: str, several: bool) -> tupl
             raise unknown("objective", name, OBJECTIVES, place="--objectives")
     if len(set(names)) != len(names):
         raise InputError(f"--objectives {','.join(names)}: each one once")
-    if not names or names[0] != "accuracy":
-        raise InputError("--objectives: accuracy comes first, such as accuracy,params")
+    if not names or names[0] not in QUALITIES:
+        raise InputError("--objectives: accuracy or loss comes first, such as accuracy,params")
     if len(names) > 1 and not several:
         raise InputError(
             f"--objectives {','.join(names)}: strategy {strategy!r} has one objective; "

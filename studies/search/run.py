@@ -213,11 +213,16 @@ def _finals(
 ) -> list[Finalist]:
     space = settings.space
     if request.finalists and request.contenders:
-        best = chosen(store.trials(), settings, max(request.contenders, request.finalists))
+        count, seeds = request.contenders, request.contender_seeds
+        least = request.finalists
+        if (
+            len(settings.objectives) > 1
+        ):  # a front has no better half: half as many, four times as long
+            count, seeds, least = (count + 1) // 2, 4 * seeds, count
+        best = chosen(store.trials(), settings, max(count, request.finalists))
         if best:
             run_contenders(
-                best, space.skeleton, space.proxy, settings.seed, request.contender_seeds,
-                request.finalists, store, request.storage, workers, watcher.contenders, stop,
+                best, space.skeleton, space.proxy, settings.seed, seeds, least, store, request.storage, workers, watcher.contenders, stop,
             )  # fmt: skip
     best = chosen(store.ranked(), settings, request.finalists)
     if not best or stop():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from optuna.storages import BaseStorage
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
 
 SETTINGS = "nas:settings"
 VERSIONS = "nas:versions"
@@ -23,6 +26,8 @@ TRANSFERS = "nas:transfers"
 """Key of the note of the settings to which the winner was transferred, by their labels."""
 TABLE = "nas:finalists"
 """Key of the note of the last finalists' table: names, patterns and seeds, and the best reference."""
+GOAL_OF_TRIAL, LOSS = "goal", "loss"
+"""Key of what a trial's search ranks by where that is not accuracy, and its one value."""
 JUDGED = "pruner"
 """Key of what a pruner keeps with a trial."""
 RECORDED = ("space", "proxy", "data", "strategy", "objectives", "seed", "lag", "limits", "device")

@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -31,15 +31,13 @@ from studies.store.claims import BEAT_SECONDS, Claim, Presence
 from studies.store.lease import Exclusive
 from studies.store.names import (
     JUDGED,
-    MEANS,
     RECORDED,
     SETTINGS,
-    TUNED,
     beside_name,
     search_names,
     study_names,
 )
-from studies.store.trial import Genes, Trial, Tuning, measured
+from studies.store.trial import Genes, Trial, further, measured
 from studies.store.trials import Trials, trials_in
 
 REPORT_SECONDS = 5
@@ -199,22 +197,7 @@ class Store:
 
     def ranked(self) -> list[Trial]:
         """All trials by number, with what further trainings have found of the best."""
-        notes = self.notes()
-        means = {
-            int(number): told if isinstance(told, list) else (told, 0)  # of versions before 0.3
-            for number, told in notes.get(MEANS, {}).items()
-        }
-        tuned = {
-            int(name.removeprefix("trial ")): Tuning(Genome.parse(notation), mean)
-            for name, notation, mean, _ in notes.get(TUNED, {}).get("entries", ())
-            if name.startswith("trial ")
-        }
-        found = []
-        for trial in self.trials():
-            again, seeds = means.get(trial.number, (None, 0))
-            more = tuned.get(trial.number)
-            found.append(replace(trial, again=again, again_seeds=seeds, tuned=more))
-        return found
+        return further(self.trials(), self.notes())
 
     @property
     def maximise(self) -> list[bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from nas.architecture.space import SearchSpace
 from nas.errors import InputError
 from nas.evaluation.result import Evaluation
 from studies.store.claims import CLAIM
+from studies.store.names import GOAL_OF_TRIAL, LOSS, MEANS, TUNED
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ class Trial:
         Fewer parameters, then the elder, break ties.
         """
         score = self.attrs["accuracy"] if self.again is None else self.again
+        if self.again is None and self.attrs.get(GOAL_OF_TRIAL) == LOSS:
+            score = -self.attrs["scored_losses"][-1]
         tuned = -self.tuned.mean if self.tuned else 1.0
         race = self.again is None, -self.again_seeds
         return tuned, *race, -score, self.attrs["params"], self.number
@@ -79,6 +82,29 @@ class Trial:
     def best_genome(self) -> Genome:
         """The genome at its best learning rate, as far as that is known."""
         return self.tuned.genome if self.tuned else self.genome
+
+
+def further(trials: Sequence[Trial], notes: Mapping[str, Any]) -> list[Trial]:
+    """The trials with what further trainings have found of the best.
+
+    Args:
+        notes: the study's.
+    """
+    means = {
+        int(number): told if isinstance(told, list) else (told, 0)  # of versions before 0.3
+        for number, told in notes.get(MEANS, {}).items()
+    }
+    tuned = {
+        int(name.removeprefix("trial ")): Tuning(Genome.parse(notation), mean)
+        for name, notation, mean, _ in notes.get(TUNED, {}).get("entries", ())
+        if name.startswith("trial ")
+    }
+    found = []
+    for trial in trials:
+        again, seeds = means.get(trial.number, (None, 0))
+        more = tuned.get(trial.number)
+        found.append(replace(trial, again=again, again_seeds=seeds, tuned=more))
+    return found
 
 
 def made_trial(

@@ -37,7 +37,7 @@ OPTIONS = (
     what("--config", is_eager=True, callback=read_config,
           help="A study definition: a TOML file with values for these options (names with underscores), or one that comes with this program: {definitions}."),
     how("--strategy", default="regularized", help="How candidates follow from the results before them: {strategies}."),
-    how("--objectives", help="accuracy, alone or with {objectives}; comma-separated. [default: accuracy; {default_objectives}]"),
+    how("--objectives", help="accuracy or loss (of validation images), alone or with others of {objectives}; comma-separated. [default: accuracy; {default_objectives}]"),
     how("--pruner", default="none", help="Stops weak candidates after an epoch: {pruners}."),
     how("--screen", help="SCORE:N, such as synflow:4: draws N candidates (2 to 64) for a trial and trains the one with the best score at initialisation: {scores} (nas score). [default: trains the first]"),
     how("--inherit", is_flag=True, help="A child starts from its first parent's trained weights, where names and shapes agree; accuracies then reflect the training of all ancestors. Finalists start from scratch."),

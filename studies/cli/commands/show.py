@@ -44,8 +44,10 @@ def show(
     """
     from rich.text import Text
 
+    from baselines import find_baseline
     from nas.architecture.merges import MERGES
     from nas.architecture.plan import plan
+    from nas.architecture.references import named_or_parsed
     from nas.architecture.skeletons.convolutional import Skeleton, Stage
     from nas.architecture.stretch import deepened, stretched
     from nas.drawing.figure import check_picture, draw, save
@@ -53,21 +55,23 @@ def show(
     from studies.cli.tables import drawing
     from studies.cli.terminal import make_console
     from studies.formatting import count
-    from studies.retraining.pattern import named_or_parsed
     from studies.search.spaces import find_space
 
     loaded = {path.name: digest for path, digest in load_plugins(plugins).items()}
     check_picture(out or "")
-    if space or on or notation.startswith(("best:", "trial:")):
+    if notation.startswith(("best:", "trial:")):
         from studies.retraining.pattern import find_pattern
 
-        pattern = find_pattern(notation, space, on, storage, loaded, layers)
+        pattern = find_pattern(notation, space, on, storage, loaded)
         genome, skeleton = pattern.genome, pattern.skeleton
+    elif on or space:
+        skeleton = find_baseline(on).skeleton if on else find_space(str(space)).skeleton
+        genome = named_or_parsed(notation, skeleton.layers)
     else:
         genome = named_or_parsed(notation, layers or LAYERS)
         skeleton = Skeleton((3, 32, 32), 10, (Stage(len(genome), 16),))
-        if layers:
-            genome, skeleton = stretched(genome, skeleton, layers), deepened(skeleton, layers)
+    if layers:
+        genome, skeleton = stretched(genome, skeleton, layers), deepened(skeleton, layers)
     planned = plan(genome, skeleton)
     if any(own_name(MERGES[layer.merge]) for layer in genome.layers if layer.merge):
         from nas.network.compile import check_forward  # with torch

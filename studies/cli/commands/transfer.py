@@ -52,12 +52,15 @@ def transfer(study: str, as_json: bool, **options: Any) -> None:
     nas transfer digits27-7c1722 --match params
     nas transfer digits27-7c1722 --data fashion-mnist --images 1000 --resolution 14
     """
+    import optuna
+
     from studies.cli.interrupt import Interrupt
     from studies.cli.progress import JobProgress
     from studies.cli.tables import finalists_table, tuning_table
     from studies.cli.terminal import make_console
     from studies.transfer.run import TransferRequest, run_transfer
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     console = make_console()
     request = TransferRequest(study=study, **options)
     with (

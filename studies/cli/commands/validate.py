@@ -57,6 +57,8 @@ def validate(target: str, out: Path | None, as_json: bool, **options: Any) -> No
     nas validate my.toml --patterns 60 --out validity.png
     nas validate digits27-7c1722
     """
+    import optuna
+
     from nas.drawing.figure import check_picture, save
     from search_spaces import SPACES
     from studies.cli.interrupt import Interrupt
@@ -66,6 +68,7 @@ def validate(target: str, out: Path | None, as_json: bool, **options: Any) -> No
     from studies.validity.run import ValidationRequest, validate_space
     from studies.validity.study import validate_study
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     check_picture(out or "")
     console = make_console()
     found: Validity | None

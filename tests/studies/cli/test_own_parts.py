@@ -190,7 +190,7 @@ FUNCTIONS = {
     ),
     "mutation": (
         "MUTATIONS", "genome, space, rng", {},
-        [("None", "returned None; a Genome is expected"), ("1 / 0", "raised ZeroDivisionError: ")],
+        [("None", "returned None; a Genome of 4 layers is expected"), ("1 / 0", "raised ZeroDivisionError: ")],
     ),
 }  # fmt: skip
 IMPORTS = """

@@ -85,7 +85,8 @@ def test_a_study_is_what_was_recorded(searched, name):
     assert [t.attrs["accuracy"] for t in study.trials] == [t.value for t in recorded.trials]
     assert list(study.frame["accuracy"]) == [t.value for t in recorded.trials]
     assert study.space.skeleton.layers == 4
-    assert [row.name for row in study.finalists][1:] == ["plain", "residual", "dense"]
+    assert study.finalists[0].name.startswith("trial")
+    assert "residual" in {row.name for row in study.finalists}
     assert study.budget == 12
     assert repr(study) == (
         f"<Study {name}: 12 of 12 evaluated, best trial {best.number} with {100 * best.value:.2f} %>"
