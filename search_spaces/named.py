@@ -18,7 +18,7 @@ def _stages(layers: int, width: int = 16) -> tuple[Stage, ...]:
     return (Stage(layers, width), Stage(layers, 2 * width, 2), Stage(layers, 4 * width, 2))
 
 
-DEEP_DISTANCES = (1, 2, 3, 6, 9)
+DEEP_DISTANCES = (1, 3, 9)
 """What deep spaces choose from: with long skips, a network of many layers has short ways as well."""
 RATES = (0.05, 0.1, 0.2)
 

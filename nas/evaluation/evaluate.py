@@ -38,6 +38,7 @@ def evaluate(
     device: str = "auto",
     *,
     part: str = "validation",
+    once: bool = False,
     fast: bool = False,
     latencies: bool = False,
     on_epoch: Callable[[int, float], bool | None] | None = None,
@@ -53,6 +54,7 @@ def evaluate(
         seed: fixes weights, batches and augmentation.
         device: "auto", "cpu", "cuda" or "cuda:N".
         part: "validation" (scored every epoch) or "test" (scored once, at the end).
+        once: whether the validation part is scored at the end alone, too.
         latencies: whether to measure latency after the training.
         on_epoch: called with (epoch from 1, accuracy) after every score; True prunes the candidate.
         start: weights by name to start from, where names and shapes agree.
@@ -62,8 +64,8 @@ def evaluate(
         InputError: the arguments do not fit together.
     """
     return evaluate_together(
-        [genome], skeleton, proxy, seed, data, device, part=part, fast=fast, latencies=latencies,
-        on_score=lambda _, epoch, score: on_epoch(epoch, score) if on_epoch else None,
+        [genome], skeleton, proxy, seed, data, device, part=part, once=once, fast=fast,
+        latencies=latencies, on_score=lambda _, epoch, score: on_epoch(epoch, score) if on_epoch else None,
         starts=[start], keep=lambda _, network: keep(network) if keep else None,
     )[0]  # fmt: skip
 
@@ -77,6 +79,7 @@ def evaluate_together(
     device: str = "auto",
     *,
     part: str = "validation",
+    once: bool = False,
     fast: bool = False,
     latencies: bool = False,
     on_score: OnScore = lambda index, epoch, score: None,
@@ -103,7 +106,9 @@ def evaluate_together(
     if where.type == "cuda" and len(genomes) > 1:
         needs = [training_bytes(plan(g, skeleton), proxy, skeleton) for g in genomes]
         sizes = side_by_side(needs, free_gpu_bytes(where))
-    job = _Job(skeleton, proxy, seed, data, where, part, latencies, on_score, keep)
+    job = _Job(
+        skeleton, proxy, seed, data, where, part, once or part == "test", latencies, on_score, keep
+    )  # fmt: skip
     starts = starts or [None] * len(genomes)
     found: list[Evaluation] = []
     with on_device(where), one_thread(where), reproducible(where, not fast):
@@ -123,6 +128,7 @@ class _Job:
     data: Data
     device: torch.device
     part: str
+    once: bool
     latencies: bool
     on_score: OnScore
     keep: Callable[[int, Network], None]
@@ -169,9 +175,7 @@ def _train(entries: Sequence[_Entry], job: _Job) -> None:
         network = network.to(job.device).to(memory_format=torch.channels_last)
         trainees.append(Trainee(network, on_epoch=partial(job.on_score, entry.index)))
         entry.curves = trainees[-1].curves
-    train_together(
-        trainees, job.data, job.proxy, job.seed, job.device, job.part, job.part != "test"
-    )
+    train_together(trainees, job.data, job.proxy, job.seed, job.device, job.part, not job.once)
     for entry, trainee in zip(entries, trainees, strict=True):
         if not (trainee.curves.diverged or trainee.curves.stopped):
             job.keep(entry.index, trainee.network)

@@ -82,6 +82,8 @@ class EvaluationJob:
     ask: bool = False
     """Whether it waits after every epoch for the answer whether to be pruned."""
     latencies: bool = False
+    once: bool = False
+    """Whether it is scored after the last epoch alone."""
     skeleton: Skeleton | None = None
     """Its own, where that is not the one that all share."""
     ancestors: tuple[Ancestor, ...] | None = None
@@ -113,7 +115,7 @@ def evaluate_job(
     for shared, pack in alike.items():
         evaluations = evaluate_together(
             [one.genome for one in pack], shared.skeleton or context.skeleton, shared.proxy, shared.seed, context.data,
-            device, part=shared.part, fast=context.fast, latencies=shared.latencies,
+            device, part=shared.part, once=shared.once, fast=context.fast, latencies=shared.latencies,
             on_score=partial(_report, pack, send),
         )  # fmt: skip
         found |= {one.number: result for one, result in zip(pack, evaluations, strict=True)}

@@ -146,7 +146,7 @@ def _begin(
 
 def _job(number: int, genome: Genome, seed: int, batch: Trainings) -> EvaluationJob:
     own = batch.skeletons.get(genome.pattern)
-    return EvaluationJob(number, genome, batch.proxy, seed, batch.part, skeleton=own)
+    return EvaluationJob(number, genome, batch.proxy, seed, batch.part, once=True, skeleton=own)
 
 
 def _finish(store: Store, job: EvaluationJob, report: Finished, skeleton: Skeleton) -> None:

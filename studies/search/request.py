@@ -39,7 +39,7 @@ def number(default: Any, least: float, most: float = inf, goal: bool = False) ->
 class SearchRequest(Means):
     """What `nas search` can be asked; every field is an option of it."""
 
-    space: str = "digits9"
+    space: str = "digits27"
     """A name in SPACES, or a TOML file."""
     data: str | None = None
     """A named set, a folder or an .npz file; None is the space's usual data."""
@@ -67,14 +67,14 @@ class SearchRequest(Means):
     study: str | None = None
     storage: str = STORAGE
     lag: int = number(8, 1, 10**5)
-    contenders: int = number(24, 0, 10**4, goal=True)
+    contenders: int = number(12, 0, 10**4, goal=True)
     """Best candidates that are trained again to choose the finalists, of which there are no more."""
-    contender_seeds: int = number(1, 1, 10**4, goal=True)
+    contender_seeds: int = number(2, 1, 10**4, goal=True)
     """Of the first round of their race; the better half goes on with as many again."""
     finalists: int = number(3, 0, 10**4, goal=True)
     tuning_seeds: int = number(2, 0, 10**4, goal=True)
     """Fresh seeds for finalists and references at each learning rate; 0 leaves tuning out."""
-    finalist_seeds: int = number(16, 1, 10**4, goal=True)
+    finalist_seeds: int = number(24, 1, 10**4, goal=True)
     plugins: tuple[Path, ...] = ()
 
     @property

@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from nas.architecture.genome import Genome
+from nas.devices.device import computes_bf16, find_device
 from nas.devices.machine import default_count
 from nas.evaluation.jobs import EvaluationContext, EvaluationJob, evaluate_job, lockstep
 from nas.workers.process_pool import Workers
@@ -71,7 +72,7 @@ class Bench:
 
 
 def bench(
-    space: str = "digits9",
+    space: str = "digits27",
     data: str | None = None,
     device: str = "auto",
     workers: int | None = None,
@@ -99,7 +100,8 @@ def bench(
     context = EvaluationContext(settings.space.skeleton, settings.data, devices)
     inside: list[float] = []
     on_progress("the machine's limit")
-    matrix = {p: matrix_gflops(devices[0], p) for p in ("fp32", "bf16")}
+    native = ("fp32", "bf16") if computes_bf16(find_device(devices[0])) else ("fp32",)
+    matrix = {p: matrix_gflops(devices[0], p) for p in native}
     with Workers(evaluate_job, context, count, pack) as pool:
         _run(pool, settings, genomes[: 2 * count * pack])  # starts the processes
         for way in WAYS:

@@ -30,7 +30,7 @@ def validate_study(name: str, storage: str, plugins: Iterable[Path] = ()) -> Val
     if found is None:
         raise InputError(
             f"study {name!r}: fewer than {FEWEST} candidates were trained from two fresh seeds "
-            "(nas search --contenders 24 does it); nas validate SPACE trains patterns for it"
+            "(nas search --contenders 12 does it); nas validate SPACE trains patterns for it"
         )
     return found
 

@@ -10,7 +10,7 @@ from nas.devices.machine import MAX_WORKERS
 
 
 @click.command()
-@click.option("--space", default="digits9", show_default=True, help="A named space or a file.")
+@click.option("--space", default="digits27", show_default=True, help="A named space or a file.")
 @click.option("--data", help="As for nas search. [default: the space's usual data]")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option(

@@ -12,7 +12,7 @@ from studies.cli.options import data_dir_option, plugin_option
 
 @click.command()
 @click.argument("data")
-@click.option("--space", default="digits9", show_default=True,
+@click.option("--space", default="digits27", show_default=True,
               help="A named space or a .toml file: pictures of different sizes are scaled to its input.")  # fmt: skip
 @data_dir_option
 @click.option(

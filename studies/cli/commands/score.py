@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nas.data.dataset import Data
     from nas.statistics import Correlation
 
-SPACE = "digits9"
+SPACE = "digits27"
 Scored = list[tuple[Genome, dict[str, float]]]
 
 
@@ -64,7 +64,7 @@ def score(
     \b
     nas score "add(1)*9" "-*9" "concat(1,2)*9"
     nas score "add(1)*9" --space fashion9 --score synflow --score naswot
-    nas score --study digits9-b1ae2c
+    nas score --study digits27-7c1722
     """
     from nas.predictors.zero_cost import SCORES, check_score
     from search_spaces import load_plugins
