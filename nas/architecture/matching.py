@@ -14,6 +14,8 @@ from nas.errors import InputError, unknown
 COSTS = ("params", "macs")
 CLOSE = 0.01
 """Relative difference of costs that are called equal."""
+FAR = 1.5
+"""Times what is wanted, beyond which nothing wider is tried."""
 STEPS = 400
 """Widths are tried up to (1 + STEPS / 100) times."""
 
@@ -21,8 +23,8 @@ STEPS = 400
 def matched(genome: Genome, skeleton: Skeleton, cost: str, wanted: int) -> Skeleton:
     """The skeleton, its stages widened, on which the genome costs what is wanted within 1 %.
 
-    Of those the one closest to even widening is taken. A genome that costs as much already, or more,
-    keeps its skeleton.
+    Where widths are so small that none comes so close, it is the next that costs more. The first with
+    near even widening is taken. A genome that costs as much already keeps its skeleton.
 
     Args:
         cost: a name in COSTS.
@@ -35,10 +37,17 @@ def matched(genome: Genome, skeleton: Skeleton, cost: str, wanted: int) -> Skele
         raise unknown("cost", cost, COSTS)
     if getattr(plan(genome, skeleton), cost) >= (1 - CLOSE) * wanted:
         return skeleton
+    more: tuple[int, Skeleton] | None = None
     for wider in _wider(skeleton):
         found = getattr(plan(genome, wider), cost)
         if abs(found - wanted) <= CLOSE * wanted:
             return wider
+        if found > wanted and (more is None or found < more[0]):
+            more = found, wider
+        if found > FAR * wanted:
+            break
+    if more:
+        return more[1]
     raise InputError(f"no widths give '{genome}' {wanted} {cost} within {CLOSE:.0%}")
 
 

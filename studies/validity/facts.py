@@ -22,6 +22,8 @@ ENOUGH_BEST = 0.5
 """The same within the best tenth, where all are alike."""
 ENOUGH_RANKS = 0.8
 """Rank correlation with a longer training that is called good."""
+MANY = 50
+"""Seeds a pattern that nobody can pay for."""
 FEWEST = 5
 """Patterns below which nothing is said of a group."""
 
@@ -92,8 +94,8 @@ class Validity:
         accuracy = self.measures[0]
         wanted = accuracy.overall.seeds_for(ENOUGH)
         one = f"One training tells patterns apart with a reliability of {accuracy.overall.one:.2f}"
-        if wanted == inf:
-            return f"{one}: what differs is luck, so use a deeper space, more epochs or other data."
+        if wanted > MANY:
+            return f"{one}: what differs is mostly luck, so use a deeper space, more epochs or other data."
         cost = f"{plural(int(wanted), 'seed')} a pattern ({duration(wanted * self.seconds)})"
         enough = "is enough" if wanted == 1 else f"are needed for {ENOUGH}"
         said = f"{one}: {cost} {enough}"

@@ -27,16 +27,25 @@ WAYS = {
     "inherit": {"inherit": True},
     "inherit, crossed": {"inherit": True, "strategy": "mu-plus-lambda"},
     "finals": {
-        "evaluations": 8, "contenders": 3, "contender_seeds": 2, "finalists": 1, "finalist_seeds": 2,
+        "evaluations": 8, "contenders": 4, "contender_seeds": 1, "finalists": 1, "finalist_seeds": 2,
+        "tuning_seeds": 1,
     },
+    "loss": {"objectives": "loss"},
+    "motifs and rates": {"strategy": "mu-plus-lambda"},
 }  # fmt: skip
 """What is asked for beside the usual, by the name of the way."""
+SPACES = {
+    "motifs and rates": "period = 2\nlearning_rates = [0.02, 0.1]\n",
+    "finals": "learning_rates = [0.02, 0.1]\n",
+}
+"""What the `[space]` has beside the usual."""
 
 
 def asked(way, folder, storage, **more):
     small = write_small_space(folder)
     if "pruner" in WAYS[way]:  # which needs epochs to save
         small.write_text(small.read_text().replace("epochs = 2", "epochs = 4", 1))
+    small.write_text(small.read_text().replace("[space]\n", f"[space]\n{SPACES.get(way, '')}"))
     return request(small, storage, **{"evaluations": 18, "lag": 4, **WAYS[way], **more})
 
 
@@ -122,7 +131,9 @@ ORDINARY = {
     if happening not in ("ray", "killed often")
 }
 """One real kill and every storage in the ordinary tests."""
-USUAL = ("regularized", "nsga2", "tpe", "regularized, pruned", "inherit", "finals")
+USUAL = (
+    "regularized", "nsga2", "tpe", "regularized, pruned", "inherit", "finals", "loss", "motifs and rates",
+)  # fmt: skip
 """Ways that are stopped and go on in the ordinary tests; the others are slow ones."""
 EVERYWHERE = ("regularized", "tpe", "inherit", "finals")
 """Ways that are tried with all that may happen; what a storage or a pool does is no strategy's doing."""
@@ -172,4 +183,4 @@ def test_it_is_what_was_asked_for(way, undisturbed):
     assert all(trial[2] == "COMPLETE" for trial in trials if trial[5]["role"])
     assert all("screen_score" in trial[5] for trial in searched) == ("screen" in more)
     assert any("inherited_from" in trial[5] for trial in searched) == ("inherit" in more)
-    assert len(undisturbed(way)) == (3 if "finalists" in more else 1)
+    assert len(undisturbed(way)) == (4 if "finalists" in more else 1)
