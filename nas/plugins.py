@@ -24,6 +24,7 @@ TABLES = {
     "STRATEGIES": "nas.strategies.propose",
     "MUTATIONS": "nas.strategies.mutations",
     "SCORES": "nas.predictors.zero_cost",
+    "REFERENCES": "nas.architecture.references",
     "SPACES": "search_spaces.named",
 }
 """A table's name, in a plugin as in the module that owns it."""
@@ -38,6 +39,7 @@ KINDS: dict[str, tuple[str, tuple[str, ...], str]] = {
     ),
     "MUTATIONS": ("nas.strategies.mutations", (), "a function (genome, space, rng) -> Genome"),
     "SCORES": ("nas.predictors.zero_cost", (), "a function (candidate) -> number"),
+    "REFERENCES": ("nas.architecture.genome", ("Motif",), "a Motif"),
     "SPACES": ("nas.architecture.space", ("SearchSpace",), "a SearchSpace"),
 }  # fmt: skip
 """What entries of a table are: a module with classes, and in words."""

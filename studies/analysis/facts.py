@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from nas.architecture.genome import Genome
@@ -174,7 +174,7 @@ def collect(store: Store, url: str) -> Facts:
         genes=len(space.genes),
         genomes=space.distinct,
         verdict=recorded_verdict(settings, notes, space, trials, rows),
-        winner=_row(winner) if winner else None,
+        winner=replace(_row(winner), genome=winner.best_genome) if winner else None,
         given=tuple(_row(t) for t in trials if role_of(t)),
         outside=tuple(role_of(t) for t in trials if role_of(t) and not admitted(t.genome)),
         data=data,

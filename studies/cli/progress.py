@@ -158,7 +158,7 @@ class ConsoleWatcher(Watcher):
             f"{scored(trial.attrs['accuracy'], trial.again)}"
             f"{' (its ancestors trained too)' if 'inherited_from' in trial.attrs else ''}",
         )
-        self.console.print(Text(f"  {trial.genome}", "bold"), soft_wrap=True)
+        self.console.print(Text(f"  {trial.best_genome}", "bold"), soft_wrap=True)
         if result.front:
             self.console.print(front_table(result.front, result.settings.objectives))
             for point, number in points_of(result).items():

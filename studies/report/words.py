@@ -54,21 +54,27 @@ def _chosen(facts: Facts, winner: Row) -> Iterator[str]:
     again = ""
     if winner.again is not None:
         found = f"Trial {winner.number} is the best of {plural(cost.candidates, 'candidate')}"
-        again = f" ({percent(winner.again)} over fresh seeds, more than the other contenders)"
+        again = f" ({percent(winner.again)} over fresh seeds)"
     if cost.trained < cost.candidates:
         found += f" ({cost.trained} of them trained to the end)"
     residual = next((row for row in facts.given if row.role == "residual"), None)
     beside = ""
     if residual and residual.accuracy is not None:
-        beside = f", ResNet's pattern {percent(residual.accuracy)}"
+        rates = facts.settings["space"].get("learning_rates")
+        at = f" (at {facts.settings['proxy']['learning_rate']:g})" if rates else ""
+        beside = f", ResNet's pattern {percent(residual.accuracy)}{at}"
+    mean = next((one.mean for one in facts.tuned if one.name == f"trial {winner.number}"), None)
+    tuned = (
+        f" By the longer training it was the best finalist, with {percent(mean)}." if mean else ""
+    )
     yield (
         f"{found}: by the short training of the search it recognises {percent(winner.accuracy)} "
-        f"of the validation images{again}{beside}. The best of many is flattered by luck."
+        f"of the validation images{again}{beside}. The best of many is flattered by luck.{tuned}"
     )
     if "inherit" in facts.settings:
         yield (
             "Candidates inherited weights, so their accuracies hold the training of all their "
-            "ancestors; the hand-made patterns were trained from scratch."
+            "ancestors; the references were trained from scratch."
         )
     if facts.outside:
         yield (
@@ -128,7 +134,7 @@ def tiles(facts: Facts) -> list[tuple[str, str, str]]:
                     (points(row.difference), "points against ResNet's pattern, on test", chance)
                 )
     given = len(facts.given)
-    note = f"{given} of them hand-made patterns" if given else ""
+    note = f"{given} of them given patterns" if given else ""
     found.append((str(cost.trials), "evaluations", note))
     found.append((duration(cost.seconds), "of training", "summed over all evaluations"))
     return found

@@ -85,6 +85,8 @@ class Validity:
     """Of accuracy first."""
     short: tuple[tuple[float, ...], ...]
     """Accuracies by pattern and seed."""
+    among_best: bool
+    """Whether the patterns are the best of a search, and no even sample."""
     long: tuple[float, ...]
     """Mean accuracies of the longer training by pattern; empty where there was none."""
 
@@ -92,6 +94,8 @@ class Validity:
     def recommendation(self) -> str:
         """What to do, in a sentence."""
         accuracy = self.measures[0]
+        if self.among_best:
+            return self._among_best(accuracy.overall)
         wanted = accuracy.overall.seeds_for(ENOUGH)
         one = f"One training tells patterns apart with a reliability of {accuracy.overall.one:.2f}"
         if wanted > MANY:
@@ -111,6 +115,13 @@ class Validity:
             f"{said}; but its order survives {self.longer:g} × the training only in part "
             f"(ρ {accuracy.ranks:.2f}), so train the finalists longer before you choose."
         )
+
+    def _among_best(self, found: Reliability) -> str:
+        wanted = found.seeds_for(ENOUGH)
+        said = f"Among the best {self.patterns} one training has a reliability of {found.one:.2f}: "
+        if wanted > MANY:
+            return f"{said}what differs there is mostly luck, so one of them is as good as another."
+        return f"{said}{plural(int(wanted), 'seed')} a pattern tell them apart ({ENOUGH})."
 
     def as_json(self) -> dict[str, Any]:
         from dataclasses import asdict

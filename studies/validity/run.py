@@ -122,7 +122,7 @@ def facts_of(
         longer[0].proxy.epochs / short.proxy.epochs if longer else 0.0, images,
         float(np.median(seconds)),
         (measure("accuracy", accuracy, long), measure("loss", -np.log(loss), long)),
-        tuple(map(tuple, accuracy.tolist())), tuple(long.tolist()) if long is not None else (),
+        tuple(map(tuple, accuracy.tolist())), False, tuple(long.tolist()) if long is not None else (),
     )  # fmt: skip
 
 

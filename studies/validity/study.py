@@ -56,5 +56,5 @@ def recorded_validity(store: Store) -> Validity | None:
         f"{store.name}, contenders", len(whole), len(seeds), 0.0,
         space.proxy.validation_images or images, float(np.median(table[:, :, 2])),
         (measure("accuracy", table[:, :, 0], None), measure("loss", -np.log(table[:, :, 1]), None)),
-        tuple(map(tuple, table[:, :, 0].tolist())), (),
+        tuple(map(tuple, table[:, :, 0].tolist())), True, (),
     )  # fmt: skip

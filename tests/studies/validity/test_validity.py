@@ -60,7 +60,7 @@ def test_it_recommends(between, within, words):
     own, scores = made(between, within, patterns=100)
     found = Validity(
         "s", 100, 4, 5.0, 449, 0.5, (measure("accuracy", scores, own[:, 0]),),
-        tuple(map(tuple, scores)), tuple(own[:, 0]),
+        tuple(map(tuple, scores)), False, tuple(own[:, 0]),
     )  # fmt: skip
     assert words in found.recommendation
 
@@ -114,6 +114,7 @@ def test_a_studys_contenders_are_measured_and_few_are_refused(small_toml, tmp_pa
     ))  # fmt: skip
     found = validate_study("s", storage)
     assert (found.patterns, found.seeds, found.long) == (6, 2, ())
+    assert found.recommendation.startswith("Among the best 6 ")
     code, _, err = nas(capsys, "validate", "few", "--storage", storage)
     assert code == 2
     assert err.count("\n") == 1
