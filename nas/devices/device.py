@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
@@ -33,8 +33,12 @@ def find_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def device_kind(device: torch.device) -> dict[str, str]:
-    """What results depend on: model, instruction set and versions. Same kind, same results."""
+def device_kind(device: torch.device, widths: Iterable[int] = ()) -> dict[str, str]:
+    """What results depend on: model, instruction set and versions. Same kind, same results.
+
+    Args:
+        widths: of a network's stages, by which the kernels may be chosen.
+    """
     kind = {"type": device.type, "torch": torch.__version__}
     if device.type == "cuda":
         return kind | {"model": torch.cuda.get_device_name(device), "cuda": str(torch.version.cuda)}
@@ -42,7 +46,7 @@ def device_kind(device: torch.device) -> dict[str, str]:
         "machine": platform.machine(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "bf16": "yes" if computes_bf16(device) else "no",
-        "kernels": variant() or "no",
+        "kernels": variant(widths) or "no",
     }
 
 

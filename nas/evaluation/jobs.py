@@ -67,7 +67,7 @@ class EvaluationContext:
                 path.write_bytes(text)
                 load_plugin(path)
         if self.kind is not None:
-            _check_kind(device, self.kind)
+            _check_kind(device, self.kind, [stage.width for stage in self.skeleton.stages])
 
 
 @dataclass(frozen=True)
@@ -144,10 +144,10 @@ def _report(
     return send(Epoch(jobs[index].number, epoch, accuracy), jobs[index].ask)
 
 
-def _check_kind(device: str, kind: Mapping[str, str]) -> None:
+def _check_kind(device: str, kind: Mapping[str, str], widths: Sequence[int]) -> None:
     from nas.devices.device import device_kind, find_device
 
-    found = device_kind(find_device(device))
+    found = device_kind(find_device(device), widths)
     if found != dict(kind):
         raise InputError(
             f"node {platform.node()} computes with {_shown(found)}, but the search with "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import warnings
+from collections.abc import Iterable
 from ctypes import c_float, c_long, c_void_p
 from enum import IntEnum
 from functools import cache
@@ -14,6 +15,8 @@ import torch
 from nas.kernels.build import source_hash
 
 FOLDER = Path(__file__).parent
+NARROW = 8
+"""Numbers of an AVX2 vector."""
 
 
 class ConvSizes(ctypes.Structure):
@@ -103,7 +106,18 @@ def library() -> Library | None:
     wanted = {"AVX512": "avx512", "AVX2": "avx2"}.get(capability, "")
     if wanted == "avx512" and getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)():
         wanted = "bf16"
-    path = FOLDER / f"kernels-{wanted}.so"
+    return _load(wanted)
+
+
+@cache
+def narrow() -> Library | None:
+    """AVX2's kernels on a processor with wider vectors, for widths that do not fill those; else None."""
+    wide = library()
+    return _load("avx2") if wide and wide.lanes > NARROW else None
+
+
+def _load(name: str) -> Library | None:
+    path = FOLDER / f"kernels-{name}.so"
     if not path.exists():
         return None
     try:
@@ -113,7 +127,14 @@ def library() -> Library | None:
         return None
 
 
-def variant() -> str:
-    """What is used here, as studies record it: "bf16" (with AVX-512), "avx512", "avx2" or ""."""
+def variant(widths: Iterable[int] = ()) -> str:
+    """What is used here, as studies record it: "bf16" (with AVX-512), "avx512", "avx2" or "".
+
+    Args:
+        widths: of a network's stages; "bf16+avx2" is where those do not fill the wider vectors.
+    """
     found = library()
-    return found.name if found else ""
+    if found is None:
+        return ""
+    filled = all(width % found.lanes == 0 for width in widths)
+    return found.name if filled or narrow() is None else f"{found.name}+avx2"

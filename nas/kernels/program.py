@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal, cast
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nas.architecture.parts import Shape
-from nas.kernels.library import Kind, Library, Step, library
+from nas.kernels.library import Kind, Library, Step, library, narrow
 from nas.kernels.steps import ALIGNED, Map, Record, Steps, UnsupportedError
 from nas.network.network import Network
 from nas.network.parameters import DTYPES, Flat
@@ -184,6 +185,7 @@ class Program:
         dtype: of the maps and the parameters, those of norms excepted.
         shape: of the pictures, (C, H, W).
         images: how many at most, by mode.
+        lib: the kernels.
 
     Raises:
         UnsupportedError: the kernels do not have something of this network.
@@ -191,11 +193,8 @@ class Program:
 
     def __init__(
         self, network: Network, gradients: Mapping[int, Tensor], dtype: torch.dtype, shape: Shape,
-        images: Mapping[Mode, int],
+        images: Mapping[Mode, int], lib: Library,
     ) -> None:  # fmt: skip
-        lib = library()
-        if lib is None:
-            raise UnsupportedError("this machine")
         self._norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
         self._counts = [cast(Tensor, norm.num_batches_tracked) for norm in self._norms]
         self._momentum = torch.tensor([0.1])
@@ -260,12 +259,17 @@ def compiled(
     most: dict[Mode, int] = {
         "train": count, "calibrate": max(1, calibrated), "score": PROGRAM_IMAGES,
     }  # fmt: skip
-    try:
-        return Program(
-            network, gradients, DTYPES[proxy.precision], (sides[0], sides[1], sides[2]), most
-        )
-    except UnsupportedError:
-        return None
+    for lib in filter(None, (library(), narrow())):
+        with suppress(UnsupportedError):
+            return Program(
+                network,
+                gradients,
+                DTYPES[proxy.precision],
+                (sides[0], sides[1], sides[2]),
+                most,
+                lib,
+            )
+    return None
 
 
 KERNEL_VALUES = {"fp32": 64 * 32 * 32 * 32, "bf16": 64 * 64 * 32 * 32}

@@ -89,7 +89,8 @@ def prepare(request: TrainRequest) -> Order:
     shape = tuple(prepare_part(data, proxy, "validation", device).images.shape[1:])
     skeleton = pattern.skeleton.for_data(shape, len(data.classes))  # type: ignore[arg-type]
     settings = RetrainSettings(
-        pattern.genome.pattern, skeleton, resolved(proxy, skeleton, device), data, device_kind(device), request.seed,
+        pattern.genome.pattern, skeleton, resolved(proxy, skeleton, device), data,
+        device_kind(device, [stage.width for stage in skeleton.stages]), request.seed,
         request.patience, request.threads, plugins,
     )  # fmt: skip
     return Order(pattern, settings, request.out or folder_of(pattern, data, settings.digest))

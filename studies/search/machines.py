@@ -89,7 +89,8 @@ def machine(device: str, skeleton: Skeleton, proxies: Sequence[Proxy]) -> Machin
         InputError: no such device, or devices of several kinds.
     """
     found, devices = find_device(device), default_devices(device)
-    kinds = [device_kind(find_device(name)) for name in devices]
+    widths = [stage.width for stage in skeleton.stages]
+    kinds = [device_kind(find_device(name), widths) for name in devices]
     if any(kind != kinds[0] for kind in kinds):
         models = ", ".join(kind.get("model", kind["type"]) for kind in kinds)
         raise InputError(f"devices of several kinds ({models}): choose with --device, as cuda:0")

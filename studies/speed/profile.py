@@ -14,7 +14,7 @@ from nas.architecture.parts import Chain, Conv, Part
 from nas.architecture.plan import plan
 from nas.devices.device import find_device, one_thread
 from nas.evaluation.evaluate import evaluate
-from nas.kernels.library import ConvSizes, Kind, Step, library
+from nas.kernels.library import ConvSizes, Kind, Step, library, narrow
 from nas.network.parameters import DTYPES
 from nas.training.batches import prepare
 from studies.search.settings import SearchSettings
@@ -143,14 +143,15 @@ def where_time_goes(
     run()
     seconds = run()
     activities = [ProfilerActivity.CUDA] if cuda else [ProfilerActivity.CPU]
-    kernels = library()
-    if kernels:
-        kernels.time(True)
+    kernels = [found for found in (library(), narrow()) if found]
+    for each in kernels:
+        each.time(True)
     with profile(activities=activities) as profiler:
         run()
     shares = dict.fromkeys(KINDS, 0.0)
-    if kernels:
-        shares |= {kind: spent / seconds for kind, spent in kernels.time(False).items()}
+    for each in kernels:
+        for work, spent in each.time(False).items():
+            shares[work] = shares.get(work, 0.0) + spent / seconds
     for event in profiler.key_averages():
         spent = event.self_device_time_total if cuda else event.self_cpu_time_total
         kind = next((k for k, parts in KINDS.items() if any(p in event.key for p in parts)), None)

@@ -14,11 +14,12 @@ from torch.nn import functional as F
 from nas import Genome, Proxy, SearchSpace, Skeleton, Stage, compile_network, evaluate
 from nas.architecture.merges import MERGES, Add
 from nas.devices.device import computes_bf16, one_thread
-from nas.kernels.library import library
-from nas.kernels.program import Program
+from nas.kernels.library import library, narrow, variant
+from nas.kernels.program import Program, compiled
 from nas.kernels.steps import UnsupportedError
 from nas.network.parameters import DTYPES, flatten
 from nas.training.lockstep import Trainee, train, train_together
+from search_spaces import SPACES
 
 CPU = torch.device("cpu")
 kernels = pytest.mark.skipif(library() is None, reason="no kernels were compiled for this machine")
@@ -40,7 +41,7 @@ def program_of(network, precision, shape, images):
     }
     places = {id(parameter): view for parameter, view in named.values()}
     sizes = {"train": images, "calibrate": images, "score": images}
-    program = Program(network, places, DTYPES[precision], shape, sizes)
+    program = Program(network, places, DTYPES[precision], shape, sizes, library())
     return program, flats, {name: view for name, (_, view) in named.items()}
 
 
@@ -153,6 +154,22 @@ def test_the_narrower_instructions_compute_the_same():
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
     assert done.stdout == "compared\n", done.stderr
+
+
+@pytest.mark.skipif(narrow() is None, reason="the widest vectors here are AVX2's")
+def test_narrow_networks_are_computed_by_the_narrower_kernels():
+    space = SPACES["digits27"]
+    assert {stage.width % library().lanes for stage in space.skeleton.stages} != {0}
+    assert variant([8, 16, 32]) == f"{library().name}+avx2"
+    assert variant([16, 32]) == library().name == variant()
+    network = compile_network(Genome.residual(27), space.skeleton, 0)
+    flats = flatten(network, space.proxy)
+    with one_thread(CPU):
+        made = compiled(
+            network, flats, replace(space.proxy, precision="fp32"), torch.Size((32, 1, 8, 8)), 300,
+            CPU,
+        )  # fmt: skip
+    assert made is not None
 
 
 class Halved(Add):
