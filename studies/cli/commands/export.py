@@ -44,7 +44,7 @@ def export(source: str, formats: tuple[str, ...], out: Path | None, as_json: boo
     size, float32 (N, C, H, W) from 0 to 255: the normalisation is part of them.
 
     \b
-    nas export trained/digits27-7c1722-trial92-8d0f26
+    nas export trained/digits27-c1e295-trial92-8d0f26
     nas export network.safetensors --format onnx --out deploy
     """
     from nas.plugins import installed_plugins

@@ -51,7 +51,7 @@ def report(
 
     \b
     nas report
-    nas report digits27-7c1722 --out digits.html
+    nas report digits27-c1e295 --out digits.html
     nas report mine --knock-out
     nas report mine --format json --out - | jq .winner
     """

@@ -64,7 +64,7 @@ def score(
     \b
     nas score "add(1)*9" "-*9" "concat(1,2)*9"
     nas score "add(1)*9" --space fashion9 --score synflow --score naswot
-    nas score --study digits27-7c1722
+    nas score --study digits27-c1e295
     """
     from nas.predictors.zero_cost import SCORES, check_score
     from search_spaces import load_plugins

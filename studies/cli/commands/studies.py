@@ -32,7 +32,7 @@ def studies(context: click.Context, storage: str, plugins: tuple[Path, ...], as_
     \b
     nas studies
     nas studies --json | jq '.[0].best.notation'
-    nas studies rename digits27-7c1722 aging
+    nas studies rename digits27-c1e295 aging
     nas studies delete aging
     """
     if context.invoked_subcommand:
@@ -75,7 +75,7 @@ def rename(old: str, new: str, storage: str) -> None:
     Nothing else changes: with --study NEW the search goes on, and best:NEW is its best pattern.
 
     \b
-    nas studies rename digits27-7c1722 aging
+    nas studies rename digits27-c1e295 aging
     """
     from studies.catalogue.changes import rename_search
     from studies.store.names import COMMAND

@@ -59,7 +59,7 @@ def train(quiet: bool, as_json: bool, tensorboard: bool, **options: Any) -> None
     images.
 
     \b
-    nas train best:digits27-7c1722
+    nas train best:digits27-c1e295
     nas train trial:my-study/17 --epochs 60 --patience 15
     nas train "add(1)*9" --space fashion9 --data fashion-mnist --threads 4
     nas train rezero --space digits27 --layers 54

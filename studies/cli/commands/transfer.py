@@ -47,10 +47,10 @@ def transfer(study: str, as_json: bool, **options: Any) -> None:
     seeds. The report has the result, too.
 
     \b
-    nas transfer digits27-7c1722 --layers 54
-    nas transfer digits27-7c1722 --epochs 20
-    nas transfer digits27-7c1722 --match params
-    nas transfer digits27-7c1722 --data fashion-mnist --images 1000 --resolution 14
+    nas transfer digits27-c1e295 --layers 54
+    nas transfer digits27-c1e295 --epochs 20
+    nas transfer digits27-c1e295 --match params
+    nas transfer digits27-c1e295 --data fashion-mnist --images 1000 --resolution 14
     """
     import optuna
 

@@ -55,7 +55,7 @@ def validate(target: str, out: Path | None, as_json: bool, **options: Any) -> No
     \b
     nas validate digits27
     nas validate my.toml --patterns 60 --out validity.png
-    nas validate digits27-7c1722
+    nas validate digits27-c1e295
     """
     import optuna
 
