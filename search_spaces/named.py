@@ -100,6 +100,16 @@ CIFAR27 = SearchSpace(
     name="cifar27",
 )
 
+CIFAR54 = replace(
+    CIFAR27,
+    skeleton=Skeleton((3, 32, 32), 10, _stages(18)),
+    distances=DEEP_DISTANCES,
+    period=3,
+    learning_rates=RATES,
+    name="cifar54",
+)
+"""Motifs of three layers at a depth and size that a GPU is needed for."""
+
 EXERCISE28 = SearchSpace(
     Skeleton((3, 32, 32), 10, (Stage(28, 64),), stem="7x7", bias=True),
     distances=(1, 2, 3, 4),
@@ -138,6 +148,7 @@ SPACES: dict[str, SearchSpace] = {
         FASHION9,
         CIFAR9,
         CIFAR27,
+        CIFAR54,
         EXERCISE28,
         RESNET50,
     )

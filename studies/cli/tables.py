@@ -16,9 +16,9 @@ from nas.drawing.colours import colour_of
 from nas.drawing.text import text_rows
 from nas.proxy import Proxy
 from studies.cli.terminal import WordTable
-from studies.finals.finalists import found
 from studies.formatting import count, finalist_rows, percent, scored
 from studies.search.objectives import OBJECTIVES
+from studies.store.names import is_found
 
 if TYPE_CHECKING:
     from studies.catalogue.listing import Listed
@@ -44,7 +44,7 @@ def finalists_table(rows: Sequence[Finalist]) -> WordTable:
     for name in made[0][1]:
         table.add_column(name, justify="left" if name == "pattern" else "right", no_wrap=True)
     for row, texts in made:
-        table.add_row(*texts.values(), style="" if found(row.name) else "dim")
+        table.add_row(*texts.values(), style="" if is_found(row.name) else "dim")
     return table
 
 
@@ -57,7 +57,7 @@ def tuning_table(tuned: Sequence[Tuned]) -> WordTable:
     for one in tuned:
         cells = [one.name, percent(one.mean), "" if one.std is None else f"{100 * one.std:.2f}"]
         cells += [f"{one.genome.learning_rate:g}"] if rates else []
-        table.add_row(*cells, style="" if found(one.name) else "dim")
+        table.add_row(*cells, style="" if is_found(one.name) else "dim")
     return table
 
 
@@ -159,6 +159,8 @@ def space_table(space: SearchSpace) -> WordTable:
         "distances": ", ".join(map(str, space.distances)),
         "merges": ", ".join(space.merges),
         "strengths": ", ".join(f"{s:g}" for s in space.strengths),
+        "period": f"{space.period}, a motif" if space.period else "none: every layer by itself",
+        "learning rates": ", ".join(f"{r:g}" for r in space.learning_rates) or "the proxy's",
         "genes": len(space.genes),
         "vectors, genomes": f"{count(space.size)}, {count(space.distinct)}",
         "proxy": _proxy(space.proxy),

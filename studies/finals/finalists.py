@@ -19,7 +19,7 @@ from nas.proxy import Proxy
 from nas.statistics import holm, paired_p
 from nas.workers.protocol import Pool
 from studies.finals.trainings import USUAL, Setting, Trainings, results_of, train_all
-from studies.store.names import FINALISTS, TABLE, labelled
+from studies.store.names import FINALISTS, TABLE, is_found, labelled
 from studies.store.store import Store
 
 
@@ -158,11 +158,6 @@ def _rows(
     return compare(rows, best)
 
 
-def found(name: str) -> bool:
-    """Whether a row is what a search found, and no reference."""
-    return name == "winner" or name.startswith("trial")
-
-
 def compare(rows: Sequence[Finalist], best: str | None = None) -> list[Finalist]:
     """Adds each row's paired difference to the residual pattern and to the best reference.
 
@@ -190,7 +185,7 @@ def _differences(
         pairs = zip(row.accuracies, against.accuracies, strict=True)
         deltas = np.array([a - b for a, b in pairs if a is not None and b is not None])
         if row is not against and len(deltas):
-            p = paired_p(deltas) if found(row.name) else None
+            p = paired_p(deltas) if is_found(row.name) else None
             differences[index] = float(deltas.mean()), p
     tested = {index: p for index, (_, p) in differences.items() if p is not None}
     for index, p in zip(tested, holm(list(tested.values())), strict=True):

@@ -70,3 +70,8 @@ def search_names(storage: BaseStorage) -> list[str]:
 
 def study_names(storage: BaseStorage) -> list[str]:
     return [study.study_name for study in storage.get_all_studies()]
+
+
+def is_found(name: str) -> bool:
+    """Whether a row of finalists is what a search found, and no reference."""
+    return name == "winner" or name.startswith("trial")

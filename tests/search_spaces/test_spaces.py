@@ -132,7 +132,8 @@ def test_named_spaces(name):
     genome = space.sample(random.Random(1))
     assert space.decode(space.encode(genome)) == genome
     assert plan(genome, space.skeleton).params > 0
-    assert Genome.residual(space.skeleton.layers) in space
+    rate = next(iter(space.learning_rates), None)
+    assert Genome.residual(space.skeleton.layers).at(rate) in space
 
 
 def test_named_skeletons_are_what_their_names_say():

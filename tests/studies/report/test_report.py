@@ -109,7 +109,7 @@ def made(tmp_path, small_space, digits):
 
 def request(small, storage, **more):
     values = {"evaluations": 12, "contenders": 0, "finalists": 1, "finalist_seeds": 3} | {
-        "population": 6, "workers": 1,
+        "population": 6, "workers": 1, "tuning_seeds": 0,
     }  # fmt: skip
     return SearchRequest(space=str(small), storage=storage, **{"device": "cpu", **values, **more})
 
