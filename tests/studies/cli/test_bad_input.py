@@ -73,7 +73,7 @@ CASES = [
     (["search", "--plugin", "none.py"], "none.py"),
     (["show", "add(1"], "column 1: 'add(1' is not a layer"),
     (["show", "add(1) add(9)"], "at most 2 here"),
-    (["show", "add(1)*8", "--space", "digits9"], "the genome has 8 layers, the skeleton 27"),
+    (["show", "add(1)*8", "--space", "digits9"], "the genome has 8 layers, the skeleton 9"),
     (["show", "add(1)*9", "--out", "a.gif"], "pictures end in .png, .svg, .pdf"),
     (["show", "add(1)*9", "--out", "no/such/a.png"], "no/such/a.png"),
     (["show", "ad(1)"], "did you mean add"),
