@@ -23,7 +23,8 @@ def searched(tmp_path_factory):
     run_search(
         SearchRequest(
             space=str(write_small_space(folder)), storage=f"sqlite:///{folder}/nas.db",
-            evaluations=12, contenders=0, finalists=1, finalist_seeds=2, population=6, device="cpu",
+            evaluations=12, contenders=0, finalists=1, finalist_seeds=2, tuning_seeds=0,
+            population=6, device="cpu",
             workers=1,
         )
     )  # fmt: skip

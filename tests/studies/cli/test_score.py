@@ -85,11 +85,22 @@ def test_what_is_not_finite_ranks_worst_and_constants_say_nothing(three):
 
 def test_patterns_are_scored(capsys):
     patterns = ["-*9", "add(1)*9", "concat(1) gate(1,2@0.5)*8"]
-    code, out, err = nas(capsys, "score", *patterns)
+    code, out, err = nas(capsys, "score", *patterns, "--space", "digits9")
     assert (code, err) == (0, "")
     for text in (*SCORES, *patterns[:2], "269.4k", "272.2k"):
         assert text in out
-    code, out, _ = nas(capsys, "score", *patterns, "--score", "naswot", "--seed", "3", "--json")
+    code, out, _ = nas(
+        capsys,
+        "score",
+        *patterns,
+        "--space",
+        "digits9",
+        "--score",
+        "naswot",
+        "--seed",
+        "3",
+        "--json",
+    )
     rows = json.loads(out)["scores"]
     space, data = SPACES["digits9"], load_data("digits")
     expected = [
@@ -126,7 +137,7 @@ def test_a_score_from_a_plugin(capsys, tmp_path):
     plugin = tmp_path / "mine.py"
     plugin.write_text("SCORES = {'layers': lambda found: len(found.planned.layers)}\n")
     code, out, _ = nas(
-        capsys, "score", "-*9", "--plugin", plugin, "--score", "layers", "--json"
+        capsys, "score", "-*9", "--space", "digits9", "--plugin", plugin, "--score", "layers", "--json"
     )  # fmt: skip
     assert code == 0
     assert json.loads(out)["scores"] == [{"genome": "-*9", "layers": 9.0}]

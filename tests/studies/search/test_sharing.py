@@ -284,7 +284,7 @@ def test_a_worker_needs_the_study_and_a_device_of_its_kind(begun, monkeypatch):
     with pytest.raises(InputError, match=r"study 'sharde'"):
         join_study(Joining(study="sharde", storage=begun, device="cpu", wait=0))
     monkeypatch.setattr(
-        studies.search.machines, "device_kind", lambda device: {"type": "cpu", "torch": "1.0"}
+        studies.search.machines, "device_kind", lambda *_: {"type": "cpu", "torch": "1.0"}
     )
     with pytest.raises(InputError, match=r'device.torch is ".*", not "1.0"'):
         join_study(Joining(study="shared", storage=begun, device="cpu"))
