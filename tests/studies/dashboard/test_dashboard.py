@@ -173,6 +173,8 @@ def test_a_note_that_a_person_edits_is_theirs(url):
         mine = {"body": note["body"].replace("digits", "DIGITS"), "version": note["version"] + 1}
         # A renewal between a person's opening of the editor and their saving does not hinder it.
         storage = optuna.storages.get_storage(url)
+        goal = storage.get_study_user_attrs(1)["nas:goal"] | {"evaluations": 99}
+        storage.set_study_user_attr(1, "nas:goal", goal)
         storage.set_study_user_attr(1, "nas:command", "nas search --evaluations 99")
         waited(lambda: "12 of 99" in study(address)["note"]["body"])
         assert get(f"{address}/api/studies/1/note", "PUT", mine)[0] == 204
