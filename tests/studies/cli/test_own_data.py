@@ -64,7 +64,7 @@ def place(photos, tmp_path, monkeypatch):
 
 
 ASKED = ["--evaluations", 6, "--workers", 1, "--device", "cpu", "--population", 4,
-         "--contenders", 0, "--finalists", 1, "--finalist-seeds", 3, "--study", "own"]  # fmt: skip
+         "--contenders", 0, "--tuning-seeds", 0, "--finalists", 1, "--finalist-seeds", 3, "--study", "own"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

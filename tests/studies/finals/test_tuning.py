@@ -65,6 +65,7 @@ def test_each_goes_to_the_test_at_its_own_best_rate(tuned_toml, tmp_path):
     assert not seeds[0] & seeds[1]
 
 
+@pytest.mark.slow
 def test_an_interrupted_tuning_goes_on(tuned_toml, tmp_path):
     whole, cut = (f"sqlite:///{tmp_path}/{name}.db" for name in ("whole", "cut"))
     expected = run_search(asked(tuned_toml, whole))
