@@ -52,11 +52,14 @@ def tuning_table(tuned: Sequence[Tuned]) -> WordTable:
     """Finalists and references on validation images, each at its best learning rate."""
     table = WordTable(title="Finalists and references: validation accuracy", sheds=("std",))
     rates = any(one.genome.learning_rate is not None for one in tuned)
-    for name in ("pattern", "accuracy", "std", *(["learning rate"] if rates else [])):
+    seeds = any(one.std is not None for one in tuned)
+    names = ["pattern", "accuracy", *["std"] * seeds, *["learning rate"] * rates]
+    for name in names:
         table.add_column(name, justify="left" if name == "pattern" else "right", no_wrap=True)
     for one in tuned:
-        cells = [one.name, percent(one.mean), "" if one.std is None else f"{100 * one.std:.2f}"]
-        cells += [f"{one.genome.learning_rate:g}"] if rates else []
+        cells = [one.name, percent(one.mean)]
+        cells += ["" if one.std is None else f"{100 * one.std:.2f}"] * seeds
+        cells += [f"{one.genome.learning_rate:g}"] * rates
         table.add_row(*cells, style="" if is_found(one.name) else "dim")
     return table
 
