@@ -224,7 +224,8 @@ def _finals(
             run_contenders(
                 best, space.skeleton, space.proxy, settings.seed, seeds, least, store, request.storage, workers, watcher.contenders, stop,
             )  # fmt: skip
-    best = chosen(store.ranked(), settings, request.finalists)
+    raced = [replace(trial, tuned=None) for trial in store.ranked()]  # not by an earlier tuning
+    best = chosen(raced, settings, request.finalists)
     if not best or stop():
         return []
     entries = {f"trial {trial.number}": trial.genome for trial in best} | given_patterns(settings)

@@ -65,6 +65,16 @@ def test_each_goes_to_the_test_at_its_own_best_rate(tuned_toml, tmp_path):
     assert not seeds[0] & seeds[1]
 
 
+def test_a_search_that_goes_on_tunes_its_new_best(small_toml, tmp_path):
+    storage = f"sqlite:///{tmp_path}/a.db"
+    more = {"finalists": 1, "finalist_seeds": 1, "tuning_seeds": 1}
+    run_search(request(small_toml, storage, study="s", evaluations=5, **more))
+    result = run_search(request(small_toml, storage, study="s", evaluations=24, **more))
+    alone = run_search(request(small_toml, storage, study="alone", evaluations=24, **more))
+    assert result.best.number == alone.best.number > 5
+    assert result.finalists == alone.finalists
+
+
 @pytest.mark.slow
 def test_an_interrupted_tuning_goes_on(tuned_toml, tmp_path):
     whole, cut = (f"sqlite:///{tmp_path}/{name}.db" for name in ("whole", "cut"))
