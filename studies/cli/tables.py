@@ -59,7 +59,7 @@ def tuning_table(tuned: Sequence[Tuned]) -> WordTable:
     for one in tuned:
         cells = [one.name, percent(one.mean)]
         cells += ["" if one.std is None else f"{100 * one.std:.2f}"] * seeds
-        cells += [f"{one.genome.learning_rate:g}"] * rates
+        cells += [f"{one.genome.learning_rate:g}"] if rates else []
         table.add_row(*cells, style="" if is_found(one.name) else "dim")
     return table
 
