@@ -19,6 +19,7 @@ import pytest
 
 from nas import Genome
 from studies.dashboard import painter
+from studies.dashboard.notes import KEPT
 from studies.dashboard.painter import Painter, Pictures
 from studies.dashboard.server import Dashboard
 from studies.store.storages import existing_storage, picture_folder
@@ -82,6 +83,12 @@ def study(address, number=1):
     return json.loads(get(f"{address}/api/studies/{number}")[1])
 
 
+def whole_note(address, number):
+    """A study's note, or "" while it is being written: the dashboard keeps it in several pieces."""
+    body = study(address, number)["note"]["body"]
+    return body if KEPT in body else ""
+
+
 def waited(what, seconds=40):
     """What a function gives as soon as that is true."""
     end = time.monotonic() + seconds
@@ -139,11 +146,11 @@ def test_the_note_tells_goal_best_table_and_command(url):
         key=lambda t: (t.value, -t.user_attrs["params"], -t.number),
     )
     with served(url, every=True) as (address, _):
-        note = waited(lambda: study(address)["note"]["body"])
+        note = waited(lambda: whole_note(address, 1))
         picture = re.search(r"!\[.*\]\((/artifacts/\S+)\)", note)[1]
         waited(lambda: get(address + picture)[0] == 200)
         check_picture(get(address + picture)[1], Genome.parse(best.user_attrs["notation"]))
-        finals = waited(lambda: study(address, 2)["note"]["body"])
+        finals = waited(lambda: whole_note(address, 2))
     assert f"trial {best.number}, validation accuracy {100 * best.value:.2f} %" in note
     assert f"`{best.user_attrs['notation']}`" in note
     for words in ("**data** digits, 1×8×8, 10 classes", "12 of 12 evaluated", "(residual)",
