@@ -18,6 +18,11 @@ NAS = [sys.executable, "-c", "from studies.cli import main; main()"]
 """The command in a process of its own."""
 
 
+def with_slow_gp(strategies):
+    """Strategies to parametrise a test by; a Gaussian process is fitted in the slow tests alone."""
+    return [pytest.param(s, marks=[pytest.mark.slow] * (s == "gp")) for s in strategies]
+
+
 def nas(capsys, *arguments):
     """Runs the command in this process: (exit code, stdout, stderr)."""
     with pytest.MonkeyPatch.context() as patch:

@@ -105,7 +105,10 @@ SHEET = {
 }
 
 
-LARGE = ("plain-56", "resnet-101", "resnet-152", "resnet-110")
+LARGE = (
+    "plain-56", "resnet-101", "resnet-152", "resnet-110",
+    "resnet-50/attention", "resnet-50/channel", "resnet-50/dense",
+)  # fmt: skip
 """Of the sheet's networks, those that take long."""
 
 

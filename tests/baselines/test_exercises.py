@@ -236,6 +236,7 @@ class Read(HTMLParser):
 
 
 @pytest.mark.parametrize("number", range(5))
+@pytest.mark.slow
 def test_every_exercise_writes_its_page_and_tables(finished, number):
     out, pages = finished
     page = pages[number]
@@ -263,6 +264,7 @@ def test_every_exercise_writes_its_page_and_tables(finished, number):
 
 
 @pytest.mark.parametrize("number", range(5))
+@pytest.mark.slow
 def test_the_page_fetches_nothing_and_all_figures_have_alt_texts(finished, number):
     out, pages = finished
     text = (out / f"{EXERCISES[number]}.html").read_text()
@@ -277,6 +279,7 @@ def test_the_page_fetches_nothing_and_all_figures_have_alt_texts(finished, numbe
     assert not re.search(r"#10000\d", text)  # every placeholder has become a variable
 
 
+@pytest.mark.slow
 def test_a_conclusion_is_two_sentences(finished):
     for page in finished[1]:
         for sentence in page.conclusion:
@@ -284,6 +287,7 @@ def test_a_conclusion_is_two_sentences(finished):
             assert sentence.endswith(".")
 
 
+@pytest.mark.slow
 def test_the_first_exercise_says_what_happens_to_the_gradient(finished):
     out, pages = finished
     runs = [json.loads((out / "runs" / f"plain-56 seed {s}.json").read_text()) for s in (0, 1)]
@@ -295,6 +299,7 @@ def test_the_first_exercise_says_what_happens_to_the_gradient(finished):
     assert f"({ratios[1]:.3g} times at the last step)" in pages[0].conclusion[1]
 
 
+@pytest.mark.slow
 def test_why_residuals_are_small_is_measured(finished):
     out, pages = finished
     runs = [json.loads((out / "runs" / f"resnet-56 seed {s}.json").read_text()) for s in (0, 1)]
@@ -315,6 +320,7 @@ def test_why_residuals_are_small_is_measured(finished):
     assert growth(runs[0], "features_initial", "F") == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_hostile_names_are_text(small_pictures, finished, tmp_path):
     out, _ = finished
     shutil.copytree(out, tmp_path / "copy")
@@ -328,6 +334,7 @@ def test_hostile_names_are_text(small_pictures, finished, tmp_path):
     assert odd.name in "".join(Read(text).words)
 
 
+@pytest.mark.slow
 def test_a_run_says_what_it_will_do_and_how_far_it_is(finished, small_pictures):
     out, _ = finished
     (out / "runs" / "resnet-101 seed 0.json").unlink()
@@ -346,6 +353,7 @@ def test_a_run_says_what_it_will_do_and_how_far_it_is(finished, small_pictures):
     assert told == [(5, 6, "", 0.0), (6, 6, "resnet-101 seed 0", 1.0)]
 
 
+@pytest.mark.slow
 def test_results_that_lack_a_measurement_are_measured_again(finished, small_pictures):
     out, _ = finished
     path = out / "runs" / "resnet-50_attention seed 1.json"
@@ -356,6 +364,7 @@ def test_results_that_lack_a_measurement_are_measured_again(finished, small_pict
     assert json.loads(path.read_text())["gates"] == old["gates"]
 
 
+@pytest.mark.slow
 def test_a_second_run_trains_nothing_and_says_the_same(finished, small_pictures):
     out, pages = finished
     before = {path: path.stat().st_mtime_ns for path in (out / "runs").iterdir()}
@@ -364,6 +373,7 @@ def test_a_second_run_trains_nothing_and_says_the_same(finished, small_pictures)
     assert [page.points for page in again] == [page.points for page in pages]
 
 
+@pytest.mark.slow
 def test_a_run_that_lost_a_part_goes_on(finished, small_pictures):
     out, pages = finished
     lost = out / "runs" / "resnet-50 seed 1.json"
@@ -374,6 +384,7 @@ def test_a_run_that_lost_a_part_goes_on(finished, small_pictures):
     assert [p.measured for p in again[0].points[:5]] == [p.measured for p in pages[3].points[:5]]
 
 
+@pytest.mark.slow
 def test_another_runs_results_are_kept(finished, small_pictures):
     out, _ = finished
     other = replace(TINY, proxy=replace(TINY.proxy, epochs=2))

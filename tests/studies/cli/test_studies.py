@@ -37,7 +37,9 @@ def painted(url):
     return storage
 
 
-@pytest.fixture(params=["sqlite", "journal", "postgresql"])
+@pytest.fixture(
+    params=["sqlite", "journal", pytest.param("postgresql", marks=pytest.mark.slow)],
+)
 def url(request, tmp_path):
     if request.param == "postgresql":
         return request.getfixturevalue("postgresql")

@@ -63,6 +63,7 @@ def test_the_finalists_are_the_best_over_fresh_seeds(small_toml, storage):
     assert not seeds[0] & seeds[1] | seeds[0] & seeds[2] | seeds[1] & seeds[2]
 
 
+@pytest.mark.slow
 def test_their_choice_does_not_depend_on_interruptions(small_toml, tmp_path):
     whole, cut = (f"sqlite:///{tmp_path}/{name}.db" for name in ("whole", "cut"))
     expected = run_search(asked(small_toml, whole))

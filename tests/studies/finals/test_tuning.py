@@ -65,6 +65,7 @@ def test_each_goes_to_the_test_at_its_own_best_rate(tuned_toml, tmp_path):
     assert not seeds[0] & seeds[1]
 
 
+@pytest.mark.slow
 def test_a_search_that_goes_on_tunes_its_new_best(small_toml, tmp_path):
     storage = f"sqlite:///{tmp_path}/a.db"
     more = {"finalists": 1, "finalist_seeds": 1, "tuning_seeds": 1}

@@ -19,6 +19,7 @@ from studies.search.join import Joining, join_study
 from studies.store.names import SETTINGS
 from studies.store.storages import open_storage
 from studies.store.store import Store
+from tests.helpers import with_slow_gp
 from tests.studies.searches import request, run_search, trials_of
 
 
@@ -40,7 +41,7 @@ def run(strategy, problem, count, seed=0, lag=4, value=similarity):
     return history
 
 
-@pytest.mark.parametrize("strategy", SAMPLERS)
+@pytest.mark.parametrize("strategy", with_slow_gp(SAMPLERS))
 def test_candidates_are_new_and_repeat_themselves_from_any_point(strategy, small_space):
     problem = Problem(small_space, (1.0,), population=6)
     history = run(strategy, problem, 26)

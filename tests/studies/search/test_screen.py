@@ -13,6 +13,7 @@ from studies.samplers.strategies import STRATEGIES, propose
 from studies.search.request import SearchRequest, prepare_settings
 from studies.search.screen import Screen, screened
 from tests.conftest import write_small_space
+from tests.helpers import with_slow_gp
 from tests.studies.searches import command, request, run_search, trials_of
 
 PATTERNS = 3
@@ -80,7 +81,7 @@ def test_other_screens_are_refused(text, message):
     assert str(Screen.parse("synflow:64")) == "synflow:64"
 
 
-@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+@pytest.mark.parametrize("strategy", with_slow_gp(sorted(STRATEGIES)))
 def test_alternatives_are_new_distinct_and_repeatable(strategy, small_space):
     problem = Problem(small_space, (1.0,), population=6)
     rng = random.Random(0)

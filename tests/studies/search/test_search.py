@@ -171,6 +171,7 @@ def test_several_objectives(small_toml, tmp_path):
     assert shown.front == {t.number for t in again.front}
 
 
+@pytest.mark.slow
 def test_limits_and_an_exhausted_space_end_the_search(small_toml, tmp_path):
     text = small_toml.read_text().replace("[1, 2, 3]", "[1]").replace("[0.5, 1.0]", "[1.0]")
     small_toml.write_text(text)

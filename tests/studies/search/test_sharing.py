@@ -60,6 +60,7 @@ class Running:
                 return
 
 
+@pytest.mark.slow
 def test_two_searches_started_at_once_share_the_work(undisturbed, small_toml, tmp_path):
     storage = f"sqlite:///{tmp_path}/shared.db"
     with ExitStack() as stack:
@@ -291,9 +292,8 @@ def test_a_worker_needs_the_study_and_a_device_of_its_kind(begun, monkeypatch):
     assert len(trials_of(begun)) == 5
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_one_signal_finishes_what_runs(undisturbed, small_toml, tmp_path, number):
     storage = f"sqlite:///{tmp_path}/once.db"
     with ExitStack() as stack:

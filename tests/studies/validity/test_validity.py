@@ -77,6 +77,7 @@ def asked(toml, storage, **more):
     return ValidationRequest(space=str(toml), storage=storage, **{**values, **more})
 
 
+@pytest.mark.slow
 def test_a_space_is_measured_once(small_toml, tmp_path, capsys):
     storage = f"sqlite:///{tmp_path}/a.db"
     stops, told = iter([False] * 30 + [True] * 1000), []
