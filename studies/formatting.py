@@ -143,6 +143,33 @@ def _difference(points_of: float | None, p: float | None) -> str:
     return points(points_of) + ("" if p is None else f" ({p_number(p)})")
 
 
+class AtBestRate(Protocol):
+    """What a row of the tuning's table is written from."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def mean(self) -> float: ...
+    @property
+    def std(self) -> float | None: ...
+    @property
+    def rate(self) -> float | None: ...
+
+
+def tuning_rows(tuned: Sequence[AtBestRate]) -> tuple[list[str], list[list[str]]]:
+    """(header, rows of text): patterns on validation images, each at its best learning rate."""
+    rates = any(one.rate is not None for one in tuned)
+    seeds = any(one.std is not None for one in tuned)
+    header = ["pattern", "accuracy", *["std"] * seeds, *["learning rate"] * rates]
+    rows = []
+    for one in tuned:
+        cells = [one.name, percent(one.mean)]
+        cells += ["" if one.std is None else f"{100 * one.std:.2f}"] * seeds
+        cells += [f"{one.rate:g}"] if rates else []
+        rows.append(cells)
+    return header, rows
+
+
 def without(arguments: Sequence[str], option: str) -> list[str]:
     """The arguments less an option and its value."""
     kept, skip = [], False

@@ -16,7 +16,7 @@ from nas.drawing.colours import colour_of
 from nas.drawing.text import text_rows
 from nas.proxy import Proxy
 from studies.cli.terminal import WordTable
-from studies.formatting import count, finalist_rows, percent, scored
+from studies.formatting import count, finalist_rows, scored, tuning_rows
 from studies.search.objectives import OBJECTIVES
 from studies.store.names import is_found
 
@@ -51,16 +51,11 @@ def finalists_table(rows: Sequence[Finalist]) -> WordTable:
 def tuning_table(tuned: Sequence[Tuned]) -> WordTable:
     """Finalists and references on validation images, each at its best learning rate."""
     table = WordTable(title="Finalists and references: validation accuracy", sheds=("std",))
-    rates = any(one.genome.learning_rate is not None for one in tuned)
-    seeds = any(one.std is not None for one in tuned)
-    names = ["pattern", "accuracy", *["std"] * seeds, *["learning rate"] * rates]
-    for name in names:
+    header, rows = tuning_rows(tuned)
+    for name in header:
         table.add_column(name, justify="left" if name == "pattern" else "right", no_wrap=True)
-    for one in tuned:
-        cells = [one.name, percent(one.mean)]
-        cells += ["" if one.std is None else f"{100 * one.std:.2f}"] * seeds
-        cells += [f"{one.genome.learning_rate:g}"] if rates else []
-        table.add_row(*cells, style="" if is_found(one.name) else "dim")
+    for cells in rows:
+        table.add_row(*cells, style="" if is_found(cells[0]) else "dim")
     return table
 
 

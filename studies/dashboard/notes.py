@@ -14,8 +14,8 @@ from typing import Any
 from optuna.storages import BaseStorage
 from optuna_dashboard._note import get_note_from_system_attrs, save_note_with_version
 
-from studies.formatting import scored, short
-from studies.notebook.study import Study
+from studies.formatting import scored, short, tuning_rows
+from studies.notebook.study import TUNING_TITLE, Study
 
 SEAL = "\n\n[skipnas]: # "
 KEPT = "*Kept up to date by `nas dashboard`, until you edit it.*"
@@ -45,6 +45,9 @@ def search_note(study: Study, pictures: Mapping[int, str]) -> str:
     if rows:
         parts.append(f"### {study.table_title}")
         parts.append(_table(header, rows))
+    if study.tuned:
+        parts.append(f"### {TUNING_TITLE}")
+        parts.append(_table(*tuning_rows(study.tuned)))
     if study.finalists:
         parts.append("### Finalists: test accuracy over fresh seeds")
         parts.append(_table(*study.finalists_table()))

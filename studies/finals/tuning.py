@@ -41,6 +41,11 @@ class Tuned:
     std: float | None
     """Sample standard deviation; None for one seed."""
 
+    @property
+    def rate(self) -> float | None:
+        """The learning rate; None where the space has none."""
+        return self.genome.learning_rate
+
 
 def references_of(space: SearchSpace) -> dict[str, Genome]:
     """The references that fit a space: it has their merges, and its skeleton can build them.

@@ -16,7 +16,8 @@ from nas.drawing.html import scrolling, table_html
 from nas.drawing.svg import plan_svg, shape_text
 from nas.errors import InputError
 from studies.finals.finalists import Finalist, recorded_finalists
-from studies.formatting import count, finalist_rows, percent, scored, short, without
+from studies.finals.tuning import Tuned, recorded_tuning
+from studies.formatting import count, finalist_rows, percent, scored, short, tuning_rows, without
 from studies.notebook.course import course_svg
 from studies.search.choice import recorded_front
 from studies.search.objectives import OBJECTIVES
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN_FRONT = 8
+TUNING_TITLE = "Finalists and references: validation accuracy, each at its best learning rate"
 
 
 @dataclass(frozen=True, repr=False)
@@ -50,6 +52,8 @@ class Study:
     """By number."""
     finalists: tuple[Finalist, ...]
     """Empty until all of them are trained."""
+    tuned: tuple[Tuned, ...] = ()
+    """Finalists and references on validation images, where they were tuned."""
     front: frozenset[int] = frozenset()
     """Numbers on the Pareto front, where there are several objectives."""
     verdict: str = ""
@@ -71,7 +75,7 @@ class Study:
         front = recorded_front(record, space, trials) if several else []
         return cls(
             store.name, storage, record, notes.get(COMMAND) or "", asked_evaluations(notes), space,
-            tuple(trials), tuple(finalists), frozenset(trial.number for trial in front),
+            tuple(trials), tuple(finalists), tuple(recorded_tuning(notes)), frozenset(trial.number for trial in front),
             recorded_verdict(record, notes, space, trials, finalists).sentence,
         )  # fmt: skip
 
@@ -206,6 +210,9 @@ class Study:
         if rows:
             parts.append(f"<p><b>{self.table_title}</b></p>")
             parts.append(scrolling(table_html(header, rows, "l" + "r" * (len(header) - 2) + "l")))
+        if self.tuned:
+            parts.append(f"<p><b>{TUNING_TITLE}</b></p>")
+            parts.append(scrolling(table_html(*tuning_rows(self.tuned))))
         if self.finalists:
             parts.append("<p><b>Finalists: test accuracy over fresh seeds</b></p>")
             parts.append(scrolling(table_html(*self.finalists_table())))

@@ -7,8 +7,10 @@ from scipy import stats
 
 from nas import Genome
 from search_spaces import SPACES
+from studies.dashboard.notes import search_note
 from studies.finals.finalists import Finalist, compare
 from studies.finals.tuning import best_reference, recorded_tuning, references_of
+from studies.notebook.study import open_study
 from studies.retraining.pattern import from_study
 from studies.store.names import FINALISTS, TUNING, beside_name
 from studies.store.storages import open_storage
@@ -63,6 +65,11 @@ def test_each_goes_to_the_test_at_its_own_best_rate(tuned_toml, tmp_path):
         for what in (TUNING, FINALISTS)
     ]
     assert not seeds[0] & seeds[1]
+    study = open_study("s", storage)
+    for page in (study._repr_html_(), search_note(study, {})):
+        for one in known.values():
+            assert one.name in page
+            assert f"{100 * one.mean:.2f} %" in page
 
 
 @pytest.mark.slow
