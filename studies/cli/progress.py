@@ -13,6 +13,7 @@ from rich.text import Text
 from nas.data.description import sentences
 from nas.drawing.figure import draw, save
 from studies.cli.tables import drawing, finalists_table, front_table, tuning_table
+from studies.cli.terminal import tell
 from studies.formatting import count, duration, listed, percent, scored, without
 from studies.search.choice import POINTS, named_point
 from studies.search.loop import Event
@@ -37,8 +38,7 @@ class ConsoleWatcher(Watcher):
     def prepared(self, settings: SearchSettings) -> None:
         if self.quiet:
             return
-        for line in sentences(settings.data):
-            self.console.print(line, soft_wrap=True, markup=False, highlight=False)
+        tell(self.console, sentences(settings.data))
 
     def started(
         self, settings: SearchSettings, store: Store, done: int, total: int, workers: int
@@ -89,7 +89,7 @@ class ConsoleWatcher(Watcher):
         status = event.evaluation.status
         if status == "failed" or (status not in ("ok", "pruned") and not self.quiet):
             line = f"trial {event.number} {status}: {event.evaluation.why}"
-            self.console.print(Text(line, "yellow"), soft_wrap=True)
+            self.console.print(Text(line, "yellow"))
 
     def elsewhere(self, trial: Trial, best: bool) -> None:
         if best:
@@ -140,7 +140,7 @@ class ConsoleWatcher(Watcher):
         outcome = result.outcome
         finished = sum(t.state.is_finished() for t in result.trials)
         if outcome.why:
-            self.console.print(f"Ended early: {outcome.why}.", soft_wrap=True)
+            self.console.print(f"Ended early: {outcome.why}.")
         elif outcome.reason == "interrupted":
             self.console.print(f"Stopped after {finished} evaluations.")
             return

@@ -30,6 +30,12 @@ def make_console(**options: Any) -> Console:
     return made if made.is_terminal else Console(width=ENDLESS, **options)
 
 
+def tell(console: Console, sentences: Sequence[str]) -> None:
+    """Prints sentences that hold a user's words, a line each, and longer ones wrapped between words."""
+    for sentence in sentences:
+        console.print(sentence, markup=False, highlight=False)
+
+
 class WordTable(Table):
     """A table whose columns are never narrower than their longest word.
 

@@ -35,6 +35,7 @@ def data(
     from nas.data.description import description, sentences
     from nas.data.load import load_data
     from search_spaces import load_plugins
+    from studies.cli.terminal import make_console, tell
     from studies.search.spaces import find_space
 
     load_plugins(plugins)
@@ -43,4 +44,5 @@ def data(
     if as_json:
         print(json.dumps(description(found)))
         return
-    print("\n".join([f"{found.name}: {found.source}", *sentences(found)]))
+    print(f"{found.name}: {found.source}")
+    tell(make_console(), sentences(found))

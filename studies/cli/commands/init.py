@@ -28,6 +28,7 @@ def init(file: Path, data: str, data_dir: Path | None, side: int, force: bool) -
     from nas.errors import InputError
     from nas.files.safe import write_text
     from search_spaces.template import template
+    from studies.cli.terminal import make_console, tell
 
     if file.suffix != ".toml":
         raise InputError(f"{file}: the file's name ends in .toml")
@@ -37,5 +38,5 @@ def init(file: Path, data: str, data_dir: Path | None, side: int, force: bool) -
         raise InputError(f"{file}: there is no folder {file.parent}")
     found = load_data(data, data_dir, side=side)
     write_text(file, template(found, str(file)))
-    print("\n".join(sentences(found)))
+    tell(make_console(), sentences(found))
     print(f"Written: {file}\nNext:\n  nas search --space {file}")

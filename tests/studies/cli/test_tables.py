@@ -27,7 +27,7 @@ from studies.cli.tables import (
     spaces_table,
     studies_table,
 )
-from studies.cli.terminal import ENDLESS, WordTable, fitted, make_console
+from studies.cli.terminal import ENDLESS, WordTable, fitted, make_console, tell
 from studies.finals.finalists import Finalist
 from studies.speed.measure import OURS, WAYS, Bench
 from studies.store.trial import Trial
@@ -159,6 +159,16 @@ def test_the_usual_finalists_fit_80_columns_beside_each_other():
 def test_a_name_wider_than_the_terminal_is_still_whole():
     out = rendered(studies_table([listed("n" * 150)]), 80)
     assert "".join(out.split()).count("n" * 150) == 1
+
+
+@pytest.mark.parametrize("width", [30, 80])
+def test_sentences_are_wrapped_between_words(width):
+    made = io.StringIO()
+    words = ["a [bold] name", "every", "picture", "is", "scaled", "to", "32×32", "pixels."] * 3
+    tell(Console(file=made, width=width), [" ".join(words)])
+    lines = made.getvalue().splitlines()
+    assert all(len(line) <= width for line in lines)
+    assert " ".join(made.getvalue().split()) == " ".join(words)
 
 
 def test_widths_are_between_word_and_line_and_use_the_room():
