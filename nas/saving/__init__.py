@@ -1,4 +1,4 @@
-"""Trained networks in files: saved and loaded again, and exported to ONNX and torch.export.
+"""Trained networks in files: saved and loaded again, and exported to Python, ONNX and torch.export.
 
 It may import training, plugins and all below. To add a format, write a function in `exports.py` and
 name it in FORMATS.

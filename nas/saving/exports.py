@@ -1,4 +1,4 @@
-"""Networks for other programs: ONNX and torch.export, each checked in a fresh process.
+"""Networks for other programs: Python, ONNX and torch.export, each checked in a fresh process.
 
 All take pictures as `Classifier` does, as float32 from 0 to 255, in batches of any size, and
 return logits: the normalisation is part of the program.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from keyword import iskeyword
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,7 @@ from nas.files.safe import replacing, write_text
 from nas.files.tensors import read_tensors
 from nas.saving.classifier import Classifier
 from nas.saving.network_file import HEADER, readable, write_weights
+from nas.saving.source.module import source_of
 
 BATCHES = (1, 7)
 """Sizes of the batches that a written program is checked with."""
@@ -41,7 +44,8 @@ class Format:
     """A kind of file that a network is exported as."""
 
     suffix: str
-    write: Callable[[Classifier, Path], object]
+    write: Callable[[Classifier, Path, str], object]
+    """(network, file, name of the weights' file beside it)."""
     packages: tuple[str, ...] = ()
     """What has to be installed besides; the extra of the format's name brings it."""
 
@@ -80,7 +84,7 @@ def export(
     """Writes one file and compares its logits in a fresh process with the network's.
 
     A file whose logits differ does not stay. One that is there already is replaced, but never
-    other weights.
+    other weights or another module of Python. That has its weights beside it.
 
     Args:
         classifier: on the CPU, in evaluation mode.
@@ -91,14 +95,20 @@ def export(
         InputError: what the format needs is not installed, the place cannot be written or has
             other weights, or the fresh process cannot read the file.
     """
-    form, path = FORMATS[name], folder / f"{stem}{FORMATS[name].suffix}"
+    form, weights = FORMATS[name], folder / f"{stem}.safetensors"
+    path = folder / f"{module_name(stem) if name == 'python' else stem}{form.suffix}"
     check_available(name)
-    if name == "safetensors" and path.exists():
-        _check_same(classifier, path)
-        return _compared(classifier, name, path, path, plugins)
+    if name in ("safetensors", "python") and weights.exists():
+        _check_same(classifier, weights)
+        if name == "safetensors":
+            return _compared(classifier, name, path, path, plugins)
+    elif name == "python":
+        export(classifier, "safetensors", folder, stem, plugins)
     with replacing(path) as temporary:
         with _quiet(), _exporter_errors(name):
-            form.write(classifier, temporary)
+            form.write(classifier, temporary, weights.name)
+        if name == "python" and path.exists() and path.read_bytes() != temporary.read_bytes():
+            raise InputError(f"{path}: holds something else; --out names another folder")
         result = _compared(classifier, name, temporary, path, plugins)
     if not result.equal:
         path.unlink()
@@ -107,7 +117,21 @@ def export(
     return result
 
 
-def _write_program(classifier: Classifier, path: Path) -> None:
+def module_name(stem: str) -> str:
+    """A file's name as one that Python can import."""
+    plain = re.sub(r"\W", "_", stem)
+    return plain if plain.isidentifier() and not iskeyword(plain) else f"network_{plain}"
+
+
+def _write_weights(classifier: Classifier, path: Path, weights: str) -> None:
+    write_weights(classifier, path)
+
+
+def _write_source(classifier: Classifier, path: Path, weights: str) -> None:
+    path.write_text(source_of(classifier, weights), encoding="utf-8")
+
+
+def _write_program(classifier: Classifier, path: Path, weights: str) -> None:
     example, shapes = _example(classifier)
     with torch.no_grad():
         program = torch.export.export(classifier, example, dynamic_shapes=shapes)
@@ -117,7 +141,7 @@ def _write_program(classifier: Classifier, path: Path) -> None:
     torch.export.save(program, path, extra_files={f"{HEADER}.json": document})
 
 
-def _write_onnx(classifier: Classifier, path: Path) -> None:
+def _write_onnx(classifier: Classifier, path: Path, weights: str) -> None:
     example, shapes = _example(classifier)
     program = torch.onnx.export(
         classifier, example, input_names=["pictures"], output_names=["logits"], dynamo=True,
@@ -131,7 +155,8 @@ def _write_onnx(classifier: Classifier, path: Path) -> None:
 
 
 FORMATS: dict[str, Format] = {
-    "safetensors": Format(".safetensors", write_weights),
+    "safetensors": Format(".safetensors", _write_weights),
+    "python": Format(".py", _write_source),
     "onnx": Format(".onnx", _write_onnx, ("onnx", "onnxscript", "onnxruntime")),
     "torch-export": Format(".pt2", _write_program),
 }

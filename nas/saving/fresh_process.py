@@ -6,10 +6,13 @@ someone who deploys the file would.
 
 from __future__ import annotations
 
+import runpy
 import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
+
+from nas.errors import OURS
 
 Answer = Callable[[np.ndarray], np.ndarray]
 
@@ -18,6 +21,12 @@ def _safetensors(path: str, plugins: Sequence[str]) -> Answer:
     from nas.saving.network_file import load_network
 
     return _torch(load_network(path, plugins))
+
+
+def _python(path: str, plugins: Sequence[str]) -> Answer:
+    for name in OURS:  # the module does without
+        sys.modules[name] = None  # type: ignore[assignment]
+    return _torch(runpy.run_path(path)["load"]())
 
 
 def _torch_export(path: str, plugins: Sequence[str]) -> Answer:
@@ -47,6 +56,7 @@ def _onnx(path: str, plugins: Sequence[str]) -> Answer:
 
 READERS: dict[str, Callable[[str, Sequence[str]], Answer]] = {
     "safetensors": _safetensors,
+    "python": _python,
     "onnx": _onnx,
     "torch-export": _torch_export,
 }

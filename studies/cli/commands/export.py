@@ -11,10 +11,11 @@ from rich.text import Text
 
 from nas.errors import InputError
 from search_spaces import load_plugins
-from studies.cli.options import plugin_option
+from studies.cli.options import plugin_option, storage_option
 from studies.cli.terminal import make_console
 from studies.formatting import percent
 from studies.retraining.pattern import find_pattern
+from studies.retraining.trained import trained_weights
 
 if TYPE_CHECKING:
     from nas.saving.classifier import Classifier
@@ -26,25 +27,28 @@ FLOAT_BYTES = 4
 @click.command(context_settings=NOTATIONS)
 @click.argument("source")
 @click.option("--format", "formats", multiple=True,
-              help="safetensors, onnx, torch-export or all; repeatable. [default: all that are "
-              "installed]")  # fmt: skip
+              help="safetensors, python, onnx, torch-export or all; repeatable. [default: all that "
+              "are installed]")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path),
               help="Folder to write to. [default: the source's, or here]")  # fmt: skip
 @click.option("--space", help="A notation's skeleton: a named space or a .toml file.")
 @click.option("--baseline", help="A notation's skeleton: a baseline's.")
 @click.option("--seed", type=int, default=0, show_default=True, help="A notation's weights.")
+@storage_option
 @plugin_option
 @click.option("--json", "as_json", is_flag=True, help="A JSON line for every file.")
 def export(source: str, formats: tuple[str, ...], out: Path | None, as_json: bool,
            **options: Any) -> None:  # fmt: skip
     """Write a network for other programs, and check each file in a fresh process.
 
-    SOURCE is a folder or file that nas train wrote, or a notation with --space or --baseline,
-    whose initial weights are exported. The ONNX and torch.export programs take batches of any
-    size, float32 (N, C, H, W) from 0 to 255: the normalisation is part of them.
+    SOURCE is a folder or file that nas train wrote, best:STUDY or trial:STUDY/NUMBER of which
+    trained/ holds a training, or a notation with --space or --baseline, whose initial weights are
+    exported. The programs take batches of any size, float32 (N, C, H, W) from 0 to 255: the
+    normalisation is part of them. Python's is a module of plain PyTorch, to read and to change.
 
     \b
     nas export trained/digits27-c1e295-trial92-8d0f26
+    nas export best:digits27-c1e295 --format python --out deploy
     nas export network.safetensors --format onnx --out deploy
     """
     from nas.plugins import installed_plugins
@@ -68,7 +72,14 @@ def export(source: str, formats: tuple[str, ...], out: Path | None, as_json: boo
             console.print(text, soft_wrap=True, highlight=False, markup=False)
     failed = False
     for name in wanted:
-        done = write(classifier, name, folder, stem, plugins)
+        try:
+            done = write(classifier, name, folder, stem, plugins)
+        except InputError as error:
+            if formats or name != "python":
+                raise
+            if not as_json:
+                console.print(Text(f"Python: {error}", "yellow"), soft_wrap=True)
+            continue
         failed = failed or not done.equal
         if as_json:
             line("exported", format=name, path=str(done.path), difference=done.difference,
@@ -111,7 +122,12 @@ def _formats(asked: tuple[str, ...], every: list[str], installed: list[str]) -> 
 
 
 def _network(
-    source: str, space: str | None, baseline: str | None, seed: int, plugins: tuple[Path, ...]
+    source: str,
+    space: str | None,
+    baseline: str | None,
+    seed: int,
+    storage: str,
+    plugins: tuple[Path, ...],
 ) -> tuple[Classifier, Path, str]:
     """The network of a source, the folder its exports go to, and their name."""
     from nas.saving.classifier import Classifier
@@ -120,7 +136,8 @@ def _network(
     loaded = {path.name: digest for path, digest in load_plugins(plugins).items()}
     path = Path(source)
     if source.startswith(("best:", "trial:")):
-        raise InputError(f"{source}: a study keeps no weights; nas train {source} makes them")
+        pattern = find_pattern(source, space, baseline, storage, loaded)
+        path, space, baseline = trained_weights(source, pattern), None, None
     if path.exists() or source.endswith(".safetensors") or "/" in source:
         if space or baseline:
             raise InputError(f"{source}: a saved network has its skeleton; leave out --space")

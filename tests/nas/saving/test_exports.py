@@ -85,7 +85,9 @@ def test_torch_export(classifier, pictures, tmp_path):
 
 def test_a_file_with_other_logits_is_found_and_removed(classifier, tmp_path, monkeypatch):
     other = Classifier(classifier.network, replace(CARD, mean=(0.0,))).eval()
-    form = replace(FORMATS["safetensors"], write=lambda _, path: module.write_weights(other, path))
+    form = replace(
+        FORMATS["safetensors"], write=lambda _, path, name: module.write_weights(other, path)
+    )
     monkeypatch.setitem(FORMATS, "safetensors", form)
     done = export(classifier, "safetensors", tmp_path)
     expected = [
@@ -104,7 +106,7 @@ def test_what_counts_as_equal(tmp_path):
 
 
 def test_a_file_that_cannot_be_read_in_a_fresh_process(classifier, tmp_path, monkeypatch):
-    form = replace(FORMATS["safetensors"], write=lambda _, path: path.write_text("hello"))
+    form = replace(FORMATS["safetensors"], write=lambda _, path, name: path.write_text("hello"))
     monkeypatch.setitem(FORMATS, "safetensors", form)
     with pytest.raises(InputError, match=r"cannot be used in a fresh process: .*not a readable"):
         export(classifier, "safetensors", tmp_path)

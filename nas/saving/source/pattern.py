@@ -1,0 +1,112 @@
+"""The pattern of a network as a list: a row for every layer, repetitions once, and what each reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from nas.architecture.layers import MAX_PERIOD
+from nas.architecture.plan import LayerPlan, Plan
+from nas.saving.source.text import WIDTH, Listed
+
+INDENT = "    "
+RANGE = 4
+"""Distances in a row that are written as a range."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Rows that are repeated, from a layer on."""
+
+    start: int
+    """Of the first layer, from 0."""
+    period: int
+    times: int
+
+    @property
+    def layers(self) -> int:
+        return self.period * self.times
+
+
+def runs(rows: Sequence[str]) -> Iterator[Run]:
+    """Rows as repetitions of the shortest motifs that save the most lines."""
+    start = 0
+    while start < len(rows):
+        best = Run(start, 1, 1)
+        for period in range(1, min(MAX_PERIOD, (len(rows) - start) // 2) + 1):
+            run = Run(start, period, _times(rows, start, period))
+            if _saved(run) > _saved(best):
+                best = run
+        yield best
+        start += best.layers
+
+
+def _times(rows: Sequence[str], start: int, period: int) -> int:
+    end = start + period
+    while end < len(rows) and rows[end] == rows[end - period]:
+        end += 1
+    return (end - start) // period
+
+
+def _saved(run: Run) -> int:
+    """Lines that a repetition saves; a motif of several rows takes four besides."""
+    return run.period * (run.times - 1) - (4 if run.period > 1 else 0)
+
+
+def pattern_lines(planned: Plan, classes: Mapping[int, str], strengths: bool) -> list[str]:
+    """The lines of a list with (merge, skips) for every layer.
+
+    Args:
+        classes: the name of every layer's merge, by its number.
+        strengths: whether skips have strengths; otherwise they are distances alone.
+    """
+    layers = planned.layers
+    rows = [_row(layer, classes.get(layer.index, "None"), strengths) for layer in layers]
+    lines = []
+    for run in runs([str(row) for row in rows]):
+        first, last = run.start + 1, run.start + run.layers
+        own = layers[run.start : run.start + run.period]
+        if run.times == 1:
+            lines += _with_comment(rows[run.start], INDENT, ",", _said(own[0], planned, True))
+        elif run.period == 1 and len(f"{INDENT}*[{rows[run.start]}] * {run.times},") <= WIDTH:
+            said = f"layers {first} to {last}: {_said(own[0], planned, False)}"
+            whole = f"*[{rows[run.start]}] * {run.times}"
+            lines += _with_comment(whole, INDENT, ",", said)
+        else:
+            lines += [f"{INDENT}# Layers {first} to {last}, {run.times} times:", f"{INDENT}*["]
+            for row, layer in zip(rows[run.start :], own, strict=False):
+                lines += _with_comment(row, 2 * INDENT, ",", _said(layer, planned, False))
+            lines += [f"{INDENT}]", f"{INDENT}* {run.times},"]
+    return lines
+
+
+def _row(layer: LayerPlan, merge: str, strengths: bool) -> Listed:
+    distances = [layer.index - source for source, _ in layer.skips]
+    if strengths:
+        pairs = zip(distances, layer.skips, strict=True)
+        skips: str | Listed = Listed("{", tuple(f"{d}: {s!r}" for d, (_, s) in pairs), "}")
+    elif len(distances) >= RANGE and distances == [*range(distances[0], distances[-1] + 1)]:
+        skips = f"range({distances[0]}, {distances[-1] + 1})"
+    else:
+        skips = Listed("[", tuple(map(str, distances)), "]")
+    return Listed("(", (merge, skips), ")")
+
+
+def _with_comment(row: Listed | str, indent: str, after: str, said: str) -> list[str]:
+    """A row with what is said of it, behind it where there is room, else above."""
+    line = f"{indent}{row}{after}  # {said}"
+    if len(line) <= WIDTH:
+        return [line]
+    lines = row.lines(indent, after) if isinstance(row, Listed) else [f"{indent}{row}{after}"]
+    return [f"{indent}# {said}", *lines]
+
+
+def _said(layer: LayerPlan, planned: Plan, numbered: bool) -> str:
+    """What a layer computes of which nodes: `h5 = add(F, h4, 0.5·A(h2))`, and its shape."""
+    reads = []
+    for (source, strength), adapter in zip(layer.skips, layer.adapters, strict=True):
+        node = f"h{source}" if numbered else f"h[i-{layer.index - source}]"
+        node = f"A({node})" if adapter and numbered else node
+        reads.append(node if strength == 1 else f"{strength:g}·{node}")
+    made = f"{layer.merge}({', '.join(['F', *reads])})" if reads else "F"
+    return f"h{layer.index} = {made}, {layer.shape}" if numbered else f"h[i] = {made}"

@@ -1,0 +1,49 @@
+"""What a module says of its network: where it comes from, and what pictures it takes."""
+
+from __future__ import annotations
+
+import textwrap
+from importlib.metadata import version
+
+from nas.architecture.plan import Plan
+from nas.saving.classifier import Classifier
+from nas.saving.source.text import WIDTH, tuple_of
+
+
+def about(classifier: Classifier, planned: Plan, weights: str, normalised: bool) -> str:
+    """The module's docstring."""
+    channels, height, width = classifier.skeleton.input_shape
+    range_of = "from 0 to 255" if normalised else "as the first layer gets them"
+    paragraphs = [
+        f"A classifier of pictures with the skip pattern {classifier.genome}.",
+        f"{_scored(classifier)}{classifier.preprocessing_words}",
+        f"{planned.params:,} parameters, {planned.macs:,} multiply-adds a picture. Written by "
+        f"skipnas {version('skipnas')}.",
+    ]
+    told = "\n\n".join(
+        textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+        for text in paragraphs
+    )
+    example = (
+        f"    network = load()  # weights from {weights}, with the package safetensors\n"
+        f"    logits = network(pictures)  # float32 (N, {channels}, {height}, {width}) {range_of}"
+    )
+    return f"{told}\n\n{example}"
+
+
+def _scored(classifier: Classifier) -> str:
+    """What the weights are worth; a sentence and a space, or nothing."""
+    training = classifier.card.training
+    score, images = training.get("test_accuracy"), training.get("test_images")
+    if not training:
+        return "It is not trained. "
+    if isinstance(score, int | float) and isinstance(images, int):
+        return f"It names the class of {100 * score:.2f} % of {images:,} test images. "
+    return ""
+
+
+def class_names(names: tuple[str, ...]) -> list[str]:
+    """The lines of a constant with the names of the classes, in the order of the logits."""
+    if names == tuple(map(str, range(len(names)))):
+        return [f"CLASSES = tuple(map(str, range({len(names)})))"]
+    return [*tuple_of(names).lines("CLASSES = ")]
