@@ -29,7 +29,7 @@ from nas.errors import InputError
 from nas.files.safe import replacing, write_text
 from nas.files.tensors import read_tensors
 from nas.saving.classifier import Classifier
-from nas.saving.network_file import HEADER, readable, write_weights
+from nas.saving.network_file import HEADER, readable, save_network, write_weights
 from nas.saving.source.module import source_of
 
 BATCHES = (1, 7)
@@ -102,13 +102,14 @@ def export(
         _check_same(classifier, weights)
         if name == "safetensors":
             return _compared(classifier, name, path, path, plugins)
-    elif name == "python":
-        export(classifier, "safetensors", folder, stem, plugins)
     with replacing(path) as temporary:
         with _quiet(), _exporter_errors(name):
             form.write(classifier, temporary, weights.name)
-        if name == "python" and path.exists() and path.read_bytes() != temporary.read_bytes():
-            raise InputError(f"{path}: holds something else; --out names another folder")
+        if name == "python":
+            if path.exists() and path.read_bytes() != temporary.read_bytes():
+                raise InputError(f"{path}: holds something else; --out names another folder")
+            if not weights.exists():
+                save_network(classifier, weights)
         result = _compared(classifier, name, temporary, path, plugins)
     if not result.equal:
         path.unlink()

@@ -1,6 +1,7 @@
 """Exported programs: the same logits for whoever loads them, and what the check finds."""
 
 import json
+import runpy
 from dataclasses import replace
 
 import numpy as np
@@ -111,6 +112,44 @@ def test_a_file_that_cannot_be_read_in_a_fresh_process(classifier, tmp_path, mon
     with pytest.raises(InputError, match=r"cannot be used in a fresh process: .*not a readable"):
         export(classifier, "safetensors", tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_python_has_its_weights_beside_it(classifier, pictures, tmp_path):
+    done = export(classifier, "python", tmp_path, "my-network")
+    assert done.difference == 0
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "my_network.py", "my-network.safetensors", "my-network.json",
+    }  # fmt: skip
+    network = runpy.run_path(done.path)["load"]()
+    with torch.inference_mode():
+        found = network(torch.from_numpy(pictures)).numpy()
+    assert np.array_equal(found, logits(classifier, pictures))
+    assert export(classifier, "python", tmp_path, "my-network").equal  # the same again
+    other = Classifier(compile_network(EVERY_MERGE, skeleton(), seed=2), CARD).eval()
+    with pytest.raises(InputError, match="holds another network"):
+        export(other, "python", tmp_path, "my-network")
+    done.path.write_text("# changed by hand")
+    with pytest.raises(InputError, match="holds something else"):
+        export(classifier, "python", tmp_path, "my-network")
+    assert done.path.read_text() == "# changed by hand"
+
+
+def test_a_module_that_imports_ours_is_found(classifier, tmp_path, monkeypatch):
+    def write(network, path, weights):
+        path.write_text(module.source_of(network, weights) + "\n\nimport nas.network\n")
+
+    monkeypatch.setitem(FORMATS, "python", replace(FORMATS["python"], write=write))
+    with pytest.raises(InputError, match=r"cannot be used in a fresh process: .*nas"):
+        export(classifier, "python", tmp_path)
+    assert not (tmp_path / "network.py").exists()
+
+
+@pytest.mark.parametrize(
+    ("stem", "name"),
+    [("network", "network"), ("a-1.b", "a_1_b"), ("1", "network_1"), ("if", "network_if")],
+)
+def test_names_that_python_can_import(stem, name):
+    assert module.module_name(stem) == name
 
 
 def test_what_is_not_installed_is_named(classifier, tmp_path, monkeypatch):

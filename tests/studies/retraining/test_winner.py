@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from studies.search.settings import recorded_space
 from studies.store.storages import existing_storage
 from studies.store.store import Store
 from tests.conftest import write_small_space
-from tests.helpers import killed
+from tests.helpers import killed, refused
 from tests.helpers import nas as run
 from tests.studies.searches import run_search
 from tests.training_helpers import CARD, CrashError, Stopping
@@ -132,6 +133,45 @@ def test_train_then_export(place, capsys):
     pictures = torch.randint(0, 256, (3, 1, 6, 6)).float()
     found = torch.export.load("deploy/network.pt2").module()(pictures)
     assert torch.allclose(found, network(pictures), atol=1e-4)
+
+
+ALONE = """
+import sys, torch
+sys.modules |= dict.fromkeys(("nas", "search_spaces", "baselines", "studies"))
+import importlib.util
+spec = importlib.util.spec_from_file_location("winner", sys.argv[1])
+winner = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(winner)
+network = winner.load()
+torch.save(network(torch.load("pictures.pt")).detach(), "logits.pt")
+print(type(network).__name__, len(winner.CLASSES))
+"""
+"""What a user does who has no skipnas."""
+
+
+def test_a_studys_winner_as_source(place, capsys):
+    export = "export", "best:small", "--storage", "sqlite:///nas.db", "--format", "python"
+    assert "trained/ holds no training of trial" in refused(capsys, *export)
+    for epochs in (1, 3):
+        code, _, err = run(capsys, "train", "best:small", "--epochs", epochs, "--device", "cpu",
+                           "--images", 256, "--quiet")  # fmt: skip
+        assert (code, err) == (0, "")
+    trained = [load_network(folder) for folder in Path("trained").iterdir()]
+    best = max(trained, key=lambda one: one.card.training["validation_accuracy"])
+    code, out, err = run(capsys, *export, "--out", "deploy")
+    assert (code, err) == (0, "")
+    assert "deploy/network.py: in a fresh process, logits differ by 0 at most" in out
+    pictures = torch.randint(0, 256, (5, *best.skeleton.input_shape)).float()
+    torch.save(pictures, "pictures.pt")
+    command = [sys.executable, "-c", ALONE, "deploy/network.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "Network 10\n", done.stderr
+    with torch.inference_mode():
+        assert torch.equal(torch.load("logits.pt"), best(pictures))
+    Path("deploy/network.py").write_text("# changed by hand")
+    code, _, err = run(capsys, *export, "--out", "deploy")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "holds something else; --out names another folder" in err
 
 
 @pytest.mark.parametrize(

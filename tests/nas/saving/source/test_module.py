@@ -17,12 +17,20 @@ from nas import Genome, InputError, Layer, Skeleton, Skip, Stage, compile_networ
 from nas.architecture import parts
 from nas.architecture.blocks import BLOCKS, STEMS, Block
 from nas.architecture.merges import MERGES
+from nas.devices.device import one_thread
 from nas.saving.classifier import Classifier
 from nas.saving.source.module import source_of
 from tests.fuzzing import cases
 from tests.helpers import plugins_taken_away
 from tests.nas.saving.networks import EVERY_MERGE, moved, skeleton
 from tests.training_helpers import CARD
+
+
+@pytest.fixture(scope="module", autouse=True)
+def alone():
+    """Threads cost more than such small networks do."""
+    with one_thread(torch.device("cpu")):
+        yield
 
 
 def classifier_of(genome, on, card=None):
