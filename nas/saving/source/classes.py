@@ -39,7 +39,7 @@ class Names:
 
     def new(self, words: str) -> str:
         """`preact-basic` -> `PreactBasic`, or `PreactBasic2` where that is taken."""
-        plain = "".join(word[:1].upper() + word[1:] for word in re.findall(r"[^\W_]+", words))
+        plain = "".join(word[:1].upper() + word[1:] for word in re.findall(r"[A-Za-z0-9]+", words))
         plain = plain if plain.isidentifier() else f"Part{plain}"
         name, number = plain, 1
         while name in self.taken:

@@ -73,7 +73,7 @@ def source_of(classifier: Classifier, weights: str) -> str:
     )
     named = {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
     imports = import_lines(one for one in borrowed.imports.values() if one.bound in named)
-    said = about(classifier, planned, weights, normalised)
+    said = about(classifier, planned, normalised)
     return f'"""{said}\n"""\n\nfrom __future__ import annotations\n\n{imports}\n\n{body}'
 
 

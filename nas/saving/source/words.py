@@ -10,7 +10,7 @@ from nas.saving.classifier import Classifier
 from nas.saving.source.text import WIDTH, tuple_of
 
 
-def about(classifier: Classifier, planned: Plan, weights: str, normalised: bool) -> str:
+def about(classifier: Classifier, planned: Plan, normalised: bool) -> str:
     """The module's docstring."""
     channels, height, width = classifier.skeleton.input_shape
     range_of = "from 0 to 255" if normalised else "as the first layer gets them"
@@ -25,7 +25,7 @@ def about(classifier: Classifier, planned: Plan, weights: str, normalised: bool)
         for text in paragraphs
     )
     example = (
-        f"    network = load()  # weights from {weights}, with the package safetensors\n"
+        "    network = load()  # with the weights beside this file; needs safetensors\n"
         f"    logits = network(pictures)  # float32 (N, {channels}, {height}, {width}) {range_of}"
     )
     return f"{told}\n\n{example}"

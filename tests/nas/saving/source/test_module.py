@@ -142,11 +142,10 @@ def test_no_import_of_ours(tmp_path):
 
 
 def test_what_it_says_of_pictures_and_classes(tmp_path):
-    names = ('a "b"', "it's", "ö\n", *map(str, range(7)))
-    module = module_of(
-        source_of(classifier_of(EVERY_MERGE, skeleton(), replace(CARD, classes=names)), "a"),
-        tmp_path,
-    )
+    names = ('a "b"', "it's", "ö\n", '""") + (\\', *map(str, range(6)))
+    classifier = classifier_of(EVERY_MERGE, skeleton(), replace(CARD, classes=names))
+    module = module_of(source_of(classifier, '"""\n1 - x\n"""'), tmp_path)
+    assert module.WEIGHTS.name == '"""\n1 - x\n"""'
     assert names == module.CLASSES
     assert (CARD.mean, CARD.std) == (module.MEAN, module.STD)
     assert "12×12 pixels" in module.__doc__
