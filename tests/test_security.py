@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import optuna
@@ -397,9 +398,10 @@ def outside_code(note):
 
 
 class HostileStudy:
-    """As `studies.display.Study`, with HTML wherever a storage has text."""
+    """As `studies.notebook.Study`, with HTML wherever a storage has text."""
 
     name, best, finalists, table_title = HTML, None, (HTML,), "table"
+    tuned = (SimpleNamespace(name=HTML, mean=0.5, std=None, rate=None),)
     going_on = f"nas search --study '\n```\n{HTML}\n````\n{HTML}'"
 
     def facts(self):
