@@ -49,6 +49,8 @@ class Workers(Pool):
     ) -> None:
         self._workers = [Worker(task, context, index, allowance) for index in range(count)]
         self._pack, self._backlog = pack, Backlog(pack, crowded)
+        self._heard = time.monotonic()
+        """When it was last asked for reports."""
 
     def __enter__(self) -> Workers:
         return self
@@ -84,12 +86,18 @@ class Workers(Pool):
         Raises:
             InputError: no process ever comes to its first job.
         """
+        self._grant()
         self._deal()
         busy = {worker.pipe: worker for worker in self._workers if worker.handout}
         end = time.monotonic() + timeout if timeout is not None else inf
         end = min([end, *(worker.deadline for worker in busy.values())])
         left = max(0.0, end - time.monotonic()) if end < inf else None
-        for pipe in wait(list(busy), left):
+        ready = wait(list(busy), left)
+        self._heard = time.monotonic()
+        for worker in busy.values():
+            if self._heard >= worker.deadline and worker.pipe not in ready:
+                worker.expire()
+        for pipe in ready:
             worker = busy[cast(Connection, pipe)]
             handout, report = worker.handout, worker.report()
             assert handout is not None
@@ -99,9 +107,13 @@ class Workers(Pool):
                 yield from self._backlog.finished(handout, report)
             elif report is not None:
                 yield report
-        for worker in busy.values():
-            if time.monotonic() >= worker.deadline:
-                worker.expire()
+
+    def _grant(self) -> None:
+        """Adds to all deadlines the time in which nobody listened: a job may have waited to be heard."""
+        now = time.monotonic()
+        for worker in self._workers:
+            worker.deadline += now - self._heard
+        self._heard = now
 
     @property
     def _free(self) -> list[Worker]:

@@ -83,6 +83,8 @@ class RayWorkers(Pool):
         self._tries: dict[int, _Try] = {}
         self._tags = itertools.count()
         self._inbox: deque[Any] = deque()
+        self._heard = time.monotonic()
+        """When it was last asked for reports."""
         self._stillborn: int | None = 0
         """Processes that ended before any came to a job; None once one has come to it."""
 
@@ -149,6 +151,7 @@ class RayWorkers(Pool):
         Raises:
             InputError: a node cannot run the tasks, or Ray itself has ended.
         """
+        self._grant()
         self._deal()
         try:
             self._collect(0 if self._inbox else timeout)
@@ -173,10 +176,19 @@ class RayWorkers(Pool):
         for ref in ready:
             if running.get(ref) in self._tries:
                 self._inbox += self._returned(running[ref])
+        self._heard = time.monotonic()
         for one in self._tries.values():
-            if one.end is not None and time.monotonic() >= one.end:
+            if one.end is not None and self._heard >= one.end:
                 one.end, one.late = None, True
                 self._ray.cancel(one.ref, force=True)
+
+    def _grant(self) -> None:
+        """Adds to all limits the time in which nobody listened: a job may have waited to be heard."""
+        now = time.monotonic()
+        for one in self._tries.values():
+            if one.end is not None:
+                one.end += now - self._heard
+        self._heard = now
 
     def _receive(self, tag: int, message: Any) -> None:
         """Takes a task's message; its last is the result."""

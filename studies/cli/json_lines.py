@@ -15,12 +15,13 @@ from studies.search.loop import Event
 from studies.search.request import SearchRequest
 from studies.search.run import Result, Watcher
 from studies.search.settings import SearchSettings
+from studies.store.database.patience import WAIT_SECONDS
 from studies.store.store import Store
 from studies.store.url import shown
 
 
 class JsonWatcher(Watcher):
-    """One JSON object a line on standard output: started, evaluated, finalist, ended."""
+    """One JSON object a line on standard output: started, evaluated, away, back, finalist, ended."""
 
     def __init__(self, request: SearchRequest) -> None:
         self.request = request
@@ -44,6 +45,12 @@ class JsonWatcher(Watcher):
             accuracy=e.accuracy, values=event.values, params=e.params, macs=e.macs,
             seconds=round(e.seconds, 3), role=event.role, best=event.best, why=e.why,
         )  # fmt: skip
+
+    def away(self, why: str) -> None:
+        line("away", why=why, seconds=WAIT_SECONDS)
+
+    def back(self, seconds: float) -> None:
+        line("back", seconds=round(seconds, 3))
 
     def ended(self, result: Result) -> None:
         for row in result.finalists:

@@ -20,6 +20,7 @@ from studies.search.loop import Event
 from studies.search.request import SearchRequest
 from studies.search.run import Result, Watcher
 from studies.search.settings import SearchSettings
+from studies.store.database.patience import WAIT_SECONDS
 from studies.store.store import Store
 from studies.store.trial import Trial, best_trials
 from studies.store.url import shown, storage_words
@@ -128,6 +129,16 @@ class ConsoleWatcher(Watcher):
             self.progress.update(self.task, completed=done)
         elif done and done % max(1, total // 4) == 0:
             self.console.print(f"{what} {done}/{total}")
+
+    def away(self, why: str) -> None:
+        line = (
+            f"The database does not answer ({why}); waiting up to {WAIT_SECONDS / 60:.0f} minutes."
+        )
+        self.console.print(Text(shown(line), "yellow"), soft_wrap=True)
+
+    def back(self, seconds: float) -> None:
+        line = f"The database is back after {duration(seconds)}; the search goes on."
+        self.console.print(Text(line, "yellow"), soft_wrap=True)
 
     def stop(self) -> None:
         if self.progress:

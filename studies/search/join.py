@@ -18,6 +18,7 @@ from studies.search.machines import Means, connection, find_machine
 from studies.search.request import GOALS, SearchRequest, check_request
 from studies.search.run import Result, Watcher, work
 from studies.search.settings import SearchSettings, recorded_data, recorded_space
+from studies.store.database.patience import Patience
 from studies.store.names import GOAL
 from studies.store.storages import existing_storage, storage_errors
 from studies.store.store import Store
@@ -46,8 +47,9 @@ def join_study(
     Raises:
         InputError: no such study, or this machine, its data or plugins are not what it was made with.
     """
+    watcher = watcher or Watcher()
     with storage_errors(joining.storage), connection(joining):
-        store = _find(joining, stop)
+        store = _find(joining, Patience(watcher.away, watcher.back), stop)
         settings, devices = _settings(joining, store)
         store.check(settings.record())
         with store.joined(joining.storage):
@@ -55,19 +57,19 @@ def join_study(
                 goal = store.notes()[GOAL]
                 request = _request(joining, goal)
                 check_request(replace(request, lag=settings.lag))
-                result = work(request, settings, devices, store, watcher or Watcher(), stop, False)
+                result = work(request, settings, devices, store, watcher, stop, False)
                 if result.outcome.reason != "budget" or store.notes()[GOAL] == goal:
                     return result
 
 
-def _find(joining: Joining, stop: Callable[[], bool]) -> Store:
+def _find(joining: Joining, patience: Patience, stop: Callable[[], bool]) -> Store:
     """The study, as soon as it is there."""
     if not 0 <= joining.wait < inf:
         raise InputError(f"--wait {joining.wait:g}: it must be a number of seconds")
     end, storage = time.monotonic() + joining.wait, None
     while True:
         try:
-            storage = storage or existing_storage(joining.storage)
+            storage = storage or existing_storage(joining.storage, patience)
             store = Store.load_search(storage, joining.study)
             if GOAL in store.notes():
                 return store

@@ -27,6 +27,7 @@ from studies.search.machines import Means, connection, open_pool
 from studies.search.request import SearchRequest, check_request, goal_of, prepare_settings
 from studies.search.settings import SearchSettings
 from studies.search.verdict import Verdict, verdict
+from studies.store.database.patience import Patience
 from studies.store.names import COMMAND, DATA, ENDED, GOAL, VERSIONS, study_names
 from studies.store.storages import existing_storage, open_storage, storage_errors, weights_folder
 from studies.store.store import Store
@@ -61,6 +62,12 @@ class Watcher:
     def finals(self, done: int, total: int) -> None: ...
 
     def ended(self, result: Result) -> None: ...
+
+    def away(self, why: str) -> None:
+        """The database does not answer; it is waited for (`studies.store.database.patience`)."""
+
+    def back(self, seconds: float) -> None:
+        """It answers again, after so long."""
 
     def stop(self) -> None:
         """Also where it ends by an error."""
@@ -101,13 +108,14 @@ def run_search(
         InputError: something in the request is wrong; nothing is recorded then.
     """
     check_request(request)
+    watcher = watcher or Watcher()
     with storage_errors(request.storage), connection(request):
         try:
             settings, devices = prepare_settings(request)
         except InputError:
             _check_plugins(request)
             raise
-        storage = open_storage(request.storage)
+        storage = open_storage(request.storage, Patience(watcher.away, watcher.back))
         name = request.study or _own_name(settings, study_names(storage))
         store = Store.open(storage, name, settings.record(), settings.maximise, settings.objectives)
         with store.joined(request.storage):
@@ -116,7 +124,6 @@ def run_search(
             store.note(GOAL, goal_of(replace(request, evaluations=wanted), settings))
             folder = str(request.data_dir.expanduser().resolve()) if request.data_dir else None
             store.note(DATA, description(settings.data) | {"data_dir": folder})
-            watcher = watcher or Watcher()
             watcher.prepared(settings)
             return work(request, settings, devices, store, watcher, stop, make_pool=make_pool)
 

@@ -22,6 +22,7 @@ class OptunaTrials:
 
     def __init__(self, storage: BaseStorage, study_id: int) -> None:
         self.storage, self.study_id = storage, study_id
+        self._ids: dict[int, int] = {}
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -32,17 +33,18 @@ class OptunaTrials:
         """Notes something with the study."""
         self.storage.set_study_user_attr(self.study_id, key, value)
 
-    def create(self, number: int, trial: FrozenTrial, claim: Claim) -> int | None:
-        """Writes a new running trial; its id, or None if it has not got this number."""
+    def create(self, number: int, trial: FrozenTrial, claim: Claim) -> bool:
+        """Writes a new running trial; False if it has not got this number."""
         trial_id = self.storage.create_new_trial(self.study_id, template_trial=trial)
-        if self.storage.get_trial(trial_id).number == number:
-            return trial_id
-        self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
-        return None
+        if self.storage.get_trial(trial_id).number != number:
+            self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
+            return False
+        self._ids[number] = trial_id
+        return True
 
     def write(
         self,
-        trial_id: int,
+        number: int,
         curve: Mapping[int, float],
         attrs: Mapping[str, Any],
         state: TrialState | None = None,
@@ -50,7 +52,7 @@ class OptunaTrials:
         claim: Claim | None = None,
     ) -> bool:
         """Adds to a running trial, or replaces; a state ends it."""
-        storage = self.storage
+        storage, trial_id = self.storage, self._ids[number]
         at_once = storage.file.together() if isinstance(storage, JournalFileStorage) else None
         with at_once or nullcontext():
             for epoch, accuracy in curve.items():
@@ -61,7 +63,7 @@ class OptunaTrials:
                 storage.set_trial_state_values(trial_id, state, values)
         return True
 
-    def beat(self, trial_ids: Sequence[int]) -> None:
+    def beat(self, numbers: Sequence[int]) -> None:
         """Nobody asks."""
 
     def claims(self) -> list[Claimed]:
@@ -70,26 +72,28 @@ class OptunaTrials:
             self.study_id, deepcopy=False, states=(TrialState.RUNNING,)
         )
         return [
-            Claimed(trial._trial_id, trial.number, None, inf)
+            Claimed(trial.number, None, inf)
             for trial in sorted(running, key=lambda trial: trial.number)
         ]
 
-    def take(self, trial_id: int, before: Claim | None, claim: Claim) -> bool:
+    def take(self, number: int, before: Claim | None, claim: Claim) -> bool:
         """There is nobody else."""
         return True
 
-    def read(self, first: int) -> list[tuple[int, Trial]]:
-        """The trials from number `first` on, with their ids, by number."""
-        frozen = self.storage.get_all_trials(self.study_id, deepcopy=False)
-        return [
-            (
-                self.storage.get_trial_id_from_study_id_trial_number(self.study_id, trial.number),
-                made_trial(
-                    trial.number, trial.state,
-                    tuple(trial.values) if trial.values is not None else None,
-                    trial.user_attrs, trial.intermediate_values, trial.params, trial.system_attrs,
-                ),
+    def read(self, first: int) -> list[Trial]:
+        """The trials from number `first` on, by number."""
+        storage, found = self.storage, []
+        frozen = storage.get_all_trials(self.study_id, deepcopy=False)
+        for trial in sorted(frozen, key=lambda trial: trial.number)[first:]:
+            number = trial.number
+            self._ids[number] = storage.get_trial_id_from_study_id_trial_number(
+                self.study_id, number
             )
-            for trial in sorted(frozen, key=lambda trial: trial.number)
-            if trial.number >= first
-        ]  # fmt: skip
+            values = tuple(trial.values) if trial.values is not None else None
+            found.append(
+                made_trial(
+                    number, trial.state, values, trial.user_attrs, trial.intermediate_values,
+                    trial.params, trial.system_attrs,
+                )
+            )  # fmt: skip
+        return found

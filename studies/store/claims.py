@@ -41,12 +41,11 @@ class Claim:
 class Claimed:
     """A running trial."""
 
-    trial_id: int
     number: int
     claim: Claim | None
     """None in studies from before there were claims."""
     age: float
-    """Seconds since the last sign of life, by the storage's clock."""
+    """Seconds since the last sign of life, by the storage's clock, while it could be given."""
 
     def free(self) -> bool:
         """Whether who claimed it has given it back or is dead."""

@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from nas.errors import InputError
+from studies.store.database.patience import Patience, PatientStorage
 from studies.store.journal import JournalFileStorage
 from studies.store.url import STORAGE, shown
 
@@ -25,8 +26,11 @@ TABLES = {"studies", "trials", "version_info"}
 """Some of Optuna's, by which its databases are known."""
 
 
-def existing_storage(url: str) -> BaseStorage:
+def existing_storage(url: str, patience: Patience | None = None) -> BaseStorage:
     """The storage of an Optuna URL or a journal file, which exists and was written by Optuna.
+
+    Args:
+        patience: with a database on a server that goes away later; none makes it an error.
 
     Raises:
         InputError: there is none, it cannot be opened, or it belongs to another program.
@@ -46,7 +50,7 @@ def existing_storage(url: str) -> BaseStorage:
             f"--storage {shown(url)}: there are no Optuna studies in this database; "
             "nas search would add the first"
         )
-    return open_storage(url)
+    return open_storage(url, patience)
 
 
 def storage_file(url: str) -> Path | None:
@@ -126,8 +130,11 @@ OPENINGS = 10
 """Tries to open a database, while it says that another process makes its tables."""
 
 
-def open_storage(url: str) -> BaseStorage:
+def open_storage(url: str, patience: Patience | None = None) -> BaseStorage:
     """The storage of an Optuna URL; a path ending in `.log` or `.journal` is a journal file.
+
+    Args:
+        patience: with a database on a server that goes away later; none makes it an error.
 
     Raises:
         InputError: it cannot be opened, or was not written by Optuna.
@@ -135,13 +142,13 @@ def open_storage(url: str) -> BaseStorage:
     try:
         for _ in range(OPENINGS):
             try:
-                return _opened(url)
+                return _opened(url, patience)
             except (SQLAlchemyError, optuna.exceptions.OptunaError) as error:
                 said = f"{error} {error.__cause__}"
                 if not any(word in said for word in RACES):
                     raise
                 time.sleep(0.5)
-        return _opened(url)
+        return _opened(url, patience)
     except ModuleNotFoundError as error:
         raise InputError(f"--storage {shown(url)}: the driver is missing ({error})") from None
     except Exception as error:  # SQLAlchemy, Optuna and the drivers raise classes of their own
@@ -152,9 +159,11 @@ def open_storage(url: str) -> BaseStorage:
         ) from None
 
 
-def _opened(url: str) -> BaseStorage:
+def _opened(url: str, patience: Patience | None) -> BaseStorage:
     if url.endswith(JOURNALS) and "://" not in url:
         storage: BaseStorage = JournalFileStorage(url)
+    elif patience and not url.startswith(("sqlite", "redis")):
+        storage = optuna.storages.get_storage(PatientStorage(url, patience))
     else:
         waits = {"connect_args": {"timeout": LOCK_SECONDS}}
         sqlite = url.startswith("sqlite:") and "timeout=" not in url

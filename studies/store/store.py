@@ -50,7 +50,6 @@ class Store:
     def __init__(self, storage: BaseStorage, name: str, study_id: int) -> None:
         self.storage, self.name, self.study_id = storage, name, study_id
         self.records: Trials = trials_in(storage, study_id)
-        self._ids: dict[int, int] = {}
         self._finished: list[Trial] = []
         self._unwritten: dict[int, tuple[dict[int, float], dict[str, Any]]] = {}
         self.report_seconds: float = REPORT_SECONDS
@@ -188,9 +187,7 @@ class Store:
 
     def trials(self) -> list[Trial]:
         """All trials by number. Those that had finished when they were last read are not read again."""
-        found = self.records.read(len(self._finished))
-        self._ids.update((trial.number, trial_id) for trial_id, trial in found)
-        trials = [*self._finished, *(trial for _, trial in found)]
+        trials = [*self._finished, *self.records.read(len(self._finished))]
         running = (trial.number for trial in trials if not trial.state.is_finished())
         self._finished = trials[: next(running, len(trials))]
         return trials
@@ -237,11 +234,10 @@ class Store:
             trial_id=-1,
         )
         claim = Claim(self.me)
-        trial_id = self.records.create(number, template, claim)
-        if trial_id is None:
-            return False
-        self._ids[number], self._claims[number] = trial_id, claim
-        return True
+        created = self.records.create(number, template, claim)
+        if created:
+            self._claims[number] = claim
+        return created
 
     def together(self) -> AbstractContextManager[None]:
         """What is added and finished within is one write, where the storage allows it."""
@@ -254,7 +250,7 @@ class Store:
             if one.number in self._claims or not one.free():
                 continue
             claim = Claim(self.me, one.claim.times + 1 if one.claim else 1)
-            if self.records.take(one.trial_id, one.claim, claim):
+            if self.records.take(one.number, one.claim, claim):
                 self._claims[one.number] = claim
                 taken[one.number] = claim.times
         if not taken:
@@ -265,7 +261,7 @@ class Store:
         """Says that this process is alive; to be called at least every GRACE_SECONDS."""
         if time.monotonic() - self._renewed > BEAT_SECONDS:
             self._renewed = time.monotonic()
-            self.records.beat([self._ids[number] for number in self._claims])
+            self.records.beat(list(self._claims))
             if self._exclusive:
                 self._exclusive.renew()
 
@@ -275,7 +271,7 @@ class Store:
         if time.monotonic() - self._reported > self.report_seconds:
             self._reported = time.monotonic()
             unwritten, claim = self._unwritten.pop(number), self._claims.get(number)
-            self.records.write(self._ids[number], *unwritten, claim=claim)
+            self.records.write(number, *unwritten, claim=claim)
 
     def judge(self, number: int, kept: Mapping[str, Any]) -> None:
         """Keeps what a pruner keeps with a running trial; the next report or `finish` writes it."""
@@ -299,7 +295,7 @@ class Store:
         )
         found = None if state == TrialState.FAIL else list(values)
         claim = self._claims.pop(number, None)
-        return self.records.write(self._ids[number], curve, attrs, state, found, claim)
+        return self.records.write(number, curve, attrs, state, found, claim)
 
     @contextmanager
     def joined(self, url: str) -> Iterator[None]:
@@ -341,4 +337,4 @@ class Store:
         """Leaves running trials to whoever wants them."""
         for number in numbers:
             claim = self._claims.pop(number)
-            self.records.take(self._ids[number], claim, Claim("", claim.times - 1))
+            self.records.take(number, claim, Claim("", claim.times - 1))

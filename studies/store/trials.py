@@ -11,12 +11,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies.store.calls import OptunaTrials
 from studies.store.claims import Claim, Claimed
-from studies.store.sql import SqlTrials
+from studies.store.database.sql import SqlTrials
 from studies.store.trial import Trial
 
 
 class Trials(Protocol):
-    """The trials of one study."""
+    """The trials of one study, by number; a write that is done again writes nothing twice."""
 
     shared: bool
     """Whether several processes may write."""
@@ -27,12 +27,12 @@ class Trials(Protocol):
     def note_first(self, key: str, value: Any) -> None:
         """Notes something with the study, unless somebody has noted it."""
 
-    def create(self, number: int, trial: FrozenTrial, claim: Claim) -> int | None:
-        """Writes a new running trial; its id, or None if it would not have this number."""
+    def create(self, number: int, trial: FrozenTrial, claim: Claim) -> bool:
+        """Writes a new running trial; False if it would not have this number."""
 
     def write(
         self,
-        trial_id: int,
+        number: int,
         curve: Mapping[int, float],
         attrs: Mapping[str, Any],
         state: TrialState | None = None,
@@ -45,17 +45,17 @@ class Trials(Protocol):
             claim: nothing is written, and False returned, where the trial has ended or is another's.
         """
 
-    def beat(self, trial_ids: Sequence[int]) -> None:
+    def beat(self, numbers: Sequence[int]) -> None:
         """Says that these trials are worked on."""
 
     def claims(self) -> list[Claimed]:
         """The claims on all running trials."""
 
-    def take(self, trial_id: int, before: Claim | None, claim: Claim) -> bool:
+    def take(self, number: int, before: Claim | None, claim: Claim) -> bool:
         """Puts a claim in the place of another; False if somebody else was faster."""
 
-    def read(self, first: int) -> list[tuple[int, Trial]]:
-        """The trials from number `first` on, with their ids, by number."""
+    def read(self, first: int) -> list[Trial]:
+        """The trials from number `first` on, by number."""
 
 
 def trials_in(storage: BaseStorage, study_id: int) -> Trials:

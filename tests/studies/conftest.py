@@ -32,8 +32,8 @@ def searched(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def postgresql_server():
-    """One server for all tests of a process, on a free port: its URL, less the database."""
+def _postgresql():
+    """One server for all tests of a process, on a free port: its URL, less the database, and pg_ctl."""
     tools = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not tools:
         pytest.skip("PostgreSQL's server is not installed (Debian's package postgresql)")
@@ -52,13 +52,28 @@ def postgresql_server():
             command = [*as_user, str(tools[-1].parent / tool), "-D", f"{folder}/data", *arguments]
             subprocess.run(command, check=True, capture_output=True, cwd="/")
 
+        def control(*arguments):
+            run("pg_ctl", "-w", "-l", f"{folder}/log", *arguments)
+
         run("initdb", "-U", "nas", "--auth=trust")
         options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-        run("pg_ctl", "-w", "-o", options, "-l", f"{folder}/log", "start")
+        control("-o", options, "start")
         try:
-            yield f"postgresql+psycopg://nas@127.0.0.1:{port}"
+            yield f"postgresql+psycopg://nas@127.0.0.1:{port}", control
         finally:
-            run("pg_ctl", "-m", "immediate", "stop")
+            control("-m", "immediate", "stop")
+
+
+@pytest.fixture
+def postgresql_control(_postgresql):
+    """Calls pg_ctl: `("restart", "-m", "immediate")`; who stops the server starts it again."""
+    return _postgresql[1]
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(_postgresql):
+    """The server's URL, less the database."""
+    return _postgresql[0]
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What every pool keeps, really done: results, answers, deaths, limits."""
 
 import sys
+import time
 
 import pytest
 
@@ -95,6 +96,20 @@ def test_a_time_limit_ends_what_hangs_and_only_that(run, context):
     assert results(found) == [None, "worked", "worked"]
     assert found[0].why == "its process ended 2 times, the last time at the limit of 4 seconds"
     assert len(context.tries(0)) == 2
+
+
+def test_a_time_limit_does_not_count_while_nobody_listens(pool, context):
+    """As where a database is waited for: the job is heard late, and answered late."""
+    found = []
+    with pool(act, context, 1, 1, Allowance(seconds=3), crowded) as workers:
+        for report in workers.run([Act(0, "ask")]):
+            if isinstance(report, Question):
+                time.sleep(1.5)
+                workers.answer(0, report.step)
+            else:
+                found.append(report.result)
+    assert found == [[0, 1, 2]]
+    assert len(context.tries(0)) == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")

@@ -205,7 +205,7 @@ def test_two_that_take_the_same_trial_at_once_do_not_both_get_it(begun, small_sp
         second.records.claims = lambda: seen
         assert second.take_lost() == []
         first.finish(4, failed(Genome.plain(4), small_space.skeleton, 0, "test"), ())
-        assert not first.records.take(seen[0].trial_id, Claim(first.me, 1), Claim(second.me))
+        assert not first.records.take(seen[0].number, Claim(first.me, 1), Claim(second.me))
 
 
 def test_a_trial_that_no_search_survives_has_failed_and_the_search_goes_on(begun, small_toml):

@@ -17,7 +17,7 @@ from nas import Genome, InputError
 from nas.evaluation.result import Evaluation
 from studies.store.calls import OptunaTrials
 from studies.store.claims import CLAIM
-from studies.store.sql import SqlTrials
+from studies.store.database.sql import SqlTrials
 from studies.store.storages import open_storage
 from studies.store.store import Store
 from studies.store.trial import Genes, distributions, nondominated_values

@@ -1,0 +1,1 @@
+"""Trials in SQL databases, and what becomes of them while a database is away."""
