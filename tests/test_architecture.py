@@ -33,6 +33,7 @@ STUDIES = [
     {"knockouts", "retraining", "notebook", "speed", "transfer", "validity"},
     {"analysis", "dashboard"},
     {"report", "catalogue"},
+    {"pages"},
     {"cli"},
 ]
 """A folder or file imports what stands on the floors before its own, and nothing beside it."""

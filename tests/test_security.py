@@ -429,10 +429,10 @@ def test_notes_show_html_of_a_storage_as_text(note):
     assert text.count("`") == text.count(r"\`") + 2 * ("| `add(1)` |" in text) + 2 * text.count("`nas dash")  # fmt: skip
 
 
-def test_the_report_shows_html_of_a_storage_as_text(tmp_path, small_space, digits):
+@pytest.fixture
+def hostile_storage(tmp_path, small_space, digits):
     """Study, roles, reasons, parents' names and the command are what others may have written."""
     from nas.evaluation.result import Evaluation
-    from studies.report.write import write_report
     from studies.search.settings import SearchSettings
     from studies.store.names import COMMAND
     from studies.store.store import Store
@@ -454,10 +454,39 @@ def test_the_report_shows_html_of_a_storage_as_text(tmp_path, small_space, digit
         genome = Genome.parse(notation)
         store.add(number, genome, attrs, Genes.of(genome, space))
         store.finish(number, hostile(Evaluation), [0.5])
-    page = write_report(HTML, url, tmp_path / "page.html").read_text()
+    return url
+
+
+def test_the_report_shows_html_of_a_storage_as_text(hostile_storage, tmp_path):
+    from studies.report.write import write_report
+
+    page = write_report(HTML, hostile_storage, tmp_path / "page.html").read_text()
     assert HTML[2:] not in page
     assert "<iframe" not in page
     assert "&lt;iframe" in page
+
+
+def test_our_pages_show_html_of_a_storage_as_text(hostile_storage):
+    from studies.pages.site import Site
+
+    site = Site(optuna.storages.get_storage(hostile_storage), hostile_storage, None)
+    said = {}
+
+    def start(status, headers, *_):
+        said[status] = dict(headers)
+
+    for path in ("/", "/study/1", "/study/1/compare?n=1&n=2", "/study/1/compare?n=<iframe>"):
+        name, _, query = path.partition("?")
+        where = {"PATH_INFO": name, "QUERY_STRING": query, "REQUEST_METHOD": "GET"}
+        page = b"".join(site(where, start)).decode()
+        assert HTML[2:] not in page
+        assert "<iframe" not in page
+        assert "&lt;iframe" in page or "named by their numbers" in page
+    site.end()
+    for headers in said.values():
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src 'self';" in policy
 
 
 def hostile(kind):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Callable
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -39,6 +40,10 @@ class _Handler(WSGIRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
+Front = Callable[[BaseStorage, Any], Any]
+"""(storage, application) -> the application before it (WSGI)."""
+
+
 class Dashboard:
     """A dashboard that listens at its address; `serve` lets it answer.
 
@@ -46,6 +51,7 @@ class Dashboard:
         port: 0 takes any that is free.
         warn: is told what does not hinder it, a line each.
         every: whether contenders, finalists and knock-outs are listed beside the searches.
+        front: answers before Optuna's dashboard does.
 
     Raises:
         InputError: the storage is not there or of another program, or the address cannot be had.
@@ -53,13 +59,13 @@ class Dashboard:
 
     def __init__(
         self, url: str, host: str = "127.0.0.1", port: int = 8080, warn: Warn = print,
-        every: bool = False,
+        every: bool = False, front: Front = lambda storage, app: app,
     ) -> None:  # fmt: skip
         self.storage = existing_storage(url)
         self.folder = picture_folder(url)
         pictures = Pictures(self.folder)
         listed = self.storage if every else _without_beside(existing_storage(url))
-        app = optuna_dashboard.wsgi(listed, artifact_store=pictures)
+        app = front(self.storage, optuna_dashboard.wsgi(listed, artifact_store=pictures))
         kind = _Server6 if ":" in host else _Server
         try:
             self._server = make_server(host, port, app, kind, _Handler)
@@ -70,16 +76,16 @@ class Dashboard:
 
     @property
     def address(self) -> str:
+        """Without a path."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}/dashboard"
+        return f"http://{host}:{self.port}"
 
-    def newest(self) -> tuple[str, str] | None:
-        """(name, address) of the newest search; None if there is none yet."""
+    def newest(self) -> tuple[str, int] | None:
+        """(name, Optuna's number) of the newest search; None if there is none yet."""
         found = search_names(self.storage)
         if not found:
             return None
-        study_id = self.storage.get_study_id_from_name(found[-1])
-        return found[-1], f"{self.address}/studies/{study_id}"
+        return found[-1], self.storage.get_study_id_from_name(found[-1])
 
     def serve(self) -> None:
         """Answers until `stop`, or Ctrl-C; the address is free again then."""

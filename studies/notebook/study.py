@@ -184,7 +184,8 @@ class Study:
         rows = [cells for _, cells in finalist_rows(self.finalists)]
         return list(rows[0]), [list(row.values()) for row in rows]
 
-    def _course(self) -> str:
+    def course(self) -> str:
+        """Accuracies by trial as an SVG drawing; empty for fewer than two."""
         scores = {t.number: t.attrs["accuracy"] for t in self.trials if t.ok}
         given = {t.attrs["role"]: t.attrs["accuracy"] for t in self.trials if t.ok}
         return course_svg(scores, {name: score for name, score in given.items() if name})
@@ -197,7 +198,7 @@ class Study:
     def _repr_html_(self) -> str:
         """Goal, course, best pattern and table, for notebooks."""
         facts = "<br>".join(f"<b>{w}</b> {escape(s)}" for w, s in self.facts())
-        parts = [f"<h3>{escape(self.name)}</h3><p>{facts}</p>", scrolling(self._course())]
+        parts = [f"<h3>{escape(self.name)}</h3><p>{facts}</p>", scrolling(self.course())]
         best = self.best
         if best:
             parts.append(f"<p>{escape(self.verdict)}</p>")

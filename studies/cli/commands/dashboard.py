@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,8 +12,6 @@ from studies.cli.options import plugin_option, storage_option
 
 if TYPE_CHECKING:
     from studies.dashboard.server import Dashboard
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @click.command()
@@ -47,8 +45,9 @@ def dashboard(
 ) -> None:
     """Show the studies of a storage in a browser, also while a search runs.
 
-    The Optuna Dashboard, with a picture of every trial's pattern and a note for every study.
-    Ctrl-C ends it.
+    Pages with the searches as they go, their best patterns drawn, and two trials side by side;
+    knock-outs and trainings can be started from them. Beside them the Optuna Dashboard, with a
+    picture of every trial's pattern and a note for every study. Ctrl-C ends it.
 
     \b
     nas dashboard
@@ -60,12 +59,20 @@ def dashboard(
 
     from search_spaces import load_plugins
     from studies.dashboard.server import Dashboard
+    from studies.pages.site import LOOPBACK, Site
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     load_plugins(plugins)
-    served = Dashboard(
-        storage, host, port, lambda line: print(f"warning: {line}", file=sys.stderr), every
-    )
+    sites: list[Site] = []
+
+    def front(opened: Any, theirs: Any) -> Site:
+        sites.append(Site(opened, storage, theirs, host in LOOPBACK, plugins))
+        return sites[0]
+
+    def warn(line: str) -> None:
+        print(f"warning: {line}", file=sys.stderr)
+
+    served = Dashboard(storage, host, port, warn, every, front)
     if host not in LOOPBACK:
         print(
             f"warning: there is no password: whoever reaches port {served.port} of this machine "
@@ -73,20 +80,24 @@ def dashboard(
             file=sys.stderr,
         )
     try:
-        _serve(served, show)
+        _serve(served, sites[0].token, show)
     except KeyboardInterrupt:
         print("The dashboard has ended.")
+    finally:
+        sites[0].end()
 
 
-def _serve(served: Dashboard, show: bool) -> None:
+def _serve(served: Dashboard, token: str, show: bool) -> None:
     """Says where the pages are, and serves them until it is interrupted."""
     newest = served.newest()
     if newest:
-        print(f"Study {newest[0]}: {newest[1]}")
+        print(f"Study {newest[0]}: {served.address}/study/{newest[1]}")
     else:
         print("There are no studies of nas search yet; they appear as they are made.")
-    print(f"All studies: {served.address}")
+    start = f"{served.address}/" + (f"?token={token}" if token else "")
+    print(f"All studies: {start}")
+    print(f"Optuna's dashboard: {served.address}/dashboard")
     print(f"Pictures of patterns: {served.folder}. Ctrl-C ends the dashboard.", flush=True)
     if show:
-        click.launch(newest[1] if newest else served.address)
+        click.launch(start)
     served.serve()

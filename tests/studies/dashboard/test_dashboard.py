@@ -314,9 +314,9 @@ def started(*arguments):
 def test_ctrl_c_ends_it(url):
     process, printed = started("--storage", url)
     name = next(name for name in attributes(url) if not name.endswith("-finalists"))
-    address = re.search(rf"Study {name}: (http://127\.0\.0\.1:\d+)/dashboard/studies/1\n", printed)[
-        1
-    ]
+    address = re.search(rf"Study {name}: (http://127\.0\.0\.1:\d+)/study/1\n", printed)[1]
+    assert f"All studies: {address}/?token=" in printed
+    assert name.encode() in get(f"{address}/study/1")[1]
     assert get(f"{address}/dashboard/studies/1")[0] == 200
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
@@ -335,6 +335,7 @@ def test_all_addresses_are_a_warning_and_no_studies_are_no_error(tmp_path):
     _, err = process.communicate(timeout=20)
     assert process.returncode == 0
     assert "All studies: http://0.0.0.0:" in printed
+    assert "token" not in printed  # nothing can be started from elsewhere
     assert "There are no studies of nas search yet" in printed
     assert "there is no password" in err
     assert err.count("\n") == 1

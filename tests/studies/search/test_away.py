@@ -71,9 +71,9 @@ class Searching:
 def test_two_processes_go_on_after_two_restarts_with_the_same_trials(
     small_toml, tmp_path, postgresql, postgresql_control
 ):
-    text = small_toml.read_text().replace("epochs = 2", "epochs = 8")
-    small_toml.write_text(text.replace("128", "1000"))
-    evaluations = 40
+    text = small_toml.read_text().replace("epochs = 2", "epochs = 4")
+    small_toml.write_text(text.replace("128", "300"))
+    evaluations = 30
     alone = f"sqlite:///{tmp_path}/alone.db"
     run_search(request(small_toml, alone, evaluations=evaluations))
     with ExitStack() as stack:
