@@ -53,11 +53,11 @@ def _postgresql():
             subprocess.run(command, check=True, capture_output=True, cwd="/")
 
         def control(*arguments):
-            run("pg_ctl", "-w", "-l", f"{folder}/log", *arguments)
+            options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+            run("pg_ctl", "-w", "-o", options, "-l", f"{folder}/log", *arguments)
 
         run("initdb", "-U", "nas", "--auth=trust")
-        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-        control("-o", options, "start")
+        control("start")
         try:
             yield f"postgresql+psycopg://nas@127.0.0.1:{port}", control
         finally:

@@ -169,6 +169,7 @@ def test_elsewhere_than_on_this_machine_nothing_is_started(url):
 
 def test_a_study_whose_name_is_an_option_is_no_option(url, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(jobs.COMMANDS, "knock-out", ("studies", "delete"))
     started = Jobs(url)
     job = started.start("knock-out", "--out=mine")
     with pytest.raises(InputError, match="one at a time"):

@@ -71,9 +71,7 @@ class Searching:
 def test_two_processes_go_on_after_two_restarts_with_the_same_trials(
     small_toml, tmp_path, postgresql, postgresql_control
 ):
-    text = small_toml.read_text().replace("epochs = 2", "epochs = 4")
-    small_toml.write_text(text.replace("128", "300"))
-    evaluations = 30
+    evaluations = 80
     alone = f"sqlite:///{tmp_path}/alone.db"
     run_search(request(small_toml, alone, evaluations=evaluations))
     with ExitStack() as stack:
@@ -81,11 +79,12 @@ def test_two_processes_go_on_after_two_restarts_with_the_same_trials(
         how = ["--space", str(small_toml), "--evaluations", str(evaluations), "--population", "6"]
         none = ["--finalists", "0", "--contenders", "0", "--tuning-seeds", "0"]
         search = Searching(["search", *where, *how, *none], stack)
-        search.read("evaluated", 2)
-        worker = Searching(["worker", *where], stack)
+        worker = Searching(["worker", *where, "--wait", "100"], stack)
         for _ in range(2):
-            worker.read("evaluated", 4)
+            worker.read("evaluated", 2)
             postgresql_control("restart", "-m", "immediate")
+            for one in (search, worker):
+                one.read("back")
         for one in (search, worker):
             one.read()
             assert one.process.wait() == 0

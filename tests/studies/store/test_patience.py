@@ -114,7 +114,7 @@ def content(path):
     return found
 
 
-@pytest.mark.parametrize("every", [14, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [29, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_wherever_the_connection_breaks_everything_is_written_once(
     tmp_path, small_space, soon, monkeypatch, after, every

@@ -82,7 +82,7 @@ def test_reading_directly_is_reading_through_optuna(url, small_space):
     store = opened(url)
     inside, outside = fill(store, small_space)
     trials = Store.load(open_storage(url), "study").trials()
-    calls = [trial for _, trial in OptunaTrials(open_storage(url), store.study_id).read(0)]
+    calls = OptunaTrials(open_storage(url), store.study_id).read(0)
     assert [same(vars(trial)) for trial in trials] == [same(vars(trial)) for trial in calls]
     states = [trial.state.name for trial in trials]
     assert states == ["COMPLETE"] * 3 + ["PRUNED", "FAIL", "RUNNING"]
