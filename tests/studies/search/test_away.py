@@ -29,7 +29,8 @@ class Restarting(Watcher):
         self.told.append(("back", seconds))
 
 
-@pytest.mark.parametrize("pruner", ["none", pytest.param("hyperband", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("pruner", ["none", "hyperband"])
 def test_a_search_goes_on_when_its_database_is_back(
     small_toml, tmp_path, postgresql, postgresql_control, pruner
 ):
