@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from nas.errors import InputError
@@ -22,7 +23,8 @@ def load_torchvision(network: Network, state_dict: Mapping[str, Tensor]) -> None
     Raises:
         InputError: another architecture: names or shapes that do not match.
     """
-    stages = [stage.layers for stage in network.skeleton.stages]
+    layers = range(1, network.skeleton.layers + 1)
+    stages = [len(list(stage)) for _, stage in groupby(layers, network.skeleton.stage)]
     renamed = {_rename(name, stages): value for name, value in state_dict.items()}
     own = network.state_dict()
     missing = sorted(set(own) - set(renamed))

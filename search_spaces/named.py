@@ -39,7 +39,7 @@ DIGITS54 = replace(DIGITS27, skeleton=Skeleton((1, 8, 8), 10, _stages(18, 8)), n
 
 DIGITS27_NO_NORM = replace(
     DIGITS27,
-    skeleton=replace(DIGITS27.skeleton, norm="none", bias=True, init="he"),
+    skeleton=Skeleton((1, 8, 8), 10, _stages(9, 8), norm="none", bias=True, init="he"),
     learning_rates=(0.01, 0.02, 0.05),
     name="digits27-no-norm",
 )

@@ -18,7 +18,7 @@ from baselines.exercises.features import features, gates, has_gates, lesions
 from baselines.exercises.gradients import LawJob, gradient_law, layer_gradients
 from nas.architecture.genome import Genome
 from nas.architecture.plan import plan
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.data.dataset import Data
 from nas.devices.device import find_device, on_device, one_thread, reproducible
 from nas.network.compile import compile_network
@@ -99,7 +99,7 @@ class TrainingJob:
     number: int
     key: str
     genome: Genome
-    skeleton: Skeleton
+    skeleton: AnySkeleton
     proxy: Proxy
     seed: int
     features: bool = False

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import product
 
 from nas.architecture.genome import Genome
 from nas.architecture.plan import plan
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.errors import InputError, unknown
 
 COSTS = ("params", "macs")
@@ -20,7 +19,7 @@ STEPS = 400
 """Widths are tried up to (1 + STEPS / 100) times."""
 
 
-def matched(genome: Genome, skeleton: Skeleton, cost: str, wanted: int) -> Skeleton:
+def matched(genome: Genome, skeleton: AnySkeleton, cost: str, wanted: int) -> AnySkeleton:
     """The skeleton, its stages widened, on which the genome costs what is wanted within 1 %.
 
     Where widths are so small that none comes so close, it is the next that costs more. The first with
@@ -37,7 +36,7 @@ def matched(genome: Genome, skeleton: Skeleton, cost: str, wanted: int) -> Skele
         raise unknown("cost", cost, COSTS)
     if getattr(plan(genome, skeleton), cost) >= (1 - CLOSE) * wanted:
         return skeleton
-    more: tuple[int, Skeleton] | None = None
+    more: tuple[int, AnySkeleton] | None = None
     for wider in _wider(skeleton):
         found = getattr(plan(genome, wider), cost)
         if abs(found - wanted) <= CLOSE * wanted:
@@ -51,15 +50,14 @@ def matched(genome: Genome, skeleton: Skeleton, cost: str, wanted: int) -> Skele
     raise InputError(f"no widths give '{genome}' {wanted} {cost} within {CLOSE:.0%}")
 
 
-def _wider(skeleton: Skeleton) -> Iterator[Skeleton]:
+def _wider(skeleton: AnySkeleton) -> Iterator[AnySkeleton]:
     """Skeletons with wider stages, evenly widened and with one channel more or less in any stage."""
     seen = set()
     for step in range(STEPS):
-        even = [round((1 + step / 100) * stage.width) for stage in skeleton.stages]
+        even = [round((1 + step / 100) * width) for width in skeleton.widths]
         for shifts in product((0, 1, -1), repeat=len(even)):
             widths = tuple(width + shift for width, shift in zip(even, shifts, strict=True))
             if widths in seen or min(widths) < 1:
                 continue
             seen.add(widths)
-            pairs = zip(skeleton.stages, widths, strict=True)
-            yield replace(skeleton, stages=tuple(replace(s, width=w) for s, w in pairs))
+            yield skeleton.widened(widths)

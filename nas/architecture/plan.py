@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 
-from nas.architecture.declared import branch_of, parts_of
+from nas.architecture.declared import parts_of
 from nas.architecture.genome import Genome
-from nas.architecture.merges import MERGES, Site
-from nas.architecture.parts import Chain, Part, Shape
-from nas.architecture.skeletons.convolutional import Skeleton, adapter, head, node_shapes
+from nas.architecture.layers import Layer
+from nas.architecture.merges import MERGES
+from nas.architecture.parts import Part, Shape
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.errors import InputError, own_name
 
 KEPT_LAYERS = 200
@@ -27,7 +28,7 @@ class LayerPlan:
     token: str
     """The layer's notation."""
     merge: str | None
-    branch: Chain
+    branch: Part
     skips: tuple[tuple[int, float], ...]
     """(source node, strength) of every skip, nearest first."""
     adapters: tuple[Part | None, ...]
@@ -50,11 +51,11 @@ class LayerPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole network. `shapes[i]` is node i's (C, H, W); `last_use[i]` the last layer to read it."""
+    """A whole network. `shapes[i]` is node i's; `last_use[i]` the last layer to read it."""
 
-    stem: Chain
+    stem: Part
     layers: tuple[LayerPlan, ...]
-    head: Chain
+    head: Part
     shapes: tuple[Shape, ...]
     last_use: tuple[int, ...]
     genome: Genome
@@ -70,78 +71,62 @@ class Plan:
         return sum(layer.macs for layer in self.layers) + self.stem.macs + self.head.macs
 
 
-def plan(genome: Genome, skeleton: Skeleton) -> Plan:
+def plan(genome: Genome, skeleton: AnySkeleton) -> Plan:
     """The plan of a genome on a skeleton.
 
     Raises:
-        InputError: the genome has another number of layers than the skeleton, or an option A
-            adapter would have to shrink a width.
+        InputError: the genome has another number of layers than the skeleton, or a skip or a merge
+            that the skeleton does not have.
     """
     return (_known if len(genome) <= KEPT_LAYERS else _made)(genome, skeleton)
 
 
-def _made(genome: Genome, skeleton: Skeleton) -> Plan:
+def _made(genome: Genome, skeleton: AnySkeleton) -> Plan:
     if len(genome) != skeleton.layers:
         raise InputError(f"the genome has {len(genome)} layers, the skeleton {skeleton.layers}")
-    shapes, strides, stem = node_shapes(skeleton)
-    layers, last_use = [], list(range(1, len(shapes) + 1))
-    for index, (layer, block) in enumerate(zip(genome.layers, skeleton.blocks(), strict=True), 1):
-        stage, width, stride = block
-        inputs, shape = shapes[index - 1], shapes[index]
-
-        def branch(inputs: Shape = inputs, width: int = width, stride: int = stride) -> Chain:
-            return branch_of(
-                skeleton.block,
-                skeleton.kind,
-                inputs,
-                width,
-                stride,
-                skeleton.bias,
-                skeleton.norm_of,
-            )
-
-        skips, adapters = [], []
-        for skip in layer.skips:
-            source = index - skip.distance
-            step = strides[index] // strides[source]
-            try:
-                adapters.append(adapter(shapes[source], shape, step, skeleton))
-            except InputError as error:
-                raise InputError(
-                    f"layer {index} '{layer}': distance {skip.distance}: {error}"
-                ) from None
-            skips.append((source, float(skip.strength)))
+    layers, last_use = [], list(range(1, skeleton.layers + 2))
+    for index, layer in enumerate(genome.layers, 1):
+        planned = _layer(index, layer, skeleton)
+        layers.append(planned)
+        for source, _ in planned.skips:
             last_use[source] = max(last_use[source], index)
-        site = Site(inputs, shape, stride, len(skips), skeleton.bias, skeleton.norm_of, branch)
-        learnt = parts_of(layer.merge, MERGES[layer.merge], site) if layer.merge else {}
-        layers.append(
-            LayerPlan(
-                index, stage, shape, str(layer), layer.merge, branch(),
-                tuple(skips), tuple(adapters), tuple(learnt.items()),
-            )
-        )  # fmt: skip
     return Plan(
-        stem, tuple(layers), head(shapes[-1], skeleton), tuple(shapes), tuple(last_use), genome
+        skeleton.stem_part, tuple(layers), skeleton.head_part, skeleton.shapes, tuple(last_use), genome
     )  # fmt: skip
 
 
-def check_merges(names: Iterable[str], skeleton: Skeleton) -> None:
-    """Raises InputError where a merge of a user's own declares something wrong in a layer."""
-    own = [name for name in names if own_name(MERGES[name])]
-    if not own:
-        return
-    planned = plan(Genome.plain(skeleton.layers), skeleton)
-    for layer, (_, _, stride) in zip(planned.layers, skeleton.blocks(), strict=True):
-        site = Site(
-            planned.shapes[layer.index - 1], layer.shape, stride, 1, skeleton.bias,
-            skeleton.norm_of, partial(_same, layer.branch),
-        )  # fmt: skip
-        for name in own:
-            parts_of(name, MERGES[name], site)
+def _layer(index: int, layer: Layer, skeleton: AnySkeleton) -> LayerPlan:
+    skips, adapters, learnt = [], [], dict[str, Part]()
+    for skip in layer.skips:
+        source = index - skip.distance
+        try:
+            if source not in skeleton.sources(index):
+                raise InputError(f"the layer cannot read node {source}")
+            adapters.append(skeleton.adapter_part(source, index))
+        except InputError as error:
+            raise InputError(
+                f"layer {index} '{layer}': distance {skip.distance}: {error}"
+            ) from None
+        skips.append((source, float(skip.strength)))
+    if layer.merge:
+        if why := skeleton.lacks(layer.merge, index):
+            raise InputError(f"layer {index} '{layer}': {why}")
+        learnt = parts_of(layer.merge, MERGES[layer.merge], skeleton.site(index, len(skips)))
+    return LayerPlan(
+        index, skeleton.stage(index), skeleton.shapes[index], str(layer), layer.merge,
+        skeleton.branch(index), tuple(skips), tuple(adapters), tuple(learnt.items()),
+    )  # fmt: skip
 
 
-def _same(branch: Chain) -> Chain:
-    return branch
+def check_merges(names: Iterable[str], skeleton: AnySkeleton) -> None:
+    """Raises InputError where the skeleton lacks a merge, or one of a user's own declares something
+    wrong in a layer."""
+    for index in range(1, skeleton.layers + 1):
+        for name in names:
+            if why := skeleton.lacks(name, index):
+                raise InputError(f"layer {index}: {why}")
+            if own_name(MERGES[name]):
+                parts_of(name, MERGES[name], skeleton.site(index, 1))
 
 
 _known = lru_cache(maxsize=256)(_made)

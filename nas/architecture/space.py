@@ -20,7 +20,7 @@ from nas.architecture.layers import Layer, Skip
 from nas.architecture.merges import MERGES
 from nas.architecture.notation import check_rate
 from nas.architecture.parts import Shape
-from nas.architecture.skeletons.convolutional import Skeleton, adapter, node_shapes
+from nas.architecture.skeletons.families import RecordedSkeleton
 from nas.errors import InputError, brief, unknown
 from nas.proxy import MOST, Proxy
 
@@ -51,7 +51,7 @@ class SearchSpace:
         InputError: an empty, repeated or impossible choice.
     """
 
-    skeleton: Skeleton
+    skeleton: RecordedSkeleton
     distances: tuple[int, ...] = (1, 2, 3)
     """Allowed distances; a layer has those that reach no further than the stem."""
     merges: tuple[str, ...] = ("add", "concat")
@@ -119,14 +119,11 @@ class SearchSpace:
     @cached_property
     def reachable(self) -> tuple[tuple[int, ...], ...]:
         """The distances of every layer: within the network, and with an adapter that exists."""
-        shapes, strides, _ = node_shapes(self.skeleton)
         rows = []
-        for i in range(1, len(shapes)):
-            row = []
-            for d in sorted(self.distances):
-                if d <= i and self._fits(shapes[i - d], shapes[i], strides[i] // strides[i - d]):
-                    row.append(d)
-            rows.append(tuple(row))
+        for i in range(1, self.skeleton.layers + 1):
+            allowed = self.skeleton.sources(i)
+            reached = (d for d in sorted(self.distances) if i - d in allowed)
+            rows.append(tuple(d for d in reached if self._fits(i - d, i)))
         return tuple(rows)
 
     @cached_property
@@ -137,9 +134,9 @@ class SearchSpace:
         alike = (self.reachable[place :: self.period] for place in range(self.period))
         return tuple(tuple(sorted({d for row in rows for d in row})) for rows in alike)
 
-    def _fits(self, source: Shape, target: Shape, stride: int) -> bool:
+    def _fits(self, source: int, target: int) -> bool:
         try:
-            adapter(source, target, stride, self.skeleton)
+            self.skeleton.adapter_part(source, target)
         except InputError:
             return False
         return True

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from itertools import groupby
 
 from nas.architecture.genome import Genome
 from nas.architecture.layers import Layer
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.errors import InputError
 
 
-def deepened(skeleton: Skeleton, layers: int) -> Skeleton:
+def deepened(skeleton: AnySkeleton, layers: int) -> AnySkeleton:
     """The skeleton with so many layers, every stage longer by the same factor.
 
     Raises:
@@ -22,11 +22,10 @@ def deepened(skeleton: Skeleton, layers: int) -> Skeleton:
             f"{layers} layers: the skeleton has {skeleton.layers}, and can be stretched to a multiple "
             f"of them, such as {2 * skeleton.layers}"
         )
-    stages = tuple(replace(stage, layers=factor * stage.layers) for stage in skeleton.stages)
-    return replace(skeleton, stages=stages)
+    return skeleton.deepened(factor)
 
 
-def stretched(genome: Genome, skeleton: Skeleton, layers: int) -> Genome:
+def stretched(genome: Genome, skeleton: AnySkeleton, layers: int) -> Genome:
     """The genome on the deepened skeleton: its motif tiled on, or each stage's layers repeated.
 
     Skips keep their distances, and those that reach before the stem are left out.
@@ -38,8 +37,9 @@ def stretched(genome: Genome, skeleton: Skeleton, layers: int) -> Genome:
     if motif := genome.motif:
         return motif.tiled(layers)
     factor, found, start = layers // skeleton.layers, list[Layer](), 0
-    for stage in skeleton.stages:
-        found += factor * genome.layers[start : start + stage.layers]
-        start += stage.layers
+    for _, stage in groupby(range(1, skeleton.layers + 1), skeleton.stage):
+        end = start + len(list(stage))
+        found += factor * genome.layers[start:end]
+        start = end
     kept = (layer.within(index) for index, layer in enumerate(found, 1))
     return Genome(tuple(kept), genome.learning_rate)

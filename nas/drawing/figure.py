@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nas.architecture.genome import Genome
 from nas.architecture.plan import Plan, plan
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.drawing.colours import PLAIN, colour_of
 from nas.errors import InputError
 from nas.files.safe import replacing
@@ -23,7 +23,7 @@ MAX_DRAWN, MAX_DRAWN_SKIPS = 2_000, 10_000
 """Layers and skips of a picture, which takes seconds a thousand."""
 
 
-def draw(genome: Genome, skeleton: Skeleton, title: str = "") -> Figure:
+def draw(genome: Genome, skeleton: AnySkeleton, title: str = "") -> Figure:
     """Arcs over a line of layers: colour is the merge, thickness the strength, shade the stage.
 
     Raises:

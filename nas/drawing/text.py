@@ -6,7 +6,7 @@ from bisect import bisect
 
 from nas.architecture.genome import Genome
 from nas.architecture.plan import Plan, plan
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.skeleton import AnySkeleton
 
 MAX_LANES = 24
 """Skips side by side that are shown."""
@@ -34,7 +34,7 @@ def lanes(planned: Plan) -> list[list[tuple[int, int]]]:
     return found
 
 
-def text_rows(genome: Genome, skeleton: Skeleton) -> list[tuple[str, str, str, str, int, int]]:
+def text_rows(genome: Genome, skeleton: AnySkeleton) -> list[tuple[str, str, str, str, int, int]]:
     """A row a node: (node, token, lanes, shape, parameters, MACs).
 
     In the lanes ○ is where a skip starts, ● where it ends, ◉ both, │ where it passes.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from nas.architecture.genome import Genome
 from nas.architecture.plan import plan
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.devices.memory import PeakMemory, free_gpu_bytes, out_of_memory
 from nas.evaluation.result import Evaluation
 from nas.proxy import Proxy
@@ -31,7 +31,7 @@ OnScore = Callable[[int, int, float], bool | None]
 
 def evaluate(
     genome: Genome,
-    skeleton: Skeleton,
+    skeleton: AnySkeleton,
     proxy: Proxy,
     seed: int,
     data: Data,
@@ -72,7 +72,7 @@ def evaluate(
 
 def evaluate_together(
     genomes: Sequence[Genome],
-    skeleton: Skeleton,
+    skeleton: AnySkeleton,
     proxy: Proxy,
     seed: int,
     data: Data,
@@ -122,7 +122,7 @@ def evaluate_together(
 class _Job:
     """What the genomes of a pack share; the precision is resolved."""
 
-    skeleton: Skeleton
+    skeleton: AnySkeleton
     proxy: Proxy
     seed: int
     data: Data

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from nas.architecture.genome import Genome
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.data.dataset import Data
 from nas.errors import InputError
 from nas.evaluation.evaluate import evaluate, evaluate_together
@@ -25,7 +25,7 @@ from nas.workers.protocol import Pack, Send
 class EvaluationContext:
     """What the evaluations of a search share."""
 
-    skeleton: Skeleton
+    skeleton: AnySkeleton
     data: Data
     devices: tuple[str, ...]
     fast: bool = False
@@ -67,7 +67,7 @@ class EvaluationContext:
                 path.write_bytes(text)
                 load_plugin(path)
         if self.kind is not None:
-            _check_kind(device, self.kind, [stage.width for stage in self.skeleton.stages])
+            _check_kind(device, self.kind, self.skeleton.widths)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class EvaluationJob:
     latencies: bool = False
     once: bool = False
     """Whether it is scored after the last epoch alone."""
-    skeleton: Skeleton | None = None
+    skeleton: AnySkeleton | None = None
     """Its own, where that is not the one that all share."""
     ancestors: tuple[Ancestor, ...] | None = None
     """First parents, the eldest first, whose weights it inherits; None where nobody inherits."""

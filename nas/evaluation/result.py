@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nas.architecture.genome import Genome
 from nas.architecture.plan import plan
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.skeleton import AnySkeleton
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,7 +55,7 @@ class Evaluation:
 
 
 def failed(
-    genome: Genome, skeleton: Skeleton, seed: int, why: str, status: str = "failed"
+    genome: Genome, skeleton: AnySkeleton, seed: int, why: str, status: str = "failed"
 ) -> Evaluation:
     """The evaluation of a candidate whose training raised an error or lost its process."""
     planned = plan(genome, skeleton)

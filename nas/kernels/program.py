@@ -245,7 +245,7 @@ def compiled(
         images: that there are for training, and so for calibration.
     """
     count, *sides = batch
-    channels = network.skeleton.stem_width or network.skeleton.stages[0].width
+    channels = network.skeleton.shapes[0][0]
     small = count * channels * sides[1] * sides[2] <= KERNEL_VALUES[proxy.precision]
     single = count == 1 or proxy.calibration_images == 1  # of which norms may have no variance
     if device.type != "cpu" or torch.get_num_threads() > 1 or single or not small:

@@ -14,7 +14,7 @@ from nas.architecture.genome import Genome
 from nas.architecture.merges import MERGES, Merge
 from nas.architecture.parts import Part, Shape
 from nas.architecture.plan import Plan, plan
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.errors import called, own_name, refuse
 from nas.network.network import Merged, Network
 
@@ -22,7 +22,7 @@ KEPT_WEIGHTS = 1 << 16
 """Of the largest module whose initial weights are kept for the next network."""
 
 
-def compile_network(genome: Genome, skeleton: Skeleton, seed: int = 0) -> Network:
+def compile_network(genome: Genome, skeleton: AnySkeleton, seed: int = 0) -> Network:
     """The network of a genome: images (N, C, H, W) -> logits (N, classes).
 
     Every module's initial weights are a function of (seed, the module's name): two genomes share

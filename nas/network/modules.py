@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -82,32 +84,7 @@ def _copy(module: nn.Module) -> nn.Module:
 @lru_cache(maxsize=256)
 def _built(part: parts.Part, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """A module to copy, made under this default device and type."""
-    match part:
-        case parts.Chain():
-            return _chain(part)
-        case parts.Conv():
-            inputs, kernel = part.inputs[0], part.kernel
-            conv = UninitialisedConv(
-                inputs, part.channels, kernel, part.stride, kernel // 2, bias=part.bias
-            )
-            if part.bias_start is not None:
-                conv.bias_start = part.bias_start  # type: ignore[assignment]
-            return conv
-        case parts.Norm():
-            return nn.BatchNorm2d(part.shape[0])
-        case parts.Linear():
-            return Head(part.inputs[0], part.features)
-        case parts.Relu():
-            return nn.ReLU(inplace=True)
-        case parts.Sigmoid():
-            return nn.Sigmoid()
-        case parts.MaxPool():
-            return nn.MaxPool2d(3, 2, 1)
-        case parts.GlobalPool():
-            return nn.AdaptiveAvgPool2d(1)
-        case parts.Subsample():
-            return Subsample(part.stride, part.channels - part.inputs[0])
-    raise TypeError(f"no module for {part!r}")
+    return MODULES[type(part)](part)
 
 
 def _chain(chain: parts.Chain) -> nn.Sequential:
@@ -116,3 +93,26 @@ def _chain(chain: parts.Chain) -> nn.Sequential:
     if isinstance(first, nn.ReLU):
         first.inplace = False  # it reads a node that others read too
     return nn.Sequential(modules)
+
+
+def _conv(part: parts.Conv) -> nn.Module:
+    conv = UninitialisedConv(
+        part.inputs[0], part.channels, part.kernel, part.stride, part.kernel // 2, bias=part.bias
+    )
+    if part.bias_start is not None:
+        conv.bias_start = part.bias_start  # type: ignore[assignment]
+    return conv
+
+
+MODULES: dict[type, Callable[[Any], nn.Module]] = {
+    parts.Chain: _chain,
+    parts.Conv: _conv,
+    parts.Norm: lambda part: nn.BatchNorm2d(part.shape[0]),
+    parts.Linear: lambda part: Head(part.inputs[0], part.features),
+    parts.Relu: lambda part: nn.ReLU(inplace=True),
+    parts.Sigmoid: lambda part: nn.Sigmoid(),
+    parts.MaxPool: lambda part: nn.MaxPool2d(3, 2, 1),
+    parts.GlobalPool: lambda part: nn.AdaptiveAvgPool2d(1),
+    parts.Subsample: lambda part: Subsample(part.stride, part.channels - part.inputs[0]),
+}
+"""What makes the module of a part, by the part's class; its weights are left to `initialise`."""

@@ -12,14 +12,14 @@ from nas.architecture import parts
 from nas.architecture.genome import Genome
 from nas.architecture.merges import MERGES
 from nas.architecture.plan import LayerPlan, Plan
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.network.modules import build
 
 
 class Network(nn.Module):
     """Stem, layers and head; node tensors are dropped after their last reader."""
 
-    def __init__(self, planned: Plan, genome: Genome, skeleton: Skeleton) -> None:
+    def __init__(self, planned: Plan, genome: Genome, skeleton: AnySkeleton) -> None:
         super().__init__()
         self.genome, self.skeleton = genome, skeleton
         self.stem = build(planned.stem)

@@ -17,7 +17,7 @@ import numpy as np
 
 from nas.architecture.genome import Genome
 from nas.architecture.plan import Plan, plan
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.errors import called, refuse, unknown
 from nas.proxy import Proxy
 
@@ -194,7 +194,7 @@ def check_score(name: str, place: str) -> None:
 
 def score(
     genome: Genome,
-    skeleton: Skeleton,
+    skeleton: AnySkeleton,
     proxy: Proxy,
     seed: int,
     data: Data,

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from nas.architecture.genome import Genome
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.data.dataset import Data
 from nas.errors import InputError
 from nas.proxy import Proxy
@@ -24,7 +24,7 @@ class RetrainSettings:
     """All that decides the weights of a long training."""
 
     genome: Genome
-    skeleton: Skeleton
+    skeleton: AnySkeleton
     """With the shape of the pictures as the network gets them."""
     proxy: Proxy
     """With its precision resolved."""

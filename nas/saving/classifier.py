@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.architecture.genome import Genome
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.data.preprocessing import Picture, Preprocessing
 from nas.errors import InputError
 from nas.network.network import Network
@@ -43,7 +43,7 @@ class Card:
     preprocessing: Preprocessing | None = None
     """How pictures became the arrays of the training; None where it is not known."""
 
-    def check(self, skeleton: Skeleton) -> None:
+    def check(self, skeleton: AnySkeleton) -> None:
         """Raises InputError if it is not of a network with this skeleton."""
         channels = skeleton.input_shape[0]
         for name in ("mean", "std"):
@@ -96,7 +96,7 @@ class Classifier(nn.Module):
         return self.network.genome
 
     @property
-    def skeleton(self) -> Skeleton:
+    def skeleton(self) -> AnySkeleton:
         return self.network.skeleton
 
     @property

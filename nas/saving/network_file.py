@@ -18,7 +18,7 @@ from nas.architecture.blocks import BLOCKS, STEMS
 from nas.architecture.genome import Genome
 from nas.architecture.merges import MERGES
 from nas.architecture.plan import plan
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.families import read_skeleton
 from nas.errors import InputError, brief
 from nas.files.safe import write_text
 from nas.files.settings import from_mapping
@@ -128,7 +128,7 @@ def _built(document: Any, tensors: Mapping[str, Tensor], given: Mapping[str, str
             check_unchanged(name, digest, given[name], "this network")
     _check_parts(document["genome"], document["skeleton"], card.plugins)
     genome = Genome.parse(document["genome"])
-    skeleton = from_mapping(Skeleton, document["skeleton"], "skeleton")
+    skeleton = read_skeleton(document["skeleton"])
     with torch.device("meta"):  # no memory before the weights are known to fit
         network = Network(plan(genome, skeleton), genome, skeleton)
     check_weights(network, tensors)

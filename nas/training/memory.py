@@ -7,7 +7,7 @@ from math import prod
 
 from nas.architecture.parts import Chain, Conv, Norm, Part, Sigmoid
 from nas.architecture.plan import Plan
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.proxy import Proxy
 
 MARGIN = 1.5
@@ -19,7 +19,7 @@ SHARE = 0.8
 VALUE_BYTES = {"fp32": 4, "bf16": 2}
 
 
-def training_bytes(planned: Plan, proxy: Proxy, skeleton: Skeleton) -> int:
+def training_bytes(planned: Plan, proxy: Proxy, skeleton: AnySkeleton) -> int:
     """Bytes that one training step keeps: tensors saved for the backward pass, and parameters.
 
     Saved are the inputs of convolutions and norms, and what activations and merges give.

@@ -8,9 +8,10 @@ nas/kernels against PyTorch's, for steps and scores of nine basic blocks.
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 from typing import TYPE_CHECKING
 
-from nas.architecture.skeletons.convolutional import Skeleton, node_shapes
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ a second either way; in fp32 they agree with those of processors without bf16.
 """
 
 
-def resolved(proxy: Proxy, skeleton: Skeleton, device: torch.device) -> Proxy:
+def resolved(proxy: Proxy, skeleton: AnySkeleton, device: torch.device) -> Proxy:
     """The proxy with "auto" replaced by what is faster for these shapes on this kind of device."""
     if proxy.precision != "auto":
         return proxy
@@ -36,9 +37,8 @@ def resolved(proxy: Proxy, skeleton: Skeleton, device: torch.device) -> Proxy:
     return replace(proxy, precision="bf16" if pays else "fp32")
 
 
-def _values(proxy: Proxy, skeleton: Skeleton) -> int:
+def _values(proxy: Proxy, skeleton: AnySkeleton) -> int:
     """Values of a batch after the stem."""
-    channels, height, width = node_shapes(skeleton)[0][0]
     side = min(skeleton.input_shape[1:])
     share = (proxy.resolution or side) / side
-    return int(proxy.batch * channels * height * width * share**2)
+    return int(proxy.batch * prod(skeleton.shapes[0]) * share**2)

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from nas.architecture.genome import Genome
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.architecture.space import SearchSpace
 from nas.drawing.colours import colour_of
 from nas.drawing.text import text_rows
@@ -97,7 +97,7 @@ def front_table(trials: Sequence[Trial], objectives: Sequence[str]) -> WordTable
     return table
 
 
-def drawing(genome: Genome, skeleton: Skeleton, costs: bool = False) -> WordTable:
+def drawing(genome: Genome, skeleton: AnySkeleton, costs: bool = False) -> WordTable:
     """The pattern as a table of layers with lanes for its skips."""
     table = WordTable(
         box=None, padding=(0, 1), header_style="dim", caption=LEGEND, sheds=("skips",),
@@ -142,18 +142,12 @@ def spaces_table(spaces: dict[str, SearchSpace]) -> WordTable:
 def space_table(space: SearchSpace) -> WordTable:
     """Everything about one space."""
     skeleton = space.skeleton
-    stages = " | ".join(
-        f"{s.layers}×{s.width}" + f"/{s.stride}" * (s.stride > 1) for s in skeleton.stages
-    )
     rows = {
         "space": space.name,
         "usual data": space.data,
         "input (C×H×W)": "×".join(map(str, skeleton.input_shape)),
         "classes": skeleton.classes,
-        "stem": skeleton.stem,
-        "stages (layers×width/stride)": stages,
-        "block": skeleton.block,
-        "norm, bias, adapter, weights": f"{skeleton.norm}, {skeleton.bias}, {skeleton.adapter}, {skeleton.init}",
+        **skeleton.describe(),
         "distances": ", ".join(map(str, space.distances)),
         "merges": ", ".join(space.merges),
         "strengths": ", ".join(f"{s:g}" for s in space.strengths),

@@ -23,11 +23,11 @@ from optuna.trial import FrozenTrial
 
 from nas.architecture.genome import Genome
 from nas.architecture.plan import plan
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.families import read_skeleton
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.drawing.svg import plan_svg
 from nas.errors import InputError
 from nas.files.safe import replacing
-from nas.files.settings import from_mapping
 from nas.plugins import is_loaded
 from studies.dashboard.notes import BESIDE, note_beside, renew_note, search_note
 from studies.notebook.study import Study
@@ -79,7 +79,7 @@ class Painter(threading.Thread):
         self._warn = warn
         self._warned: set[str] = set()
         self._ended = threading.Event()
-        self._skeletons: dict[str, Skeleton] = {}
+        self._skeletons: dict[str, AnySkeleton] = {}
         self._noted: dict[int, tuple[float, object]] = {}
 
     def run(self) -> None:
@@ -169,7 +169,7 @@ class Painter(threading.Thread):
         fields = _skeleton(record)
         key = json.dumps(fields)
         if key not in self._skeletons:
-            self._skeletons[key] = from_mapping(Skeleton, fields, "the study's skeleton")
+            self._skeletons[key] = read_skeleton(fields, "the study's skeleton")
         planned = plan(Genome.parse(trial.user_attrs["notation"]), self._skeletons[key])
         role = trial.user_attrs.get("role", "")
         title = f"trial {trial.number}" + (f": {role}" if role not in ("", "final") else "")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.proxy import Proxy
 from nas.workers.protocol import Pool
 from studies.finals.trainings import Trainings, fresh_seeds, train_all
@@ -40,7 +40,7 @@ def rounds(count: int, seeds: int, least: int) -> list[tuple[int, int]]:
 
 def run_contenders(
     trials: Sequence[Trial],
-    skeleton: Skeleton,
+    skeleton: AnySkeleton,
     proxy: Proxy,
     seed: int,
     seeds: int,

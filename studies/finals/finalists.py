@@ -14,7 +14,7 @@ import numpy as np
 
 from nas.architecture.genome import Genome
 from nas.architecture.plan import plan
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.proxy import Proxy
 from nas.statistics import holm, paired_p
 from nas.workers.protocol import Pool
@@ -63,7 +63,7 @@ class Finalist:
 
 def run_finalists(
     entries: Sequence[tuple[str, Genome]],
-    skeleton: Skeleton,
+    skeleton: AnySkeleton,
     proxy: Proxy,
     seeds: Sequence[int],
     store: Store,
@@ -118,9 +118,9 @@ def trained(table: Mapping[str, Any], finals: Store) -> tuple[int, int]:
 def recorded_finalists(
     store: Store,
     finals: Store | None,
-    skeleton: Skeleton,
+    skeleton: AnySkeleton,
     label: str = "",
-    skeletons: Mapping[Genome, Skeleton] | None = None,
+    skeletons: Mapping[Genome, AnySkeleton] | None = None,
 ) -> list[Finalist]:
     """The table that a search ended with, from its study and the one of its finalists.
 
@@ -146,9 +146,9 @@ def _rows(
     entries: Sequence[tuple[str, Genome]],
     seeds: Sequence[int],
     results: Mapping[tuple[str, int], float | None],
-    skeleton: Skeleton,
+    skeleton: AnySkeleton,
     best: str | None,
-    skeletons: Mapping[Genome, Skeleton],
+    skeletons: Mapping[Genome, AnySkeleton],
 ) -> list[Finalist]:
     rows = []
     for name, genome in entries:

@@ -8,7 +8,7 @@ from typing import Any
 
 from nas.architecture.genome import Genome
 from nas.architecture.plan import plan
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.evaluation.jobs import EvaluationJob
 from nas.evaluation.result import failed
 from nas.proxy import Proxy
@@ -31,7 +31,7 @@ class Setting:
 
     label: str = ""
     """In a word or two; none is the search's own setting."""
-    skeletons: Mapping[Genome, Skeleton] = field(default_factory=dict)
+    skeletons: Mapping[Genome, AnySkeleton] = field(default_factory=dict)
     """Of patterns that have their own."""
     record: Mapping[str, Any] = field(default_factory=dict)
     """What else decides the scores, such as other data."""
@@ -49,7 +49,7 @@ class Trainings:
     proxy: Proxy
     part: str
     """Of the data, on which they are scored."""
-    skeletons: Mapping[Genome, Skeleton] = field(default_factory=dict)
+    skeletons: Mapping[Genome, AnySkeleton] = field(default_factory=dict)
     """Of patterns that have their own."""
 
     @classmethod
@@ -60,19 +60,19 @@ class Trainings:
         seeds: Sequence[int],
         proxy: Proxy,
         part: str,
-        skeletons: Mapping[Genome, Skeleton] | None = None,
+        skeletons: Mapping[Genome, AnySkeleton] | None = None,
     ) -> Trainings:
         """Every genome over every seed."""
         wanted = [(role, genome, seed) for seed in seeds for genome in genomes]
         return cls(wanted, proxy, part, skeletons or {})
 
-    def skeleton_of(self, genome: Genome, usual: Skeleton) -> Skeleton:
+    def skeleton_of(self, genome: Genome, usual: AnySkeleton) -> AnySkeleton:
         return self.skeletons.get(genome.pattern, usual)
 
 
 def train_all(
     batch: Trainings,
-    skeleton: Skeleton,
+    skeleton: AnySkeleton,
     store: Store,
     workers: Pool,
     on_result: Callable[[int, int], None] = lambda done, total: None,
@@ -136,7 +136,7 @@ def _what(trial: Trial) -> tuple[str, str, int]:
 
 
 def _begin(
-    number: int, what: tuple[str, str, int], genome: Genome, store: Store, skeleton: Skeleton
+    number: int, what: tuple[str, str, int], genome: Genome, store: Store, skeleton: AnySkeleton
 ) -> bool:
     """Records a training as begun; False if another process was faster."""
     (role, _, seed), planned = what, plan(genome, skeleton)
@@ -149,7 +149,7 @@ def _job(number: int, genome: Genome, seed: int, batch: Trainings) -> Evaluation
     return EvaluationJob(number, genome, batch.proxy, seed, batch.part, once=True, skeleton=own)
 
 
-def _finish(store: Store, job: EvaluationJob, report: Finished, skeleton: Skeleton) -> None:
+def _finish(store: Store, job: EvaluationJob, report: Finished, skeleton: AnySkeleton) -> None:
     status = "out of memory" if report.full else "failed"
     evaluation = report.result or failed(job.genome, skeleton, job.seed, report.why, status)
     store.finish(report.number, evaluation, [evaluation.accuracy])

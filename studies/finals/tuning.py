@@ -15,7 +15,7 @@ import numpy as np
 from nas.architecture.genome import Genome
 from nas.architecture.plan import plan
 from nas.architecture.references import FIRST, REFERENCES, reference
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.architecture.space import SearchSpace
 from nas.errors import InputError
 from nas.proxy import Proxy
@@ -76,7 +76,7 @@ def buildable(genome: Genome, space: SearchSpace) -> bool:
 def run_tuning(
     entries: Mapping[str, Genome],
     rates: Sequence[float],
-    skeleton: Skeleton,
+    skeleton: AnySkeleton,
     proxy: Proxy,
     seeds: Sequence[int],
     store: Store,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
+from nas.architecture.skeletons.families import read_skeleton
 from studies.analysis.facts import Facts, Row
 from studies.formatting import duration, large, listed, p_value, percent, plural, points
 from studies.search.objectives import OBJECTIVES
@@ -15,7 +16,7 @@ def question(facts: Facts) -> str:
     """What was searched for, where and how."""
     settings = facts.settings
     space, data = settings["space"], settings["data"]
-    layers = sum(stage["layers"] for stage in space["skeleton"]["stages"])
+    layers = read_skeleton(space["skeleton"]).layers
     goals = listed([OBJECTIVES[name].label for name in settings["objectives"]])
     proxy = settings["proxy"]
     images = "all training images" if proxy["images"] is None else f"{proxy['images']} images"

@@ -11,7 +11,7 @@ from baselines import find_baseline
 from nas.architecture.genome import Genome
 from nas.architecture.plan import plan
 from nas.architecture.references import named_or_parsed
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.architecture.stretch import deepened, stretched
 from nas.data.load import SOURCES
 from nas.errors import InputError
@@ -30,7 +30,7 @@ class Pattern:
     """A genome with what a long training of it starts from."""
 
     genome: Genome
-    skeleton: Skeleton
+    skeleton: AnySkeleton
     """Its input shape and classes may still be other data's."""
     proxy: Proxy
     """Whose settings hold where nothing else is asked for."""

@@ -90,7 +90,7 @@ def prepare(request: TrainRequest) -> Order:
     skeleton = pattern.skeleton.for_data(shape, len(data.classes))  # type: ignore[arg-type]
     settings = RetrainSettings(
         pattern.genome.pattern, skeleton, resolved(proxy, skeleton, device), data,
-        device_kind(device, [stage.width for stage in skeleton.stages]), request.seed,
+        device_kind(device, skeleton.widths), request.seed,
         request.patience, request.threads, plugins,
     )  # fmt: skip
     return Order(pattern, settings, request.out or folder_of(pattern, data, settings.digest))

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.devices.device import device_kind, find_device
 from nas.devices.machine import default_count, default_devices
 from nas.errors import InputError
@@ -82,15 +82,14 @@ class Machine:
     proxies: tuple[Proxy, ...]
 
 
-def machine(device: str, skeleton: Skeleton, proxies: Sequence[Proxy]) -> Machine:
+def machine(device: str, skeleton: AnySkeleton, proxies: Sequence[Proxy]) -> Machine:
     """This machine.
 
     Raises:
         InputError: no such device, or devices of several kinds.
     """
     found, devices = find_device(device), default_devices(device)
-    widths = [stage.width for stage in skeleton.stages]
-    kinds = [device_kind(find_device(name), widths) for name in devices]
+    kinds = [device_kind(find_device(name), skeleton.widths) for name in devices]
     if any(kind != kinds[0] for kind in kinds):
         models = ", ".join(kind.get("model", kind["type"]) for kind in kinds)
         raise InputError(f"devices of several kinds ({models}): choose with --device, as cuda:0")
@@ -107,7 +106,7 @@ def connection(means: Means) -> AbstractContextManager[Any]:
     return connected(means.ray_address, means.count and means.count * means.ray_cpus)
 
 
-def find_machine(means: Means) -> Callable[[Skeleton, Sequence[Proxy]], Machine]:
+def find_machine(means: Means) -> Callable[[AnySkeleton, Sequence[Proxy]], Machine]:
     """What finds out about the machine that trains, by its skeleton and proxies."""
     if not means.on_ray:
         return lambda skeleton, proxies: machine(means.device, skeleton, proxies)

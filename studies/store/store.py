@@ -21,7 +21,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.architecture.genome import Genome
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.errors import InputError, unknown
 from nas.evaluation.result import Evaluation
 from nas.files.settings import differences
@@ -160,7 +160,7 @@ class Store:
         return Store.load(self.storage, name) if name in study_names(self.storage) else None
 
     def open_beside(
-        self, what: str, skeleton: Skeleton, proxy: Proxy, metric: str, **more: Any
+        self, what: str, skeleton: AnySkeleton, proxy: Proxy, metric: str, **more: Any
     ) -> Store:
         """Creates or opens a study beside this one, whose trainings are like this one's.
 

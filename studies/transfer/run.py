@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 from nas.architecture.genome import Genome
 from nas.architecture.matching import COSTS, matched
 from nas.architecture.plan import plan
-from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.families import read_skeleton
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.architecture.stretch import deepened, stretched
 from nas.data.dataset import Data
 from nas.data.load import load_data
@@ -92,7 +93,7 @@ class _Place:
     """The setting of a transfer, made ready."""
 
     data: Data
-    skeleton: Skeleton
+    skeleton: AnySkeleton
     proxy: Proxy
     rates: tuple[float, ...]
     entries: dict[str, Genome]
@@ -190,7 +191,7 @@ def _place(request: TransferRequest, store: Store) -> _Place:
     if request.layers:
         entries = {n: stretched(g, skeleton, request.layers) for n, g in entries.items()}
         skeleton = deepened(skeleton, request.layers)
-    skeletons: dict[Genome, Skeleton] = {}
+    skeletons: dict[Genome, AnySkeleton] = {}
     if request.match:
         cost = getattr(plan(entries["winner"], skeleton), request.match)
         skeletons = {
@@ -199,18 +200,11 @@ def _place(request: TransferRequest, store: Store) -> _Place:
             if name != "winner"
             and (wider := matched(genome, skeleton, request.match, cost)) != skeleton
         }
-        record["widths"] = {
-            str(g): [stage.width for stage in one.stages] for g, one in skeletons.items()
-        }
+        record["widths"] = {str(g): list(one.widths) for g, one in skeletons.items()}
     return _Place(
         data, skeleton, proxy, space.learning_rates, entries, settings["seed"],
         Setting(request.label, skeletons, record),
     )  # fmt: skip
-
-
-def _widened(skeleton: Skeleton, widths: Sequence[int]) -> Skeleton:
-    pairs = zip(skeleton.stages, widths, strict=True)
-    return replace(skeleton, stages=tuple(replace(stage, width=width) for stage, width in pairs))
 
 
 def recorded_transfers(store: Store) -> list[Transfer]:
@@ -220,9 +214,9 @@ def recorded_transfers(store: Store) -> list[Transfer]:
         beside = store.beside(labelled(FINALISTS, label))
         if beside is None or labelled(TABLE, label) not in notes:
             continue
-        own = from_mapping(Skeleton, beside.settings["skeleton"], "the transfer's skeleton")
+        own = read_skeleton(beside.settings["skeleton"], "the transfer's skeleton")
         wider = {
-            Genome.parse(notation): _widened(own, widths)
+            Genome.parse(notation): own.widened(widths)
             for notation, widths in beside.settings.get("widths", {}).items()
         }
         rows = recorded_finalists(store, beside, own, label, wider)

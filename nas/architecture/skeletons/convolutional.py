@@ -1,14 +1,16 @@
-"""The skeleton: what is fixed around a genome (the term is NAS-Bench-201's)."""
+"""The convolutional skeleton: what is fixed around a genome (the term is NAS-Bench-201's)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from math import prod
 from typing import ClassVar, Literal
 
 from nas.architecture.blocks import BLOCKS, STEMS, Block
-from nas.architecture.declared import stem_of
+from nas.architecture.declared import branch_of, stem_of
+from nas.architecture.merges import Site
 from nas.architecture.notation import MAX_LAYERS
 from nas.architecture.parts import (
     Chain,
@@ -22,6 +24,7 @@ from nas.architecture.parts import (
     Subsample,
     strided,
 )
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.errors import InputError, brief, unknown
 
 MOST = {"input_shape": 1 << 16, "classes": 1_000_000, "width": 1 << 16, "stride": 1 << 16}
@@ -39,8 +42,8 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Skeleton:
-    """Everything about a network but its skips.
+class Skeleton(AnySkeleton):
+    """Stages of residual blocks after a stem, then pooling and a linear layer.
 
     Raises:
         InputError: an unknown name, a number out of range, or pictures too small for the strides.
@@ -141,9 +144,114 @@ class Skeleton:
             for layer in range(stage.layers):
                 yield index, stage.width, stage.stride if layer == 0 else 1
 
+    @cached_property
+    def _layers(self) -> tuple[tuple[int, int, int], ...]:
+        return tuple(self.blocks())
+
+    @cached_property
+    def stem_part(self) -> Chain:
+        width = self.stem_width or self.stages[0].width
+        return stem_of(
+            self.stem, STEMS[self.stem], self.input_shape, width, self.bias, self.norm_of,
+            not self.kind.preactivation,
+        )  # fmt: skip
+
+    @cached_property
+    def shapes(self) -> tuple[Shape, ...]:
+        """(C, H, W) of every node."""
+        shapes = [self.stem_part.shape]
+        for _, width, stride in self._layers:
+            shapes.append(strided(shapes[-1], width * self.kind.expansion, stride))
+        return tuple(shapes)
+
+    @cached_property
+    def _strides(self) -> tuple[int, ...]:
+        """Of every node, accumulated from the stem's output."""
+        strides = [1]
+        for _, _, stride in self._layers:
+            strides.append(strides[-1] * stride)
+        return tuple(strides)
+
+    @property
+    def head_part(self) -> Chain:
+        shape = self.shapes[-1]
+        pool = GlobalPool(shape)
+        fc = Linear(pool.shape, self.classes)
+        if not self.kind.preactivation:
+            return Chain.of(pool=pool, fc=fc)
+        return Chain.of(norm=self.norm_of(shape), relu=Relu(shape), pool=pool, fc=fc)
+
+    def branch(self, index: int) -> Chain:
+        _, width, stride = self._layers[index - 1]
+        return branch_of(
+            self.block, self.kind, self.shapes[index - 1], width, stride, self.bias, self.norm_of
+        )
+
+    def site(self, index: int, skips: int) -> Site:
+        stride, inputs, shape = (
+            self._layers[index - 1][2],
+            self.shapes[index - 1],
+            self.shapes[index],
+        )
+        again = partial(self.branch, index)
+        return Site(inputs, shape, stride, skips, self.bias, self.norm_of, again)
+
+    def adapter_part(self, source: int, target: int) -> Part | None:
+        """What fits a skip's source to a layer's output; None where the shapes agree.
+
+        Option B is a 1×1 convolution with the product of the strides, and norm. Option A takes every
+        stride-th pixel and fills new channels with zeros (He et al. 2015, section 4.2).
+
+        Raises:
+            InputError: option A cannot shrink a width.
+        """
+        start, end = self.shapes[source], self.shapes[target]
+        stride = self._strides[target] // self._strides[source]
+        if start == end and stride == 1:
+            return None
+        if self.adapter == "A":
+            if start[0] > end[0]:
+                raise InputError(
+                    f"an option A adapter cannot shrink {start[0]} channels to {end[0]}; use option B"
+                )
+            return Subsample(start, end[0], stride)
+        conv = Conv(start, end[0], 1, stride, self.bias)
+        return Chain.of(conv=conv, norm=self.norm_of(conv.shape))
+
+    def stage(self, index: int) -> int:
+        return self._layers[index - 1][0]
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        return tuple(stage.width for stage in self.stages)
+
     def for_data(self, input_shape: Shape, classes: int) -> Skeleton:
         """This skeleton with another input shape and number of classes."""
         return replace(self, input_shape=input_shape, classes=classes)
+
+    def deepened(self, factor: int) -> Skeleton:
+        """This skeleton with every stage so many times as long."""
+        stages = tuple(replace(stage, layers=factor * stage.layers) for stage in self.stages)
+        return replace(self, stages=stages)
+
+    def widened(self, widths: Sequence[int]) -> Skeleton:
+        """This skeleton with these widths of its stages."""
+        pairs = zip(self.stages, widths, strict=True)
+        return replace(self, stages=tuple(replace(stage, width=width) for stage, width in pairs))
+
+    @property
+    def title(self) -> str:
+        return " | ".join(
+            f"{s.layers}×{s.width}" + f"/{s.stride}" * (s.stride > 1) for s in self.stages
+        )
+
+    def describe(self) -> dict[str, str]:
+        return {
+            "stem": self.stem,
+            "stages (layers×width/stride)": self.title,
+            "block": self.block,
+            "norm, bias, adapter, weights": f"{self.norm}, {self.bias}, {self.adapter}, {self.init}",
+        }
 
 
 def _check_number(name: str, value: int, most: int, least: int = 1) -> None:
@@ -154,47 +262,3 @@ def _check_number(name: str, value: int, most: int, least: int = 1) -> None:
 
 
 _CHOICES = {"norm": ("batch", "none"), "adapter": ("A", "B"), "init": ("pytorch", "he")}
-
-
-def node_shapes(skeleton: Skeleton) -> tuple[list[Shape], list[int], Chain]:
-    """(C, H, W) and accumulated stride of every node, and the stem: the same for all genomes."""
-    kind = skeleton.kind
-    width = skeleton.stem_width or skeleton.stages[0].width
-    stem = stem_of(
-        skeleton.stem, STEMS[skeleton.stem], skeleton.input_shape, width, skeleton.bias,
-        skeleton.norm_of, not kind.preactivation,
-    )  # fmt: skip
-    shapes, strides = [stem.shape], [1]
-    for _, width, stride in skeleton.blocks():
-        shapes.append(strided(shapes[-1], width * kind.expansion, stride))
-        strides.append(strides[-1] * stride)
-    return shapes, strides, stem
-
-
-def adapter(source: Shape, target: Shape, stride: int, skeleton: Skeleton) -> Part | None:
-    """What fits a skip's source to a layer's output; None where the shapes agree.
-
-    Option B is a 1×1 convolution with the product of the strides, and norm. Option A takes every
-    stride-th pixel and fills new channels with zeros (He et al. 2015, section 4.2).
-
-    Raises:
-        InputError: option A cannot shrink a width.
-    """
-    if source == target and stride == 1:
-        return None
-    if skeleton.adapter == "A":
-        if source[0] > target[0]:
-            raise InputError(
-                f"an option A adapter cannot shrink {source[0]} channels to {target[0]}; use option B"
-            )
-        return Subsample(source, target[0], stride)
-    conv = Conv(source, target[0], 1, stride, skeleton.bias)
-    return Chain.of(conv=conv, norm=skeleton.norm_of(conv.shape))
-
-
-def head(shape: Shape, skeleton: Skeleton) -> Chain:
-    pool = GlobalPool(shape)
-    fc = Linear(pool.shape, skeleton.classes)
-    if not skeleton.kind.preactivation:
-        return Chain.of(pool=pool, fc=fc)
-    return Chain.of(norm=skeleton.norm_of(shape), relu=Relu(shape), pool=pool, fc=fc)

@@ -1,0 +1,117 @@
+"""What plan, space, compiler and trainer ask of a skeleton, whatever it is made of.
+
+Nodes are numbered: 0 is the stem's output, i the output of layer i. A family of skeletons is a frozen
+dataclass over `AnySkeleton` whose fields are JSON values, since its fields are its record. All but the
+convolutional one, which was there first, have a field `family` with their name in `families.FAMILIES`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from nas.architecture.merges import Site
+from nas.architecture.parts import Part, Shape
+from nas.errors import InputError
+
+
+@dataclass(frozen=True)
+class AnySkeleton(ABC):
+    """Everything about a network but its skips."""
+
+    input_shape: Shape
+    """Of one input, without the batch: (C, H, W) of a picture."""
+    classes: int
+    """Logits of one input."""
+    init = "pytorch"
+    """How convolutions and linear layers begin: a scheme of `network.compile.initialise`."""
+    formats: ClassVar[tuple[str, ...]] = ("fp32", "bf16")
+    """Number formats in which its networks can be trained."""
+
+    @property
+    @abstractmethod
+    def layers(self) -> int:
+        """Number of layers, which a genome must have."""
+
+    @property
+    @abstractmethod
+    def shapes(self) -> tuple[Shape, ...]:
+        """Of every node, without the batch: the same for all genomes."""
+
+    @property
+    @abstractmethod
+    def stem_part(self) -> Part:
+        """From the input to node 0."""
+
+    @property
+    @abstractmethod
+    def head_part(self) -> Part:
+        """From the last node to the logits."""
+
+    @abstractmethod
+    def branch(self, index: int) -> Part:
+        """F of layer `index`, from 1: from node index - 1 to the shape of node `index`."""
+
+    @abstractmethod
+    def adapter_part(self, source: int, target: int) -> Part | None:
+        """What fits node `source` to the output of layer `target`; None where it fits already.
+
+        Raises:
+            InputError: nothing does; the message has both shapes.
+        """
+
+    @abstractmethod
+    def site(self, index: int, skips: int) -> Site:
+        """Where the merge of layer `index` is placed, with so many skips."""
+
+    @abstractmethod
+    def for_data(self, input_shape: Shape, classes: int) -> Self:
+        """This skeleton with another input shape and number of classes."""
+
+    @property
+    def relu_after_merge(self) -> bool:
+        return False
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Of the stages, by which the kernels may be chosen; none where they have no part."""
+        return ()
+
+    @property
+    def title(self) -> str:
+        """Stem, stages and blocks in few words."""
+        return f"{self.layers} layers"
+
+    def stage(self, index: int) -> int:
+        """The stage of layer `index`, from 1: layers of one stage are drawn together."""
+        return 1
+
+    def sources(self, index: int) -> Sequence[int]:
+        """The nodes that skips into layer `index` may start from."""
+        return range(index)
+
+    def lacks(self, merge: str, index: int) -> str:
+        """Why this merge cannot be in layer `index`; empty where it can."""
+        return ""
+
+    def deepened(self, factor: int) -> Self:
+        """This skeleton with every stage so many times as long.
+
+        Raises:
+            InputError: the family has no deeper ones.
+        """
+        raise InputError(f"a skeleton of {self.title} cannot be stretched to more layers")
+
+    def widened(self, widths: Sequence[int]) -> Self:
+        """This skeleton with these widths of its stages.
+
+        Raises:
+            InputError: the family has no wider ones.
+        """
+        raise InputError(f"a skeleton of {self.title} cannot be made wider")
+
+    def describe(self) -> dict[str, str]:
+        """What `nas spaces NAME` tells of it, by name."""
+        return {"skeleton": self.title}
