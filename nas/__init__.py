@@ -24,6 +24,7 @@ _LAZY = {
     "evaluate": "nas.evaluation.evaluate",
     "score": "nas.predictors.zero_cost",
     "Classifier": "nas.saving.classifier",
+    "wrap": "nas.own_model",
     "load_network": "nas.saving.network_file",
     "save_network": "nas.saving.network_file",
 }

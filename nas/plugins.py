@@ -14,10 +14,12 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
+from nas.architecture.skeletons.cutting import MODELS
 from nas.errors import InputError, brief
 
 TABLES = {
     "MERGES": "nas.architecture.merges",
+    "MODELS": "nas.architecture.skeletons.cutting",
     "BLOCKS": "nas.architecture.blocks",
     "STEMS": "nas.architecture.blocks",
     "SOURCES": "nas.data.load",
@@ -30,6 +32,7 @@ TABLES = {
 """A table's name, in a plugin as in the module that owns it."""
 KINDS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "MERGES": ("nas.architecture.merges", ("Merge",), "an instance of a class over Merge"),
+    "MODELS": ("nas.architecture.skeletons.cutting", (), "a function () -> torch.nn.Module"),
     "BLOCKS": ("nas.architecture.blocks", ("Block",), "a Block"),
     "STEMS": ("nas.architecture.blocks", ("Stem",), "a Stem"),
     "SOURCES": ("nas.data.dataset", (), "a function (folder) -> Raw"),
@@ -43,7 +46,7 @@ KINDS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "SPACES": ("nas.architecture.space", ("SearchSpace",), "a SearchSpace"),
 }  # fmt: skip
 """What entries of a table are: a module with classes, and in words."""
-FUNCTIONS = ("SOURCES", "STRATEGIES", "MUTATIONS", "SCORES")
+FUNCTIONS = ("MODELS", "SOURCES", "STRATEGIES", "MUTATIONS", "SCORES")
 """Tables whose entries may be functions."""
 MOVED = {
     **dict.fromkeys(("nas.merges", "nas.parts", "nas.blocks", "nas.data"), "nas.extend"),
@@ -70,13 +73,14 @@ def load_plugins(paths: Iterable[str | Path] = ()) -> dict[Path, str]:
 def load_plugin(path: str | Path) -> str:
     """Adds what a Python file defines in tables of these names to the framework's.
 
-    A file with `MERGES = {"mine": MyMerge()}` adds the merge `mine`.
+    A file with `MERGES = {"mine": MyMerge()}` adds the merge `mine`. Its functions are models as well,
+    named `file.py:function`; a file may have nothing else.
 
     Returns:
         A hash of the file, for the record.
 
     Raises:
-        InputError: not a readable Python file, none of the tables, or a name that is taken.
+        InputError: not a readable Python file, neither a table nor a function, or a name that is taken.
     """
     path = Path(path)
     try:
@@ -90,15 +94,22 @@ def load_plugin(path: str | Path) -> str:
     if digest in LOADED:
         return digest
     names = [name for name in TABLES if name in defined]
-    if not names:
+    models = {f"{path.name}:{name}": made for name, made in defined.items() if _makes(made)}
+    if not names and not models:
         raise InputError(f"--plugin {path}: defines none of the tables {', '.join(TABLES)}")
     owners = {name: getattr(import_module(TABLES[name]), name) for name in names}
     for name, owner in owners.items():
         _check_entries(path, name, defined[name], owner)
     for name, owner in owners.items():
         owner.update(defined[name])
+    MODELS.update(models)
     LOADED[digest] = path.name
     return digest
+
+
+def _makes(defined: object) -> bool:
+    """Whether it is a function, or a class, that the file itself defines."""
+    return callable(defined) and getattr(defined, "__module__", None) == "<run_path>"
 
 
 def _check_entries(path: Path, table: str, entries: object, known: Container[str]) -> None:

@@ -22,7 +22,7 @@ NAS = [
     {"training"},
     {"predictors"},
     {"plugins"},
-    {"evaluation", "saving"},
+    {"evaluation", "saving", "own_model"},
     {"retraining"},
 ]
 BASELINES = [{"networks", "torchvision"}, {"exercises"}]

@@ -46,6 +46,11 @@ class Merge:
     """`#rrggbb` in drawings; None is the colour of the text. Ours are Paul Tol's, which the
     colour-blind can tell apart."""
 
+    any_shape: bool = False
+    """Whether it also merges what is no map (C, H, W), such as tokens (T, D)."""
+    second_branch: bool = False
+    """Whether it has a second branch like F."""
+
     def parts(self, site: Site) -> dict[str, Part]:
         """The learnt parts by name; `forward` finds them as attributes of `learnt`."""
         return {}
@@ -91,6 +96,7 @@ class Add(Merge):
     """F + z (He et al. 2015)."""
 
     colour = "#4477aa"
+    any_shape = True
 
     def forward(self, learnt, branch, skips, previous):
         return branch + total(skips)
@@ -100,6 +106,7 @@ class Scale(Merge):
     """α·F + z, α one learnt number from 0 (De & Smith 2020, SkipInit; Bachlechner 2020, ReZero)."""
 
     colour = "#66ccee"
+    any_shape = True
 
     def parts(self, site):
         return {"alpha": Vector(1, 0.0)}
@@ -163,6 +170,7 @@ class Dense(Merge):
     """F + G(h) + z, G a second branch like F on the same input (exercise 5, multiple paths)."""
 
     colour = "#bbbbbb"
+    second_branch = True
 
     def parts(self, site):
         return {"branch": site.branch()}
@@ -195,6 +203,30 @@ class Concat(Merge):
         return {**learnt, name: torch.cat(shares, dim=1)}
 
 
+class Graft(Merge):
+    """F + Σ β·z, β learnt for every skip from 0: a trained network begins as it was.
+
+    Bachlechner et al. (2020, ReZero) begin a new residual branch so; here it is the skip.
+    """
+
+    colour = "#332288"
+    any_shape = True
+
+    def parts(self, site):
+        return {"beta": Vector(site.skips, 0.0)}
+
+    def forward(self, learnt, branch, skips, previous):
+        for beta, skip in zip(learnt.beta, skips, strict=True):
+            branch = branch + beta * skip
+        return branch
+
+    def without(self, learnt, skip):
+        import torch
+
+        beta = learnt["beta"]
+        return {**learnt, "beta": torch.cat([beta[:skip], beta[skip + 1 :]])}
+
+
 MERGES: dict[str, Merge] = {
     "add": Add(),
     "scale": Scale(),
@@ -204,4 +236,5 @@ MERGES: dict[str, Merge] = {
     "gate": Gate(),
     "dense": Dense(),
     "concat": Concat(),
+    "graft": Graft(),
 }

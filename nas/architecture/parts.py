@@ -4,15 +4,19 @@ Blocks, stems, adapters and merges are declared once with these parts. The plan 
 compiler turns each into a PyTorch module, so the two cannot disagree. Shapes are (C, H, W); one MAC
 is one multiply-add of a convolution or linear layer per image (bias, norm and activations are not
 counted, as in PyTorch's flop counter). No torch in here.
+
+A model of a user's own is declared by its pieces, which were measured once (`skeletons/cutting.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import TypeAlias
 
-Shape: TypeAlias = tuple[int, int, int]
+Shape: TypeAlias = tuple[int, ...]
+"""Without the batch: (C, H, W) of a map, (T, D) of tokens, (D,) of features."""
 
 
 def strided(shape: Shape, channels: int, stride: int) -> Shape:
@@ -144,6 +148,66 @@ class Subsample:
 
 
 @dataclass(frozen=True)
+class Shrink:
+    """Mean over areas, to sides that no stride gives (7 to 3)."""
+
+    inputs: Shape
+    sides: tuple[int, int]
+    params = macs = 0
+
+    @property
+    def shape(self) -> Shape:
+        return (self.inputs[0], *self.sides)
+
+
+@dataclass(frozen=True)
+class Project:
+    """Linear layer over the last axis: of tokens (T, D), or of features (D,)."""
+
+    inputs: Shape
+    features: int
+
+    @property
+    def shape(self) -> Shape:
+        return (*self.inputs[:-1], self.features)
+
+    @property
+    def params(self) -> int:
+        return self.features * (self.inputs[-1] + 1)
+
+    @property
+    def macs(self) -> int:
+        return self.features * prod(self.inputs)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What makes a model of a user's own, and where it is cut."""
+
+    model: str
+    """A name in `skeletons.cutting.MODELS`, such as `my_model.py:make`."""
+    blocks: tuple[str, ...]
+    """Where the lists of its blocks are in it."""
+    input_shape: Shape
+    classes: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What a model of a user's own does from one cut to the next: its stem, a block, its head."""
+
+    source: Source
+    index: int
+    """0 is the stem, i block i, and the last the head."""
+    inputs: Shape
+    shape: Shape
+    params: int
+    macs: int
+    kept: int
+    """Values that one input leaves for the backward pass."""
+
+
+@dataclass(frozen=True)
 class Chain:
     """Named parts, each reading the one before."""
 
@@ -171,5 +235,17 @@ class Chain:
 
 
 Part: TypeAlias = (
-    Conv | Norm | Linear | Vector | Relu | Sigmoid | MaxPool | GlobalPool | Subsample | Chain
+    Conv
+    | Norm
+    | Linear
+    | Vector
+    | Relu
+    | Sigmoid
+    | MaxPool
+    | GlobalPool
+    | Subsample
+    | Shrink
+    | Project
+    | Piece
+    | Chain
 )

@@ -16,6 +16,7 @@ from nas.architecture.parts import Part, Shape
 from nas.architecture.plan import Plan, plan
 from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.errors import called, own_name, refuse
+from nas.network.modules import OwnPiece
 from nas.network.network import Merged, Network
 
 KEPT_WEIGHTS = 1 << 16
@@ -77,10 +78,17 @@ def _check_forward(
 def initialise(network: nn.Module, scheme: str, seed: int) -> None:
     """Sets all weights from (seed, module name): PyTorch's defaults, or He's (2015) for convolutions.
 
-    Norms have theirs, which are not random, since they were made.
+    Norms have theirs, which are not random, since they were made. Models of a user's own are made with
+    the seed.
     """
+    inside: str | None = None  # an own model's piece, which has its own weights
     for name, module in network.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if inside is not None and name.startswith(inside):
+            continue
+        if isinstance(module, OwnPiece):
+            module.fill(seed)
+            inside = f"{name}."
+        elif isinstance(module, nn.Conv2d | nn.Linear):
             he = scheme == "he" and isinstance(module, nn.Conv2d)
             weight = module.weight
             sizes = tuple(weight.shape), module.bias is not None, weight.dtype

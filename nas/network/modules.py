@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from copy import deepcopy
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nas.architecture import parts
+from nas.architecture.skeletons.cutting import pieces
 
 NARROW = 8
 """Channels below which strided 1×1 convolutions take every stride-th pixel first: the gradient of
@@ -45,31 +47,59 @@ class UninitialisedConv(nn.Conv2d):
         return super().forward(x)
 
 
-class Head(nn.Linear):
-    """Linear layer on a (N, C, 1, 1) map; its weights, too, are left to `initialise`."""
+class UninitialisedLinear(nn.Linear):
+    """Linear layer whose weights, too, are left to `initialise`."""
 
     def reset_parameters(self) -> None: ...
+
+
+class Head(UninitialisedLinear):
+    """Linear layer on a (N, C, 1, 1) map."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.flatten(1))
 
 
+class OwnPiece(nn.Module):
+    """A piece of a model of a user's own, left as it is but that it does not work in place."""
+
+    def __init__(self, piece: parts.Piece) -> None:
+        super().__init__()
+        self.piece = piece
+        self.module = deepcopy(pieces(piece.source, 0)[piece.index])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.module(x)
+
+    def fill(self, seed: int) -> None:
+        """Takes the weights that the model has when it is made with this seed."""
+        made = pieces(self.piece.source, seed)[self.piece.index]
+        self.module.load_state_dict(made.state_dict())
+
+
+def draws(network: nn.Module) -> bool:
+    """Whether a network may draw random numbers when it is trained, as dropout does."""
+    return any(isinstance(module, OwnPiece) for module in network.modules())
+
+
 def build(part: parts.Part) -> nn.Module:
     """The module of a declared part; the weights are left to `initialise`."""
+    if isinstance(part, parts.Piece):  # a user's modules may hold what `_copy` does not know
+        return OwnPiece(part)
     return _copy(_built(part, torch.get_default_device(), torch.get_default_dtype()))
 
 
 def _copy(module: nn.Module) -> nn.Module:
     """The same module with tensors, children and hooks of its own, in less time than a new one.
 
-    The weights of convolutions and of the head are left to `initialise`.
+    The weights of convolutions and linear layers are left to `initialise`.
     """
     new = module.__class__.__new__(module.__class__)
     for name, value in module.__dict__.items():
         new.__dict__[name] = value.copy() if isinstance(value, dict | set) else value
     for name, parameter in module._parameters.items():
         if parameter is not None:
-            left = isinstance(module, UninitialisedConv | Head)
+            left = isinstance(module, UninitialisedConv | UninitialisedLinear)
             value = torch.empty_like(parameter) if left else parameter.detach().clone()
             new._parameters[name] = nn.Parameter(value)
     for name, buffer in module._buffers.items():
@@ -113,6 +143,8 @@ MODULES: dict[type, Callable[[Any], nn.Module]] = {
     parts.Sigmoid: lambda part: nn.Sigmoid(),
     parts.MaxPool: lambda part: nn.MaxPool2d(3, 2, 1),
     parts.GlobalPool: lambda part: nn.AdaptiveAvgPool2d(1),
+    parts.Shrink: lambda part: nn.AdaptiveAvgPool2d(part.sides),
+    parts.Project: lambda part: UninitialisedLinear(part.inputs[-1], part.features),
     parts.Subsample: lambda part: Subsample(part.stride, part.channels - part.inputs[0]),
 }
 """What makes the module of a part, by the part's class; its weights are left to `initialise`."""

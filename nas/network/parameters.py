@@ -67,14 +67,17 @@ class Flat:
 
 
 def flatten(network: nn.Module, proxy: Proxy) -> list[Flat]:
-    """Binds a network's parameters to buffers: weights (decayed), other vectors, norms."""
+    """Binds a network's parameters to buffers: weights (decayed), other vectors, norms.
+
+    What an own model has frozen is left as it is.
+    """
     norms = {
         f"{name}.{part}"
         for name, module in network.named_modules()
         if isinstance(module, nn.BatchNorm2d)
         for part in ("weight", "bias")
     }
-    named = dict(network.named_parameters())
+    named = {n: p for n, p in network.named_parameters() if p.requires_grad}
     kinds = (
         ({n: p for n, p in named.items() if p.ndim > 1}, DTYPES[proxy.precision], proxy.weight_decay),
         ({n: p for n, p in named.items() if p.ndim <= 1 and n not in norms}, DTYPES[proxy.precision], 0.0),

@@ -102,7 +102,8 @@ class Classifier(nn.Module):
     @property
     def preprocessing(self) -> Preprocessing:
         """How pictures become arrays; where that is not known, they have the input's shape."""
-        return self.card.preprocessing or Preprocessing(*self.skeleton.input_shape)
+        channels, height, width = self.skeleton.input_shape
+        return self.card.preprocessing or Preprocessing(channels, height, width)
 
     @property
     def preprocessing_words(self) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import cast
@@ -17,6 +18,7 @@ from torch.nn import functional as F
 
 from nas.data.dataset import Data
 from nas.kernels.program import Program, compiled
+from nas.network.modules import draws
 from nas.network.network import CompiledLayer, Network
 from nas.network.parameters import DTYPES, Flat, flatten
 from nas.proxy import Proxy
@@ -24,6 +26,7 @@ from nas.training.batches import Feed, Subset, prepare
 from nas.training.cuda_graphs import Branches, Repeated
 from nas.training.curves import Curves, TrainingProgress
 from nas.training.optimizer import learning_rate, update
+from nas.training.random_state import seeded
 from nas.training.scoring import recalibrate, score
 
 OnEpoch = Callable[[int, float], bool | None]
@@ -130,6 +133,7 @@ class _Trained:
         self.right = torch.zeros((), dtype=torch.int64, device=device)
         self.missed = torch.zeros((), dtype=torch.float64, device=device)
         self.loss = torch.zeros((), device=device)
+        self.draws, self.step = draws(self.network), 0
         self._watched = [self._gradients_of(parameters) for parameters in watched]
         if trainee.start:
             trainee.curves = deepcopy(trainee.start.curves)
@@ -152,8 +156,15 @@ class _Trained:
         if self.program:
             self.loss.copy_(self._computed(self.program))
         else:
-            self.loss.copy_(self._differentiated())
+            with self._drawn():
+                self.loss.copy_(self._differentiated())
         self.total.add_(self.loss)
+
+    def _drawn(self) -> AbstractContextManager[None]:
+        """Lets a network that draws random numbers (dropout) draw those of this step."""
+        if not self.draws:
+            return nullcontext()
+        return seeded((self.feed.seed << 32) + self.step, self.loss.device)
 
     def _computed(self, program: Program) -> Tensor:
         loss = program.gradients(self.feed.images, self.feed.labels, self.proxy.label_smoothing)
@@ -179,8 +190,9 @@ class _Trained:
         return loss.detach()
 
     def score(self) -> None:
-        recalibrate(self.network, self.feed.part, self.proxy, self.program)
-        right, missed = score(self.network, self.scoring, self.proxy, self.program)
+        with self._drawn():
+            recalibrate(self.network, self.feed.part, self.proxy, self.program)
+            right, missed = score(self.network, self.scoring, self.proxy, self.program)
         self.right.copy_(right)
         self.missed.copy_(missed)
 
@@ -236,10 +248,15 @@ class _Lockstep:
         self._rates = torch.tensor(rates, device=device)
         self._step = torch.zeros(1, dtype=torch.int64, device=device)
         self._rate = torch.zeros((), device=device)
-        watched = any(course.trainee.on_step for course in courses)
+        draws = any(course.draws for course in courses)  # anew in every step
+        watched = draws or any(course.trainee.on_step for course in courses)
         self._work = self._whole if watched else Repeated(self._whole, device)
         # copies from the host's memory cannot be captured
-        here = feed.on_device and all(c.scoring.images.device == c.right.device for c in courses)
+        here = (
+            not draws
+            and feed.on_device
+            and all(c.scoring.images.device == c.right.device for c in courses)
+        )
         self._score = Repeated(self._scores, device) if here else self._scores
 
     def train_epoch(self, epoch: int, tick: Callable[[int], None] | None) -> None:
@@ -251,6 +268,8 @@ class _Lockstep:
             course.total.zero_()
         for step in range(epoch * self.feed.steps, (epoch + 1) * self.feed.steps):
             self._number = step
+            for course in self.courses:
+                course.step = step
             if not self.feed.on_device:
                 self.feed.load()
             self._work()

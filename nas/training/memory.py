@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from math import prod
 
-from nas.architecture.parts import Chain, Conv, Norm, Part, Sigmoid
+from nas.architecture.parts import Chain, Conv, Norm, Part, Piece, Project, Sigmoid
 from nas.architecture.plan import Plan
 from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.proxy import Proxy
@@ -56,7 +56,9 @@ def _flat(parts: Iterable[Part]) -> Iterator[Part]:
 
 def _kept(part: Part) -> int:
     """Values of an image that a part's output adds to what is kept; ReLU works in place."""
-    return prod(part.shape) if isinstance(part, Conv | Norm | Sigmoid) else 0
+    if isinstance(part, Piece):
+        return part.kept
+    return prod(part.shape) if isinstance(part, Conv | Norm | Project | Sigmoid) else 0
 
 
 def side_by_side(needs: list[int], free: int) -> list[int]:

@@ -12,6 +12,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from nas.architecture.skeletons.skeleton import AnySkeleton
+from nas.errors import unknown
 from nas.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -26,9 +27,16 @@ a second either way; in fp32 they agree with those of processors without bf16.
 
 
 def resolved(proxy: Proxy, skeleton: AnySkeleton, device: torch.device) -> Proxy:
-    """The proxy with "auto" replaced by what is faster for these shapes on this kind of device."""
-    if proxy.precision != "auto":
-        return proxy
+    """The proxy with "auto" replaced by what is faster for these shapes on this kind of device.
+
+    Raises:
+        InputError: the skeleton's networks cannot be trained in the proxy's number format.
+    """
+    formats = skeleton.formats
+    if proxy.precision not in ("auto", *formats):
+        raise unknown("precision", proxy.precision, ("auto", *formats), place=skeleton.title)
+    if proxy.precision != "auto" or len(formats) == 1:
+        return replace(proxy, precision=formats[0]) if len(formats) == 1 else proxy
     from nas.devices.device import computes_bf16
 
     pays = computes_bf16(device) and (

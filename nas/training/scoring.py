@@ -27,7 +27,10 @@ def recalibrate(
     Args:
         program: computes the network, where there is one.
     """
-    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    norms = [
+        m for m in network.modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats
+    ]
+    momenta = [norm.momentum for norm in norms]
     count = min(proxy.calibration_images, len(training.labels))
     if not norms or count == 0:
         return
@@ -49,8 +52,8 @@ def recalibrate(
                 program.calibrate(images)
             else:
                 network(images.to(dtype))
-    for norm in norms:
-        norm.momentum = 0.1
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from nas.architecture.merges import Site
 from nas.architecture.parts import Part, Shape
@@ -27,7 +27,7 @@ class AnySkeleton(ABC):
     """Logits of one input."""
     init = "pytorch"
     """How convolutions and linear layers begin: a scheme of `network.compile.initialise`."""
-    formats: ClassVar[tuple[str, ...]] = ("fp32", "bf16")
+    formats: ClassVar[tuple[Literal["fp32", "bf16"], ...]] = ("fp32", "bf16")
     """Number formats in which its networks can be trained."""
 
     @property
