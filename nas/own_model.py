@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -34,7 +35,7 @@ def wrap(
     Raises:
         InputError: the model cannot be made or cut, or no skip fits its blocks.
     """
-    paths = (blocks,) if isinstance(blocks, str) else tuple(blocks)
+    paths = tuple(blocks.split(",")) if isinstance(blocks, str) and blocks else tuple(blocks)
     return wrapped(_name(model), paths, tuple(input_shape), classes)
 
 
@@ -51,7 +52,7 @@ def find_model(text: str) -> str:
         InputError: no such file, or no such function in it.
     """
     name, file = named_model(text)
-    if file and not (name in MODELS and not file.exists()):
+    if file and (file.exists() or name not in MODELS):
         load_plugin(file)
     if name not in MODELS:
         known = [one for one in MODELS if not file or one.startswith(f"{file.name}:")]
@@ -65,7 +66,10 @@ def _name(model: Any) -> str:
         return find_model(model)
     if not callable(model):
         raise InputError(f"{brief(model)} is no model, and no function that makes one")
-    code = getattr(model, "__code__", None)
+    function: Any = (
+        vars(model).get("__init__") if isinstance(model, type) else inspect.unwrap(model)
+    )
+    code = getattr(function, "__code__", None)
     if code is not None:
         name = f"{Path(code.co_filename).name}:{model.__qualname__}"
         MODELS[name] = model

@@ -91,10 +91,11 @@ def load_plugin(path: str | Path) -> str:
             f"--plugin {path}: {_moved(error) or f'{type(error).__name__}: {error}'}"
         ) from None
     digest = hashlib.blake2b(source, digest_size=8).hexdigest()
+    models = {f"{path.name}:{name}": made for name, made in defined.items() if _makes(made)}
+    MODELS.update(models)
     if digest in LOADED:
         return digest
     names = [name for name in TABLES if name in defined]
-    models = {f"{path.name}:{name}": made for name, made in defined.items() if _makes(made)}
     if not names and not models:
         raise InputError(f"--plugin {path}: defines none of the tables {', '.join(TABLES)}")
     owners = {name: getattr(import_module(TABLES[name]), name) for name in names}
@@ -102,7 +103,6 @@ def load_plugin(path: str | Path) -> str:
         _check_entries(path, name, defined[name], owner)
     for name, owner in owners.items():
         owner.update(defined[name])
-    MODELS.update(models)
     LOADED[digest] = path.name
     return digest
 

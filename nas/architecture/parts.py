@@ -205,6 +205,8 @@ class Piece:
     macs: int
     kept: int
     """Values that one input leaves for the backward pass."""
+    in_place: bool
+    """Whether it changes its input, and so needs a copy."""
 
 
 @dataclass(frozen=True)

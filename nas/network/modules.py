@@ -61,7 +61,7 @@ class Head(UninitialisedLinear):
 
 
 class OwnPiece(nn.Module):
-    """A piece of a model of a user's own, left as it is but that it does not work in place."""
+    """A piece of a model of a user's own, as it is; one that changes its input has a copy of it."""
 
     def __init__(self, piece: parts.Piece) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class OwnPiece(nn.Module):
         self.module = deepcopy(pieces(piece.source, 0)[piece.index])
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.module(x)
+        return self.module(x.clone() if self.piece.in_place else x)
 
     def fill(self, seed: int) -> None:
         """Takes the weights that the model has when it is made with this seed."""

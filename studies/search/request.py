@@ -12,8 +12,10 @@ from typing import Any
 from nas.architecture.genome import Genome
 from nas.architecture.plan import check_merges
 from nas.architecture.space import SearchSpace
+from nas.data.dataset import Data
 from nas.data.load import SOURCES, load_data
 from nas.errors import InputError, unknown
+from nas.own_model import named_model
 from nas.strategies.problem import Limits
 from search_spaces import load_plugins
 from studies.samplers.pruners import PRUNERS
@@ -22,7 +24,7 @@ from studies.search.machines import Means, find_machine
 from studies.search.objectives import check_objectives
 from studies.search.screen import Screen
 from studies.search.settings import EVALUATIONS, SearchSettings
-from studies.search.spaces import check_resolution, find_space, starting_point
+from studies.search.spaces import check_resolution, find_space, on_model, starting_point
 from studies.store.url import STORAGE, shown
 
 
@@ -45,6 +47,11 @@ class SearchRequest(Means):
     """A named set, a folder or an .npz file; None is the space's usual data."""
     data_dir: Path | None = None
     split_seed: int = number(0, 0, 2**32 - 1)
+    model: str | None = None
+    """my_model.py:make, a function that makes a model of the user's own, or a name in MODELS: the search
+    runs on its blocks, with the space's distances, merges, strengths and trainings."""
+    blocks: str | None = None
+    """Where the model's blocks are in it; comma-separated."""
     start: str | None = None
     """A baseline, on whose skeleton the search runs, or a notation of the space."""
     strategy: str = "regularized"
@@ -76,6 +83,12 @@ class SearchRequest(Means):
     """Fresh seeds for finalists and references at each learning rate; 0 leaves tuning out."""
     finalist_seeds: int = number(24, 1, 10**4, goal=True)
     plugins: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Puts the model's file among the plugins, which workers load and the study records."""
+        file = named_model(self.model)[1] if self.model else None
+        if file and file not in self.plugins:
+            object.__setattr__(self, "plugins", (*self.plugins, file))
 
     @property
     def command(self) -> str:
@@ -114,6 +127,8 @@ class Asked:
     limits: Limits
     screen: Screen | None
     plugins: Mapping[Path, str]
+    data: Data | None = None
+    """Where they had to be looked at: those on which the shapes of a model's blocks were found."""
 
     @classmethod
     def of(cls, request: SearchRequest) -> Asked:
@@ -123,7 +138,13 @@ class Asked:
             InputError: an unknown name, or options that do not go together.
         """
         plugins = load_plugins(request.plugins)
-        space, start = starting_point(find_space(request.space), request.start)
+        space, data = find_space(request.space), None
+        if request.model:
+            data = _data(request, space)
+            space = on_model(space, request.model, request.blocks, data)
+        elif request.blocks:
+            raise InputError(f"--blocks {request.blocks}: it goes with --model")
+        space, start = starting_point(space, request.start)
         check_merges(space.merges, space.skeleton)
         strategy = find_strategy(request.strategy)
         names = request.objectives.split(",") if request.objectives else strategy.default_objectives
@@ -148,15 +169,20 @@ class Asked:
                 "not have; name a folder of images by class with --data"
             )
         limits = Limits(request.max_params, request.max_macs)
-        return cls(space, start, objectives, limits, screen, plugins)
+        return cls(space, start, objectives, limits, screen, plugins, data)
+
+
+def _data(request: SearchRequest, space: SearchSpace) -> Data:
+    """The images of a request, of the size that its space has."""
+    side = min(space.skeleton.input_shape[1:])
+    return load_data(request.data or space.data, request.data_dir, request.split_seed, side)
 
 
 def prepare_settings(request: SearchRequest) -> tuple[SearchSettings, tuple[str, ...]]:
     """The settings of a request on this machine, and the devices that its workers use."""
     asked = Asked.of(request)
     find, space = find_machine(request), asked.space
-    side = min(space.skeleton.input_shape[1:])
-    data = load_data(request.data or space.data, request.data_dir, request.split_seed, side)
+    data = asked.data or _data(request, space)
     space = space.for_data(data.shape, len(data.classes))
     found = find(space.skeleton, (space.proxy, space.final_proxy))
     space = replace(space, proxy=found.proxies[0], final=found.proxies[1])

@@ -6,8 +6,11 @@ from dataclasses import replace
 
 from baselines import find_baseline
 from nas.architecture.genome import Genome
+from nas.architecture.plan import check_merges
 from nas.architecture.space import SearchSpace
+from nas.data.dataset import Data
 from nas.errors import InputError, unknown
+from nas.own_model import wrap
 from search_spaces import SPACES, load_space
 
 
@@ -53,6 +56,29 @@ def starting_point(space: SearchSpace, start: str | None) -> tuple[SearchSpace, 
         name=f"{space.name}-on-{start.replace('/', '-')}",
     )
     return space, genome
+
+
+def on_model(space: SearchSpace, model: str, blocks: str | None, data: Data) -> SearchSpace:
+    """The space's distances, merges, strengths and trainings on the blocks of a user's own model.
+
+    Distances that reach further than the model's blocks are left out; a motif stays one.
+
+    Args:
+        blocks: where they are in the model; comma-separated.
+
+    Raises:
+        InputError: the model cannot be made or cut, or lacks a merge.
+    """
+    paths = tuple(blocks.split(",")) if blocks else ()
+    skeleton = wrap(model, data.shape, len(data.classes), paths)
+    check_merges(space.merges, skeleton)
+    return replace(
+        space,
+        skeleton=skeleton,
+        distances=tuple(d for d in space.distances if d <= skeleton.layers),
+        period=min(space.period, skeleton.layers) if space.period else None,
+        name=f"{space.name}-on-{skeleton.model.rpartition(':')[2]}",
+    )
 
 
 def check_resolution(space: SearchSpace) -> None:

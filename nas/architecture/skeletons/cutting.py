@@ -35,10 +35,7 @@ def make(source: Source, seed: int) -> nn.Module:
     """
     import torch
 
-    what = f"model {source.model!r}"
-    if source.model not in MODELS:
-        raise InputError(f"{what} is not loaded: name its file with --model or --plugin")
-    maker = MODELS[source.model]
+    what, maker = f"model {source.model!r}", _maker(source)
     known = {"input_shape": source.input_shape, "classes": source.classes}
     wanted = inspect.signature(maker).parameters
     given = {name: value for name, value in known.items() if name in wanted}
@@ -50,13 +47,26 @@ def make(source: Source, seed: int) -> nn.Module:
     return model
 
 
-@lru_cache(maxsize=2)
+def _maker(source: Source) -> Callable[..., Any]:
+    if source.model not in MODELS:
+        raise InputError(
+            f"model {source.model!r} is not loaded: name its file with --model or --plugin"
+        )
+    return MODELS[source.model]
+
+
 def pieces(source: Source, seed: int) -> tuple[nn.Module, ...]:
     """The stem, every block and the head, to be copied.
 
     Raises:
         InputError: the model cannot be made or cut so; the message has the place.
     """
+    return _pieces(_maker(source), source, seed)
+
+
+@lru_cache(maxsize=2)
+def _pieces(maker: Callable[..., Any], source: Source, seed: int) -> tuple[nn.Module, ...]:
+    """What `pieces` gives, until another function has the model's name."""
     from torch import nn
 
     model = make(source, seed)
@@ -178,11 +188,7 @@ def _cut(model: nn.Module, graph: fx.Graph, paths: Sequence[str]) -> Iterator[nn
             if node in needed:
                 copies[node] = part.node_copy(node, copies.__getitem__)
         part.output(copies[stop])
-        piece = fx.GraphModule(model, part)
-        for module in piece.modules():
-            if getattr(module, "inplace", False) is True:
-                module.inplace = False  # type: ignore[assignment]  # other layers may read its input
-        yield piece
+        yield fx.GraphModule(model, part)
 
 
 def _needed(name: str, image: fx.Node, start: fx.Node, stop: fx.Node) -> set[fx.Node]:

@@ -29,6 +29,8 @@ class Cut:
     """For one input, as PyTorch's flop counter counts them."""
     kept: int
     """Values that one input leaves for the backward pass."""
+    in_place: bool = False
+    """Whether it changes its input, which other layers may read, and so needs a copy."""
 
 
 def measured(source: Source) -> tuple[Cut, ...]:
@@ -62,10 +64,8 @@ def _measured(found: Sequence[nn.Module], source: Source, device: str) -> tuple[
             raise InputError(f"{where} fails on an input of shape {_text(x)}: {said}") from error
         if not isinstance(out, torch.Tensor) or out.ndim < 2 or len(out) != BATCH:
             raise InputError(f"{where} gives a {type(out).__name__}; one tensor (N, …) is needed")
-        if x._version != version:
-            raise InputError(f"{where} changes its input in place, which other layers may read")
         params = sum(parameter.numel() for parameter in piece.parameters())
-        cuts.append(Cut(tuple(out.shape[1:]), params, macs, kept))
+        cuts.append(Cut(tuple(out.shape[1:]), params, macs, kept, x._version != version))
         x = out.detach()
     return tuple(cuts)
 

@@ -68,7 +68,7 @@ class Wrapped(AnySkeleton):
         cut = self.cuts[index]
         inputs = self.cuts[index - 1].shape if index else self.input_shape
         source = Source(self.model, self.blocks, self.input_shape, self.classes)
-        return Piece(source, index, inputs, cut.shape, cut.params, cut.macs, cut.kept)
+        return Piece(source, index, inputs, cut.shape, cut.params, cut.macs, cut.kept, cut.in_place)
 
     @property
     def stem_part(self) -> Piece:

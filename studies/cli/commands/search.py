@@ -30,6 +30,8 @@ OPTIONS = (
     what("--data", help="{data}, a folder of images by class, or an .npz file. [default: the space's usual data]"),
     data_dir_option,
     what("--split-seed", type=int, default=0, help="Of the split into training, validation and test images."),
+    what("--model", help="my_model.py:make, a function that makes a model of your own: patterns of the space are searched on its blocks."),
+    what("--blocks", help="Where the list of blocks is in the model: features, features[1:16], or stages.*.blocks; comma-separated. [default: its longest list]"),
     what("--from", "start", help="A baseline (nas baseline list), on whose skeleton the search runs, or a notation: its mutants are the first population."),
     what("--max-params", type=int, help="No candidate with more parameters."),
     what("--max-macs", type=int, help="No candidate with more multiply-adds an image."),
@@ -76,6 +78,7 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
     nas search --screen synflow:4
     nas search --config pareto
     nas search --from resnet-56 --space exercise28 --data fashion-mnist
+    nas search --model my_model.py:make --space digits9
     nas search --space my.toml --storage postgresql://… --workers 8
     """
     if sys.stdout.isatty() and not (quiet or as_json):  # PyTorch takes a second to load
