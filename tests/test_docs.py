@@ -18,7 +18,8 @@ import click
 import pytest
 import torch
 
-from nas import Genome, compile_network, load_data, plan, score
+from nas import Genome, compile_network, load_data, plan, score, wrap
+from nas.architecture.skeletons.cutting import MODELS
 from nas.plugins import TABLES
 from nas.strategies.mutations import MUTATIONS
 from search_spaces import SPACES, load_plugins, load_space
@@ -127,8 +128,8 @@ def test_python_runs(text, searched, monkeypatch):
 
 
 @pytest.mark.parametrize("text", [p for p in blocks("python") if file_of(p.values[0])])
-def test_plugins_are_used(text, folder, tables, monkeypatch):
-    monkeypatch.chdir(folder)
+def test_plugins_are_used(text, searched, tables, monkeypatch):
+    monkeypatch.chdir(searched)
     name = file_of(text)
     Path(name).write_text(text)  # another page may show one of the same name
     use_plugin(name)
@@ -253,8 +254,9 @@ def test_the_page_shows_the_floors_of_the_tests(column, package, floors):
 def use_plugin(path):
     """Does with a plugin's entries what they are for."""
     added = {name: runpy.run_path(path).get(name, {}) for name in TABLES}
-    assert any(added.values())
     load_plugins([path])
+    makers = [name for name in ("make", "winner") if f"{path}:{name}" in MODELS]
+    assert any(added.values()) or makers
     space, residual, digits = SPACES["digits9"], Genome.residual(9), load_data("digits")
 
     def compiles(notation, skeleton):
@@ -264,6 +266,9 @@ def use_plugin(path):
         learnt = sum(parameter.numel() for parameter in network.parameters())
         assert plan(genome, skeleton).params == learnt
 
+    for name in makers:
+        wrapped = wrap(f"{path}:{name}", space.skeleton.input_shape, 10)
+        compiles(" ".join(["graft(1)"] * wrapped.layers), wrapped)
     for name in added["MERGES"]:
         compiles(f"{name}(1)*9", space.skeleton)
         compiles(f"- {name}(1,2@0.5)*8", space.skeleton)

@@ -1,5 +1,5 @@
 """What is fixed around a genome: input, stem, stages, kind of block, adapters, head.
 
-To add a kind of skeleton, write a file here that gives the shapes of all nodes, the adapters between
-them and the head.
+`skeleton.py` is what all of them answer. To add a family, write a frozen dataclass over `AnySkeleton` in a
+file here, and name it in FAMILIES; new kinds of parts get their modules in `nas/network/modules.py`.
 """
