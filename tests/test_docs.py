@@ -100,7 +100,9 @@ def searched(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         nas(f"search --space small.toml --study my-study {BUDGET}")
-        nas("train best:my-study --epochs 1 --images 100 --out trained/winner --device cpu --quiet")
+        little = "--epochs 1 --images 100 --device cpu --quiet"
+        nas(f"train best:my-study --out trained/winner {little}")
+        nas(f"train residual --space small.toml --out trained/residual {little}")
     return folder
 
 
@@ -255,7 +257,7 @@ def use_plugin(path):
     """Does with a plugin's entries what they are for."""
     added = {name: runpy.run_path(path).get(name, {}) for name in TABLES}
     load_plugins([path])
-    makers = [name for name in ("make", "winner") if f"{path}:{name}" in MODELS]
+    makers = [name for name in ("make", "residual") if f"{path}:{name}" in MODELS]
     assert any(added.values()) or makers
     space, residual, digits = SPACES["digits9"], Genome.residual(9), load_data("digits")
 

@@ -117,7 +117,10 @@ def test_it_is_planned_and_compiled(seed):
 
 
 def test_it_is_trained():
-    genome, proxy = Genome.parse("add(1) - add(1,3) add(2)"), Proxy(epochs=6, batch=32, learning_rate=0.02)
+    genome, proxy = (
+        Genome.parse("add(1) - add(1,3) add(2)"),
+        Proxy(epochs=6, batch=32, learning_rate=0.02),
+    )
     found = evaluate(genome, SPACE.skeleton, proxy, 0, load_data("digits"), "cpu")
     assert found.status == "ok"
     assert found.accuracy > 0.6
