@@ -142,6 +142,7 @@ def test_random_patterns_count_and_learn(seed):
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
+@pytest.mark.slow
 def test_mobilenet():
     from torchvision.models import mobilenet_v3_small
 
@@ -152,6 +153,7 @@ def test_mobilenet():
     assert same(agrees(part, Genome.parse("graft(1)*11")), made(part), (3, 64, 64))
 
 
+@pytest.mark.slow
 def test_convnext():
     timm = pytest.importorskip("timm")
 
