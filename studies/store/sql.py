@@ -26,8 +26,9 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from nas.errors import InputError
 from studies.store.claims import CLAIM, Claim, Claimed
+from studies.store.names import MARK
 from studies.store.sql_reader import SqlReader
-from studies.store.trial import Trial
+from studies.store.trial import Foreign, Trial
 
 KNOWN = "optuna>=5.0,<5.1"
 """Versions with whose tables this is tested."""
@@ -153,22 +154,41 @@ class SqlTrials(SqlReader):
             if number != self._count_before(connection, trial_id):
                 connection.execute(self._undo, {"trial": trial_id})
                 return None
-            params = [
-                {
-                    "trial_id": trial_id,
-                    "param_name": name,
-                    "param_value": trial.distributions[name].to_internal_repr(value),
-                    "distribution_json": distribution_to_json(trial.distributions[name]),
-                }
-                for name, value in trial.params.items()
-            ]
-            if params:
-                connection.execute(self._insert[self.params], params)
-            memory = {**trial.system_attrs, CLAIM: asdict(claim)}
-            self._add_attrs(connection, self.attrs, trial_id, trial.user_attrs)
-            self._add_attrs(connection, self.memory, trial_id, memory)
-            connection.execute(self._beat, {"trial": trial_id})
+            self._fill(connection, trial_id, trial, claim)
         return trial_id
+
+    def begin_waiting(self, trial_id: int, trial: FrozenTrial, claim: Claim) -> bool:
+        """Makes a waiting trial a running one, with what `trial` has; False if it waits no more."""
+        rows = self.rows
+        waits = (rows.c.trial_id == trial_id) & (rows.c.state == TrialState.WAITING)
+        begun = update(rows).where(waits).values(state=TrialState.RUNNING, datetime_start=_now())
+        with self._writing() as connection:
+            if connection.execute(begun).rowcount == 0:
+                return False
+            keys = {"trial": trial_id, "keys": list(trial.user_attrs)}
+            connection.execute(self._clear[self.attrs], keys)
+            self._fill(connection, trial_id, trial, claim)
+        return True
+
+    def _fill(
+        self, connection: Connection, trial_id: int, trial: FrozenTrial, claim: Claim
+    ) -> None:
+        """Adds what a trial has that begins."""
+        params = [
+            {
+                "trial_id": trial_id,
+                "param_name": name,
+                "param_value": trial.distributions[name].to_internal_repr(value),
+                "distribution_json": distribution_to_json(trial.distributions[name]),
+            }
+            for name, value in trial.params.items()
+        ]
+        if params:
+            connection.execute(self._insert[self.params], params)
+        memory = {**trial.system_attrs, CLAIM: asdict(claim)}
+        self._add_attrs(connection, self.attrs, trial_id, trial.user_attrs)
+        self._add_attrs(connection, self.memory, trial_id, memory)
+        connection.execute(self._beat, {"trial": trial_id})
 
     def write(
         self,
@@ -214,13 +234,15 @@ class SqlTrials(SqlReader):
                 connection.execute(update(self.beats).where(here).values(heartbeat=self._clock))
 
     def claims(self) -> list[Claimed]:
-        """The claims on all running trials."""
-        rows, memory, beats = self.rows, self.memory, self.beats
+        """The claims on all running trials of this program."""
+        rows, memory, beats, attrs = self.rows, self.memory, self.beats, self.attrs
+        ours = (attrs.c.trial_id == rows.c.trial_id) & (attrs.c.key == MARK)
         here = (memory.c.trial_id == rows.c.trial_id) & (memory.c.key == CLAIM)
         query = (
             select(
                 rows.c.trial_id, rows.c.number, memory.c.value_json, beats.c.heartbeat, self._clock
             )
+            .join(attrs, ours)
             .outerjoin(memory, here)
             .outerjoin(beats, beats.c.trial_id == rows.c.trial_id)
             .where(rows.c.study_id == self.study_id, rows.c.state == TrialState.RUNNING)
@@ -265,7 +287,7 @@ class SqlTrials(SqlReader):
         found = connection.execute(self._claim, {"trial": trial_id}).scalar()
         return found == json.dumps(asdict(claim))
 
-    def read(self, first: int) -> list[tuple[int, Trial]]:
+    def read(self, first: int) -> list[tuple[int, Trial | Foreign]]:
         """The trials from number `first` on, with their ids, by number."""
         with self._errors(), self.engine.connect() as connection:
             return self.trials_from(connection, first)

@@ -46,6 +46,7 @@ OPTIONS = (
     how("--seed", type=int, default=0, help="Of proposals, weights and batches."),
     budget("--evaluations", type=int, default=150, help="Trials in the study, the first three references among them."),
     budget("--patience", type=int, help="Ends the search once so many evaluations in a row have gained nothing; those of the last --lag trials count later. [default: none]"),
+    budget("--target", type=float, help="Ends the search once its best has this score in the first objective, such as 0.95 for accuracy; those of the last --lag trials count later. [default: none]"),
     budget("--max-seconds", type=float, help="No new proposals after this time."),
     means_options,
     machines("--fast", is_flag=True, help="On a GPU: faster algorithms whose results do not repeat exactly."),
