@@ -28,7 +28,8 @@ NAS = [
 BASELINES = [{"networks", "torchvision"}, {"exercises"}]
 STUDIES = [
     {"store"},
-    {"formatting", "samplers", "finals", "foreign"},
+    {"formatting", "samplers"},
+    {"finals", "foreign"},
     {"search"},
     {"knockouts", "retraining", "notebook", "speed", "transfer", "validity"},
     {"analysis", "dashboard"},

@@ -11,6 +11,7 @@ from nas.data.description import description
 from nas.retraining.retrain import Fitted, TrainingWatcher
 from nas.retraining.settings import RetrainSettings
 from nas.training.curves import Curves
+from studies.analysis.health import health_of
 from studies.search.loop import Event
 from studies.search.request import SearchRequest
 from studies.search.run import Result, Watcher
@@ -20,7 +21,7 @@ from studies.store.url import shown
 
 
 class JsonWatcher(Watcher):
-    """One JSON object a line on standard output: started, evaluated, finalist, ended."""
+    """One JSON object a line on standard output: started, evaluated, skipped, finalist, ended."""
 
     def __init__(self, request: SearchRequest) -> None:
         self.request = request
@@ -28,6 +29,7 @@ class JsonWatcher(Watcher):
     def started(
         self, settings: SearchSettings, store: Store, done: int, total: int, workers: int
     ) -> None:
+        self.store = store
         line(
             "started",
             study=store.name,
@@ -45,6 +47,9 @@ class JsonWatcher(Watcher):
             seconds=round(e.seconds, 3), role=event.role, best=event.best, why=e.why,
         )  # fmt: skip
 
+    def skipped(self, why: str) -> None:
+        line("skipped", why=why)
+
     def ended(self, result: Result) -> None:
         for row in result.finalists:
             line(
@@ -56,7 +61,7 @@ class JsonWatcher(Watcher):
         line(
             "ended", reason=result.outcome.reason, trials=len(result.trials),
             best=best.number if best else None, notation=str(best.genome) if best else None,
-            **asdict(result.verdict),
+            checks=health_of(self.store), **asdict(result.verdict),
         )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import optuna
 import pytest
 import torch
+from studies.cli.tensorboard import TensorBoardWatcher
 
 import nas.saving.exports
 from nas import Genome, InputError, compile_network, load_network, save_network
@@ -19,7 +20,6 @@ from nas.retraining.retrain import TrainingWatcher, fit
 from nas.saving.classifier import Classifier
 from nas.saving.exports import Exported
 from search_spaces import SPACES
-from studies.cli.tensorboard import TensorBoardWatcher
 from studies.retraining.pattern import find_pattern
 from studies.retraining.request import TrainRequest, find_data, long_proxy, prepare
 from studies.search.request import SearchRequest as Search
