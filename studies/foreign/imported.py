@@ -16,13 +16,16 @@ from optuna.trial import TrialState
 
 from nas.architecture.genome import Genome
 from nas.architecture.plan import plan
+from nas.architecture.space import SearchSpace
 from nas.errors import InputError
 from nas.strategies.problem import PastTrial, Problem, Proposal
-from studies.foreign.optuna_trials import check_scores
 from studies.store.claims import Claim
 from studies.store.names import IMPORTED, SETTINGS, beside_name, study_names
 from studies.store.store import Store
 from studies.store.trial import running_trial
+
+PLANNED = ("params", "macs")
+"""Objectives that a pattern's plan tells."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ def write_imported(
 
     Args:
         source: the file or study that they come from.
-        layers: of their patterns.
+        layers: of their patterns, of which there is one at least.
 
     Raises:
         InputError: the search is there already, or has others.
@@ -57,6 +60,7 @@ def write_imported(
         f"{IMPORTED}_of": study,
         "source": source,
         "layers": layers,
+        "scores": sorted(set.intersection(*(set(one.scores) for one in earlier))),
         "digest": hashlib.blake2b(text.encode(), digest_size=8).hexdigest(),
     }
     store = Store.open(
@@ -84,12 +88,37 @@ def imported_record(storage: BaseStorage, study: str) -> dict[str, Any]:
     return record if record.get(f"{IMPORTED}_of") == study else {}
 
 
+def imported_digest(
+    storage: BaseStorage, study: str, space: SearchSpace, objectives: Sequence[str]
+) -> str:
+    """What names a search's imported evaluations in its settings; empty where there are none.
+
+    Raises:
+        InputError: they are of other networks, or say nothing of an objective.
+    """
+    record = imported_record(storage, study)
+    if not record:
+        return ""
+    if record["layers"] != space.skeleton.layers:
+        raise InputError(
+            f"study {study!r}: the imported patterns have {record['layers']} layers, "
+            f"space {space.name} {space.skeleton.layers}"
+        )
+    for name in objectives:
+        if name not in (*PLANNED, *record["scores"]):
+            raise InputError(
+                f"study {study!r}: the evaluations imported from {record['source']} have no {name}, "
+                "which the search is for"
+            )
+    return record["digest"]
+
+
 def imported_trials(store: Store, objectives: Sequence[str], problem: Problem) -> list[PastTrial]:
     """A search's imported evaluations as its proposals see them, the worst first: to strategies for
     which the youngest live, the best are the youngest. Their numbers are -1, -2 and so on.
 
     Raises:
-        InputError: they are not there any more, or say nothing of an objective.
+        InputError: they are not there any more.
     """
     beside = store.beside(IMPORTED)
     if beside is None:
@@ -99,10 +128,6 @@ def imported_trials(store: Store, objectives: Sequence[str], problem: Problem) -
     for trial in beside.trials():
         planned = plan(trial.genome, problem.space.skeleton)
         scores = {"params": planned.params, "macs": planned.macs, **trial.attrs["scores"]}
-        try:
-            check_scores(scores, objectives)
-        except InputError as error:
-            raise InputError(f"imported evaluation {str(trial.genome)!r}: {error}") from None
         found.append((tuple(float(scores[name]) for name in objectives), trial.genome))
     found.sort(key=lambda one: (problem.weights[0] * one[0][0], one[1].key))
     past = []

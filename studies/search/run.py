@@ -8,10 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 
-from optuna.storages import BaseStorage
-
 from nas.architecture.genome import Genome
-from nas.architecture.space import SearchSpace
 from nas.data.description import description
 from nas.errors import InputError
 from nas.evaluation.inheritance import WeightFolder
@@ -23,7 +20,7 @@ from studies.finals.finalists import Finalist, run_finalists
 from studies.finals.trainings import fresh_seeds
 from studies.finals.tuning import FIRST_SEED as TUNING_SEED
 from studies.finals.tuning import Tuned, best_reference, recorded_tuning, references_of, run_tuning
-from studies.foreign.imported import imported_record
+from studies.foreign.imported import imported_digest
 from studies.search.choice import front_of, spread
 from studies.search.given import given_patterns
 from studies.search.loop import Event, Outcome, Search
@@ -116,7 +113,8 @@ def run_search(
             raise
         storage = open_storage(request.storage)
         name = request.study or _own_name(settings, study_names(storage))
-        settings = replace(settings, imported=_imported(storage, name, settings.space))
+        digest = imported_digest(storage, name, settings.space, settings.objectives)
+        settings = replace(settings, imported=digest)
         store = Store.open(storage, name, settings.record(), settings.maximise, settings.objectives)
         with store.joined(request.storage):
             wanted = max(request.evaluations, len(store.trials()))
@@ -136,17 +134,6 @@ def _check_plugins(request: SearchRequest) -> None:
         store = request.study and Store.load(existing_storage(request.storage), request.study)
     if store:
         check_loaded(store.settings.get("plugins", ()), f"study {store.name!r}")
-
-
-def _imported(storage: BaseStorage, name: str, space: SearchSpace) -> str:
-    """The digest of the evaluations that were imported for a study; empty where there are none."""
-    record, layers = imported_record(storage, name), space.skeleton.layers
-    if record and record["layers"] != layers:
-        raise InputError(
-            f"study {name!r}: the imported patterns have {record['layers']} layers, "
-            f"space {space.name} {layers}"
-        )
-    return record.get("digest", "")
 
 
 def _own_name(settings: SearchSettings, names: Sequence[str]) -> str:

@@ -11,9 +11,6 @@ from collections.abc import Callable, Sequence
 from nas.errors import one_line
 from studies.tracking.tracker import Tracker
 
-WAIT_SECONDS = 30.0
-"""How long the end of a search waits for trackers that are behind."""
-
 
 def to_stderr(line: str) -> None:
     print(f"warning: {line}", file=sys.stderr, flush=True)
@@ -30,7 +27,7 @@ class Sender:
         for line in self._lines:
             line.calls.put(call)
 
-    def flush(self, seconds: float = WAIT_SECONDS) -> None:
+    def flush(self, seconds: float) -> None:
         """Waits until all is told, or the time is up, with a warning then."""
         end = time.monotonic() + seconds
         for line in self._lines:

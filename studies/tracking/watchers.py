@@ -27,6 +27,9 @@ from studies.tracking.find import find_trackers
 from studies.tracking.sender import Sender, to_stderr
 from studies.tracking.tracker import End, Finished, Run, Tracker
 
+WAIT_SECONDS = 30.0
+"""How long the end of a search waits for trackers that are behind."""
+
 
 class TrackedSearch(Watcher):
     """Tells trackers of a search, beside another watcher.
@@ -90,7 +93,7 @@ class TrackedSearch(Watcher):
             made = self._artefacts(result, Path(folder))
             end = End(result.outcome.reason, result.verdict.sentence, scores, made)
             self.sender.tell(lambda tracker: tracker.ended(end))
-            self.sender.flush()
+            self.sender.flush(WAIT_SECONDS)
 
     def _artefacts(self, result: Result, folder: Path) -> dict[str, Path]:
         """The best pattern's picture, the report, and networks that nas train made of the best."""
@@ -165,7 +168,7 @@ class TrackedTraining(TrainingWatcher):
         status = "diverged" if fitted.curves.diverged else "ok"
         end = End(status, fitted.curves.diverged or f"epoch {fitted.chosen} was kept", known, made)
         self.sender.tell(lambda tracker: tracker.ended(end))
-        self.sender.flush()
+        self.sender.flush(WAIT_SECONDS)
 
     def _tell(self, curves: Curves, epoch: int) -> None:
         values = _of_epoch(curves, epoch, self.settings, self.steps)
