@@ -48,7 +48,7 @@ class _Line:
                 if not self.failed:
                     call(self.tracker)
             except BaseException as error:  # SystemExit, too
-                self._fail(one_line(f"{type(error).__name__}: {error}")[:300])
+                self._fail(one_line(f"{type(error).__name__}: {error}")[:160])
             finally:
                 self.calls.task_done()
 
