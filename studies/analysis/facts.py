@@ -14,7 +14,7 @@ from nas.strategies.problem import Limits
 from studies.analysis.cost import Cost, cost_of
 from studies.analysis.front import Front, front
 from studies.analysis.habits import Habits, habits
-from studies.analysis.health import MOST, health
+from studies.analysis.health import health
 from studies.analysis.importance import Importance, importance
 from studies.analysis.lineage import Lineage, lineage
 from studies.finals.finalists import Finalist, recorded_finalists, trained
@@ -195,7 +195,7 @@ def collect(store: Store, url: str) -> Facts:
         knockout=knockout,
         transfers=tuple(recorded_transfers(store)),
         validity=validity,
-        health=health(settings, trials, space, genes if len(trials) <= MOST else None, validity),
+        health=health(settings, trials, space, genes, validity),
         elsewhere=tuple(known_from_elsewhere(store)),
         cost=cost_of(store, beside, trials, space, knockout),
         trials=tuple(map(_row, trials)),

@@ -21,8 +21,10 @@ from studies.validity.study import recorded_validity
 
 LEAST = 30
 """Trained candidates below which nothing is said."""
-MOST = 2_000
-"""Candidates above which genes are not looked at: that takes minutes."""
+LEAST_FOR_GENES = 100
+"""Candidates below which nothing is said of genes."""
+MOST = 500
+"""Trials above which the end of a search does not look at genes, as that takes its time."""
 UNRELIABLE = 0.5
 """Reliability of one training, over all candidates, below which its order is mostly luck."""
 WITHOUT = 0.25
@@ -32,7 +34,7 @@ REPEATED = 0.5
 
 
 def health_of(store: Store) -> tuple[str, ...]:
-    """The same of a recorded search."""
+    """The checks that apply to a recorded search."""
     record, trials = store.searched(), store.ranked()
     space = recorded_space(record)
     found = None
@@ -109,7 +111,8 @@ def _without_effect(found: Importance, space: SearchSpace) -> Iterator[str]:
     for gene in found.genes:
         kind = "the merge" if gene.distance is None else f"skip {gene.distance}"
         kinds["the learning rate" if gene.layer is None else kind].append(gene)
-    if not any(gene.share > gene.noise for gene in found.genes):
+    enough = found.candidates >= LEAST_FOR_GENES
+    if not enough or not any(gene.share > gene.noise for gene in found.genes):
         return
     still = [
         kind for kind, genes in kinds.items() if all(g.share < WITHOUT * g.noise for g in genes)

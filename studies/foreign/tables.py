@@ -118,7 +118,9 @@ def read_study(
         if not trial.ok:
             out.append("not trained to the end")
             continue
-        scores = {"accuracy": trial.attrs["accuracy"], "loss": trial.attrs["scored_losses"][-1]}
+        scores = {"accuracy": trial.attrs["accuracy"]}
+        if losses := trial.attrs.get("scored_losses"):
+            scores["loss"] = losses[-1]
         scores |= {
             name: value
             for name, value in zip(objectives, trial.values or (), strict=False)

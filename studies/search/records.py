@@ -81,6 +81,8 @@ class Records:
         self._places: dict[int, int] = {}
         """How many trials of this program come before each of them."""
         self._roles: dict[int, str] = {}
+        self._proposed = 0
+        """How many of them this program has proposed."""
         self._unsettled: set[int] = set()
         """Numbers of other programs' trials that have not ended."""
         self._skipped: set[int] = set()
@@ -108,8 +110,7 @@ class Records:
 
     def due(self) -> Genome | None:
         """The given pattern that is to be evaluated next, if one is."""
-        proposed = sum(not role.startswith(ENQUEUED) for role in self._roles.values())
-        if proposed >= len(self.patterns):
+        if self._proposed >= len(self.patterns):
             return None
         known = {past.genome for past in self.past.values()}
         return next((made for made in self.patterns.values() if made not in known), None)
@@ -177,6 +178,7 @@ class Records:
         self._unsettled.discard(number)
         self._places[number] = len(self.past)
         self._roles[number] = role
+        self._proposed += not role.startswith(ENQUEUED)
         self.known.put(past, told)
 
     def _settle(self, trial: Foreign) -> bool:
@@ -271,8 +273,9 @@ class Records:
         attrs = {**self.attrs(proposal, role), **more}
         if told:
             attrs["told"] = told
-        if self.settings.inherit and proposal.parents:
-            attrs["inherited_from"] = proposal.parents[0]
+        parent = self._parent(proposal.parents)
+        if self.settings.inherit and parent is not None:
+            attrs["inherited_from"] = parent
         genes = Genes.of(genome, self.settings.space) if proposal.inside else None
         if not self.store.add(number, genome, attrs, genes, proposal.memory):
             return None
@@ -319,8 +322,13 @@ class Records:
         return with_results(past, trial.values, status, trial.curve, trial.attrs.get(JUDGED))
 
     def _note_parents(self, number: int, parents: Sequence[int]) -> None:
-        if parents:
-            self._first_parents[number] = parents[0]
+        parent = self._parent(parents)
+        if parent is not None:
+            self._first_parents[number] = parent
+
+    def _parent(self, parents: Sequence[int]) -> int | None:
+        """The first that was trained here, whose weights there may be."""
+        return next((number for number in parents if number in self.past), None)
 
     def _remember(self, trial: PastTrial, accuracy: float | None, ok: bool) -> bool:
         """Keeps the best accuracy that the search found; True where this is it."""

@@ -7,6 +7,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from copy import deepcopy
+from typing import Any
 
 from nas.errors import one_line
 from studies.tracking.tracker import Tracker
@@ -22,10 +24,10 @@ class Sender:
     def __init__(self, trackers: Sequence[Tracker], warn: Callable[[str], None] = to_stderr):
         self._lines = [_Line(tracker, warn) for tracker in trackers]
 
-    def tell(self, call: Callable[[Tracker], None]) -> None:
-        """Has every tracker told, soon."""
+    def tell(self, method: str, *values: Any) -> None:
+        """Has a method of every tracker called, soon, with copies of its own."""
         for line in self._lines:
-            line.calls.put(call)
+            line.calls.put((method, deepcopy(values)))
 
     def flush(self, seconds: float) -> None:
         """Waits until all is told, or the time is up, with a warning then."""
@@ -37,16 +39,16 @@ class Sender:
 class _Line:
     def __init__(self, tracker: Tracker, warn: Callable[[str], None]) -> None:
         self.tracker, self.warn = tracker, warn
-        self.calls: queue.Queue[Callable[[Tracker], None]] = queue.Queue()
+        self.calls: queue.Queue[tuple[str, tuple[Any, ...]]] = queue.Queue()
         self.failed = False
         threading.Thread(target=self._run, daemon=True, name="tracker").start()
 
     def _run(self) -> None:
         while True:
-            call = self.calls.get()
+            method, values = self.calls.get()
             try:
                 if not self.failed:
-                    call(self.tracker)
+                    getattr(self.tracker, method)(*values)
             except BaseException as error:  # SystemExit, too
                 self._fail(one_line(f"{type(error).__name__}: {error}")[:160])
             finally:

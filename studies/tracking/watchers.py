@@ -61,7 +61,7 @@ class TrackedSearch(Watcher):
         self.space, self.objectives = settings.space, settings.objectives
         trials = tuple(self._finished(t) for t in store.trials() if t.state.is_finished())
         run = Run("search", store.name, dict(flat(store.settings)), None, trials)
-        self.sender.tell(lambda tracker: tracker.started(run))
+        self.sender.tell("started", run)
         self.watcher.started(settings, store, done, total, workers)
 
     def evaluated(self, event: Event) -> None:
@@ -72,12 +72,12 @@ class TrackedSearch(Watcher):
             event.number, str(event.genome), event.role, found.status, {**sizes, **scores},
             tuple(found.accuracies), genes_of(event.genome, self.space), event.best,
         )  # fmt: skip
-        self.sender.tell(lambda tracker: tracker.trial(trial))
+        self.sender.tell("trial", trial)
         self.watcher.evaluated(event)
 
     def elsewhere(self, trial: Trial, best: bool) -> None:
         found = self._finished(trial, best)
-        self.sender.tell(lambda tracker: tracker.trial(found))
+        self.sender.tell("trial", found)
         self.watcher.elsewhere(trial, best)
 
     def stop(self) -> None:
@@ -92,7 +92,7 @@ class TrackedSearch(Watcher):
         with tempfile.TemporaryDirectory(prefix="skipnas-") as folder:
             made = self._artefacts(result, Path(folder))
             end = End(result.outcome.reason, result.verdict.sentence, scores, made)
-            self.sender.tell(lambda tracker: tracker.ended(end))
+            self.sender.tell("ended", end)
             self.sender.flush(WAIT_SECONDS)
 
     def _artefacts(self, result: Result, folder: Path) -> dict[str, Path]:
@@ -147,7 +147,7 @@ class TrackedTraining(TrainingWatcher):
     def started(self, settings: RetrainSettings, folder: Path, curves: Curves, steps: int) -> None:
         self.settings, self.steps = settings, steps
         run = Run("training", self.name, dict(flat(settings.record())), folder)
-        self.sender.tell(lambda tracker: tracker.started(run))
+        self.sender.tell("started", run)
         for epoch in range(1, len(curves.losses) + 1):
             self._tell(curves, epoch)
         self.watch.started(settings, folder, curves, steps)
@@ -167,12 +167,12 @@ class TrackedTraining(TrainingWatcher):
         made = {name: path for name, path in made.items() if path.is_file()}
         status = "diverged" if fitted.curves.diverged else "ok"
         end = End(status, fitted.curves.diverged or f"epoch {fitted.chosen} was kept", known, made)
-        self.sender.tell(lambda tracker: tracker.ended(end))
+        self.sender.tell("ended", end)
         self.sender.flush(WAIT_SECONDS)
 
     def _tell(self, curves: Curves, epoch: int) -> None:
         values = _of_epoch(curves, epoch, self.settings, self.steps)
-        self.sender.tell(lambda tracker: tracker.epoch(epoch, values))
+        self.sender.tell("epoch", epoch, values)
 
 
 def _of_epoch(

@@ -92,6 +92,17 @@ def test_the_same_trials_however_the_search_goes_on(strategy, ending, tmp_path):
         assert any(12 in attrs["parents"] for *_, attrs in found)
 
 
+def test_weights_are_inherited_from_parents_that_were_trained_here(tmp_path):
+    url = f"sqlite:///{tmp_path}/nas.db"
+    space = search(tmp_path, url, 7, inherit=True).settings.space
+    told(study_of(url), space, TOLD, 0.99)
+    trials = search(tmp_path, url, 13, inherit=True).trials
+    children = [trial for trial in trials if 7 in trial.attrs["parents"]]
+    assert children
+    assert not any("inherited_from" in trial.attrs for trial in children)
+    assert all(trial.ok for trial in trials)
+
+
 def test_what_cannot_be_understood_is_a_line_each(tmp_path):
     url = f"sqlite:///{tmp_path}/nas.db"
     space = search(tmp_path, url, 4).settings.space
