@@ -21,6 +21,8 @@ from studies.store.trial import Foreign
 
 FIXED = "fixed_params"
 """Optuna's key of the parameters that a trial was enqueued with."""
+ENQUEUED = "enqueued"
+"""Begins the role of a pattern that was enqueued; its trial's number follows."""
 PATTERN = "pattern"
 """The user attribute that gives a notation, also of a pattern outside the space."""
 

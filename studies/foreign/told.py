@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from studies.foreign.imported import imported_record
+from studies.foreign.optuna_trials import ENQUEUED
 from studies.formatting import plural
 from studies.store.names import IMPORTED
 from studies.store.store import Store
@@ -25,6 +26,6 @@ def known_from_elsewhere(store: Store) -> Iterator[str]:
             f"Its strategy also knew {plural(told, 'result')} that another program told the study "
             "by Optuna's own calls; they are none of its trials."
         )
-    enqueued = sum(trial.attrs.get("role", "").startswith("enqueued") for trial in trials)
+    enqueued = sum(trial.attrs.get("role", "").startswith(ENQUEUED) for trial in trials)
     if enqueued:
         yield f"{plural(enqueued, 'pattern')} among the given ones came from study.enqueue_trial."

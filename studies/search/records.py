@@ -24,7 +24,7 @@ from nas.strategies.known import Known
 from nas.strategies.problem import PastTrial, Proposal
 from nas.strategies.propose import generator
 from studies.foreign.imported import imported_trials
-from studies.foreign.optuna_trials import enqueued_genome, told_trial
+from studies.foreign.optuna_trials import ENQUEUED, enqueued_genome, told_trial
 from studies.search.given import given_patterns
 from studies.search.settings import SearchSettings
 from studies.store.names import GOAL_OF_TRIAL, JUDGED, LOSS
@@ -33,8 +33,6 @@ from studies.store.trial import Foreign, Genes, Trial
 
 CLAIMS = 10
 """Searches that may end, other than by a word, while a trial runs: then it is taken for the cause."""
-ENQUEUED = "enqueued"
-"""Begins the role of a pattern that another program enqueued; its trial's number follows."""
 
 
 @dataclass
@@ -72,6 +70,8 @@ class Records:
             imported_trials(store, settings.objectives, self.problem) if settings.imported else ()
         )
         self.known = Known(self.problem.weights, settings.lag, earlier)
+        self.past = self.known.past
+        """The trials of this program by number, in its order."""
         self.running: dict[int, Running] = {}
         self.elsewhere: set[int] = set()
         """Numbers of the trials that other processes evaluate."""
@@ -93,11 +93,6 @@ class Records:
     def __len__(self) -> int:
         """The number that the next trial has."""
         return self._next
-
-    @property
-    def past(self) -> dict[int, PastTrial]:
-        """The trials of this program by number, in its order."""
-        return self.known.past
 
     @property
     def count(self) -> int:
@@ -220,7 +215,6 @@ class Records:
         return True
 
     def _pattern(self, genome: Genome) -> str:
-        """The name of a pattern that every search is given, or nothing."""
         return next((name for name, made in self.patterns.items() if made == genome), "")
 
     def attrs(self, proposal: Proposal, role: str) -> dict[str, Any]:
