@@ -28,12 +28,13 @@ NAS = [
 BASELINES = [{"networks", "torchvision"}, {"exercises"}]
 STUDIES = [
     {"store"},
-    {"formatting", "samplers", "finals"},
+    {"formatting", "samplers"},
+    {"finals", "foreign"},
     {"search"},
     {"knockouts", "retraining", "notebook", "speed", "transfer", "validity"},
     {"analysis", "dashboard"},
     {"report", "catalogue"},
-    {"pages"},
+    {"pages", "tracking"},
     {"cli"},
 ]
 """A folder or file imports what stands on the floors before its own, and nothing beside it."""

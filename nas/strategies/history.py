@@ -13,7 +13,7 @@ from nas.strategies.problem import PastTrial
 
 
 class History(Sequence[PastTrial]):
-    """Trials from 0 on, without gaps.
+    """Trials by number, and evaluations from elsewhere among them.
 
     Args:
         weights: of every objective, 1 if it is maximised, -1 if it is minimised.
@@ -23,30 +23,45 @@ class History(Sequence[PastTrial]):
         from nas.strategies.population import Population  # here, so that reading needs no DEAP
 
         self._records: list[PastTrial] = []
+        self._places: list[int] = []
+        """Where among the records the trials are that were proposed here, in their order."""
         self.keys: set[str] = set()
         """Keys of all genomes."""
         self.inside = 0
         """Number of records that lie in the space and within the limits."""
         self.revealed = 0
-        """Number of records from 0 on whose results can be seen."""
+        """Number of trials, from the first on, whose results can be seen."""
         self.parents = Population(weights)
         self.propose(records)
-        self.reveal(self._records)
+        self.reveal(list(self._records))
 
     def propose(self, records: Iterable[PastTrial]) -> None:
-        """Adds the next records."""
+        """Adds the next trials, whose results are revealed later."""
         for record in records:
-            self._records.append(record)
-            self.keys.add(record.genome.key)
-            self.inside += record.inside
+            self._places.append(len(self._records))
+            self._add(record)
+
+    def tell(self, records: Iterable[PastTrial]) -> None:
+        """Adds what was evaluated elsewhere, with its results."""
+        for record in records:
+            self._add(record)
+            self._breed(record)
+
+    def _add(self, record: PastTrial) -> None:
+        self._records.append(record)
+        self.keys.add(record.genome.key)
+        self.inside += record.inside
+
+    def _breed(self, record: PastTrial) -> None:
+        if record.parent and record.values is not None:
+            self.parents.add(record)
 
     def reveal(self, records: Iterable[PastTrial]) -> None:
-        """Puts the next records, from `revealed` on, in the place of those without results."""
+        """Puts the next trials, from `revealed` on, in the place of those without results."""
         for record in records:
-            self._records[self.revealed] = record
+            self._records[self._places[self.revealed]] = record
             self.revealed += 1
-            if record.parent and record.values is not None:
-                self.parents.add(record)
+            self._breed(record)
 
     def __len__(self) -> int:
         return len(self._records)

@@ -14,10 +14,12 @@ from nas.strategies.problem import Limits
 from studies.analysis.cost import Cost, cost_of
 from studies.analysis.front import Front, front
 from studies.analysis.habits import Habits, habits
+from studies.analysis.health import health
 from studies.analysis.importance import Importance, importance
 from studies.analysis.lineage import Lineage, lineage
 from studies.finals.finalists import Finalist, recorded_finalists, trained
 from studies.finals.tuning import Tuned, recorded_tuning
+from studies.foreign.told import known_from_elsewhere
 from studies.knockouts.recorded import Knockout, recorded_knockout
 from studies.search.settings import recorded_space
 from studies.search.verdict import Verdict, recorded_verdict
@@ -133,6 +135,10 @@ class Facts:
     """The winner in other settings (`studies.transfer`)."""
     validity: Validity | None
     """How far the proxy tells the best apart, from the contenders' trainings."""
+    health: tuple[str, ...]
+    """What may be wrong with the search (`studies.analysis.health`)."""
+    elsewhere: tuple[str, ...]
+    """What it knew from elsewhere: imported evaluations, other programs' trials."""
     cost: Cost
     trials: tuple[Row, ...]
 
@@ -164,6 +170,7 @@ def collect(store: Store, url: str) -> Facts:
         return limits.admit(genome, space)
 
     knockout = recorded_knockout(store, winner, trials) if winner else None
+    genes, validity = importance(trials, space), recorded_validity(store)
     return Facts(
         study=store.name,
         storage=url,
@@ -183,11 +190,13 @@ def collect(store: Store, url: str) -> Facts:
         progress=_progress(trials, found),
         front=front(trials, space, objectives),
         habits=habits(trials, space),
-        importance=importance(trials, space),
+        importance=genes,
         lineage=lineage(winner, trials, settings["strategy"]),
         knockout=knockout,
         transfers=tuple(recorded_transfers(store)),
-        validity=recorded_validity(store),
+        validity=validity,
+        health=health(settings, trials, space, genes, validity),
+        elsewhere=tuple(known_from_elsewhere(store)),
         cost=cost_of(store, beside, trials, space, knockout),
         trials=tuple(map(_row, trials)),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from importlib import import_module
+from keyword import iskeyword
 from pathlib import Path
 
 import click
@@ -15,17 +16,23 @@ from studies.cli.interrupt import EXIT_INTERRUPTED
 EXIT_INPUT = 2
 
 COMMANDS = Path(__file__).parent / "commands"
-"""A module for each command, named like it."""
+"""A module for each command, named like it; a word of Python's has an underscore after it."""
 
 
 def command_names() -> list[str]:
     """The commands, in the order of the alphabet."""
-    return sorted(path.stem for path in COMMANDS.glob("[a-z]*.py"))
+    return sorted(path.stem.removesuffix("_") for path in COMMANDS.glob("[a-z]*.py"))
+
+
+def _in_python(name: str) -> str:
+    """The name of a command's module and function."""
+    return f"{name}_" if iskeyword(name) else name
 
 
 def load_command(name: str) -> click.Command:
     """A command itself, with all that its module imports."""
-    return getattr(import_module(f"studies.cli.commands.{name}"), name)
+    own = _in_python(name)
+    return getattr(import_module(f"studies.cli.commands.{own}"), own)
 
 
 class Commands(click.Group):
@@ -38,10 +45,11 @@ class Commands(click.Group):
         """A command with its help alone, which is read without loading its module."""
         if cmd_name not in command_names():
             return None
-        for node in ast.parse((COMMANDS / f"{cmd_name}.py").read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.FunctionDef) and node.name == cmd_name:
+        own = _in_python(cmd_name)
+        for node in ast.parse((COMMANDS / f"{own}.py").read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and node.name == own:
                 return click.Command(cmd_name, help=ast.get_docstring(node))
-        raise LookupError(f"{cmd_name}.py does not define {cmd_name}")
+        raise LookupError(f"{own}.py does not define {own}")
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -11,6 +11,7 @@ from nas.data.description import description
 from nas.retraining.retrain import Fitted, TrainingWatcher
 from nas.retraining.settings import RetrainSettings
 from nas.training.curves import Curves
+from studies.analysis.health import health_of
 from studies.search.loop import Event
 from studies.search.request import SearchRequest
 from studies.search.run import Result, Watcher
@@ -21,7 +22,7 @@ from studies.store.url import shown
 
 
 class JsonWatcher(Watcher):
-    """One JSON object a line on standard output: started, evaluated, away, back, finalist, ended."""
+    """One JSON object a line on standard output: started, evaluated, skipped, away, back, finalist, ended."""
 
     def __init__(self, request: SearchRequest) -> None:
         self.request = request
@@ -29,6 +30,7 @@ class JsonWatcher(Watcher):
     def started(
         self, settings: SearchSettings, store: Store, done: int, total: int, workers: int
     ) -> None:
+        self.store = store
         line(
             "started",
             study=store.name,
@@ -52,6 +54,9 @@ class JsonWatcher(Watcher):
     def back(self, seconds: float) -> None:
         line("back", seconds=round(seconds, 3))
 
+    def skipped(self, why: str) -> None:
+        line("skipped", why=why)
+
     def ended(self, result: Result) -> None:
         for row in result.finalists:
             line(
@@ -63,7 +68,7 @@ class JsonWatcher(Watcher):
         line(
             "ended", reason=result.outcome.reason, trials=len(result.trials),
             best=best.number if best else None, notation=str(best.genome) if best else None,
-            **asdict(result.verdict),
+            checks=health_of(self.store), **asdict(result.verdict),
         )  # fmt: skip
 
 

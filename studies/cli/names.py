@@ -68,6 +68,12 @@ def _precisions() -> Iterable[str]:
     return CHOICES["precision"]
 
 
+def _trackers() -> Iterable[str]:
+    from studies.tracking.find import TRACKERS
+
+    return TRACKERS
+
+
 NAMES: dict[str, Callable[[], Iterable[str]]] = {
     "definitions": definition_names,
     "data": _data,
@@ -78,6 +84,7 @@ NAMES: dict[str, Callable[[], Iterable[str]]] = {
     "scores": _scores,
     "augments": _augments,
     "precisions": _precisions,
+    "trackers": _trackers,
 }
 """What `{strategies}` and the like stand for in a help text."""
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from nas.data.description import sentences
 from nas.drawing.figure import draw, save
+from studies.analysis.health import health_of
 from studies.cli.tables import drawing, finalists_table, front_table, tuning_table
 from studies.cli.terminal import tell
 from studies.formatting import count, duration, listed, percent, scored, without
@@ -46,7 +47,7 @@ class ConsoleWatcher(Watcher):
     ) -> None:
         self.total, self.done, self.before = total, done, done
         self.clock = time.monotonic()
-        self.settings = settings
+        self.settings, self.store = settings, store
         for trial in best_trials(store.trials(), settings.space, 1):
             self.best = f"{percent(trial.attrs['accuracy'])} (trial {trial.number})"
         if self.quiet:
@@ -97,6 +98,9 @@ class ConsoleWatcher(Watcher):
             self.best = f"{percent(trial.attrs['accuracy'])} (trial {trial.number})"
         self.done += 1
         self._tell()
+
+    def skipped(self, why: str) -> None:
+        self.console.print(Text(f"{why[0].upper()}{why[1:]}.", "yellow"), soft_wrap=True)
 
     def _tell(self) -> None:
         minutes = (time.monotonic() - self.clock) / 60
@@ -185,6 +189,8 @@ class ConsoleWatcher(Watcher):
             self.console.print()
         style = "yellow" if result.verdict.outcome in ("chance", "nothing") else "bold"
         self.console.print(Text(result.verdict.sentence, style))
+        for sentence in health_of(self.store):
+            self.console.print(Text(f"Check: {sentence}", "yellow"), soft_wrap=True)
         if not self.quiet:
             self._next(result)
 

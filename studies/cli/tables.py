@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from studies.catalogue.listing import Listed
     from studies.finals.finalists import Finalist
     from studies.finals.tuning import Tuned
+    from studies.speed.costs import Costs
     from studies.speed.measure import Bench
     from studies.store.trial import Trial
 
@@ -161,6 +162,19 @@ def space_table(space: SearchSpace) -> WordTable:
     table = WordTable(box=None, padding=(0, 1), show_header=False)
     for name, value in rows.items():
         table.add_row(Text(name, "dim"), str(value))
+    return table
+
+
+def costs_table(costs: Costs) -> WordTable:
+    """What the patterns of a space cost."""
+    labels = {"params": "parameters", "macs": "MACs an image", "seconds": "seconds an evaluation"}
+    table = WordTable(title="What its patterns cost")
+    for name in ("", "least", "middle", "most"):
+        table.add_column(name, justify="left" if not name else "right", no_wrap=True)
+    rows = zip(costs.names, costs.least, costs.middle, costs.most, strict=True)
+    for name, *values in rows:
+        shown = [f"{v:.2f}" if name == "seconds" else count(round(v)) for v in values]
+        table.add_row(labels[name], *shown)
     return table
 
 

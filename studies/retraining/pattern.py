@@ -160,11 +160,11 @@ def from_study(kind: str, rest: str, storage: str, plugins: Mapping[str, str]) -
             front = recorded_front(settings, space, trials)
             trial = named_point(front or best, settings["objectives"], point)
         note = _choice(settings["objectives"], trial, len(trials), point)
-    elif number >= len(trials):
-        last = f"0 to {len(trials) - 1}" if trials else "none yet"
+    elif number not in (known := {trial.number: trial for trial in trials}):
+        last = f"0 to {max(known)}" if trials else "none yet"
         raise InputError(f"trial:{rest}: study {name!r} has no trial {number}; it has {last}")
     else:
-        trial = trials[number]
+        trial = known[number]
     genome = trial.best_genome if number is None else trial.genome
     return Pattern(
         genome, space.skeleton, longer or space.final_proxy, f"the finalists of {name}",

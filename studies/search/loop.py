@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nas.architecture.genome import Genome
@@ -26,9 +26,8 @@ from studies.search.request import SearchRequest
 from studies.search.screen import screened
 from studies.search.settings import SearchSettings
 from studies.store.claims import POLL_SECONDS
-from studies.store.names import GOAL_OF_TRIAL, LOSS
 from studies.store.store import Store
-from studies.store.trial import Genes, Trial
+from studies.store.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a search ended: budget, patience, clock, exhausted or interrupted."""
+    """How a search ended: budget, target, patience, clock, exhausted or interrupted."""
 
     reason: str
     why: str
@@ -71,6 +70,14 @@ def without_gain(trials: Sequence[PastTrial], problem: Problem) -> int:
     return since
 
 
+def at_target(trials: Sequence[PastTrial], problem: Problem, target: float) -> PastTrial | None:
+    """The first candidate that is as good as a target in the first objective, if one is."""
+    sign = problem.weights[0]
+    return next(
+        (t for t in trials if t.parent and t.values and sign * t.values[0] >= sign * target), None
+    )
+
+
 class Search:
     """One search in a study that this process has joined."""
 
@@ -81,10 +88,11 @@ class Search:
         workers: Pool,
         on_event: Callable[[Event], None] = lambda event: None,
         on_other: Callable[[Trial, bool], None] = lambda trial, best: None,
+        on_skipped: Callable[[str], None] = lambda why: None,
     ) -> None:
         self.settings, self.store, self.workers = settings, store, workers
         self.on_event = on_event
-        self.records = Records(settings, store, on_other)
+        self.records = Records(settings, store, on_other, on_skipped)
         self._polled = 0.0
         self._proposed: tuple[Proposal, dict[str, Any]] | None = None
 
@@ -104,7 +112,9 @@ class Search:
                 self._look()
                 ended = self._begin(goal, ended)
             if not records.running and (late or not records.awaited(evaluations)):
-                break
+                if late or not self._follow():  # another program may have enqueued a pattern
+                    break
+                continue
             self.store.renew()
             for report in self.workers.reports(timeout=POLL_SECONDS if records.elsewhere else 5):
                 if isinstance(report, Epoch):
@@ -112,12 +122,12 @@ class Search:
                 else:
                     late = stop() or (deadline is not None and time.monotonic() >= deadline)
                     self._record_end(report, begin=not late)
-        done = len(records) >= evaluations and not records.awaited(evaluations)
+        done = records.count >= evaluations and not records.awaited(evaluations)
         records.give_back()
         if ended and not late:
             return ended
         reason = "budget" if done else "interrupted" if stop() else "clock"
-        return Outcome(reason, "", len(records))
+        return Outcome(reason, "", records.count)
 
     def _begin(self, goal: SearchRequest, ended: Outcome | None) -> Outcome | None:
         """Gives idle workers what was taken over, then what is proposed; says if nothing is left."""
@@ -125,24 +135,44 @@ class Search:
         while self.workers.idle and records.waiting and records.visible(records.waiting[0]):
             self._submit(records.waiting.pop(0))
         while not (records.waiting or ended) and self._next(goal.evaluations):
-            seen = records.seen(len(records))
-            if goal.patience and (since := without_gain(seen, records.problem)) >= goal.patience:
-                why = f"{since} evaluations without a better one (--patience {goal.patience})"
-                return Outcome("patience", why, len(records))
+            if reached := self._reached(goal):
+                return reached
             try:
                 self._prepare(len(records))
             except Exhausted as error:
-                return Outcome("exhausted", str(error), len(records))
+                return Outcome("exhausted", str(error), records.count)
             if not self.workers.idle:
                 break
             if not self._start():
                 self._follow()
         return ended
 
+    def _reached(self, goal: SearchRequest) -> Outcome | None:
+        """The end of a search that has come to its target, or gains nothing any more.
+
+        It sees what the next proposal sees, so a search ends at the same trial whoever evaluates.
+        """
+        records = self.records
+        if goal.target is None and not goal.patience:
+            return None
+        seen = records.known.seen(len(records))
+        if goal.target is not None:
+            own = [trial for trial in seen if not records.role(trial.number)]
+            found = at_target(own, records.problem, goal.target)
+            if found is not None and found.values:
+                score = OBJECTIVES[self.settings.objectives[0]].show(found.values[0])
+                why = f"trial {found.number} has {score} (--target {goal.target:g})"
+                return Outcome("target", why, records.count)
+        if goal.patience and (since := without_gain(seen, records.problem)) >= goal.patience:
+            why = f"{since} evaluations without a better one (--patience {goal.patience})"
+            return Outcome("patience", why, records.count)
+        return None
+
     def _next(self, evaluations: int) -> bool:
         """Whether there is another trial to start, whose proposal can see all that it is to see."""
-        k = len(self.records)
-        return k < evaluations and (self._proposed is not None or self.records.visible(k))
+        if self.records.count >= evaluations:
+            return False
+        return self._proposed is not None or self.records.visible(len(self.records))
 
     def _look(self) -> None:
         """Now and then: what others have done, and their trials to evaluate if they are gone."""
@@ -154,9 +184,12 @@ class Search:
         if self.records.take_lost():
             self._proposed = None
 
-    def _follow(self, tell: bool = True) -> None:
-        if self.records.follow(tell):
-            self._proposed = None  # its number is taken
+    def _follow(self, tell: bool = True) -> bool:
+        """Takes up what others have done; whether numbers are taken that were free."""
+        taken = self.records.follow(tell)
+        if taken:
+            self._proposed = None  # its number is one of them
+        return taken
 
     def _prepare(self, k: int) -> None:
         """Proposes trial k, ahead of the worker that is to evaluate it.
@@ -165,40 +198,25 @@ class Search:
         """
         if self._proposed is None:
             proposal, more = self._proposal(k)
-            self._proposed = self.records.problem.assess(proposal), more
+            parents = tuple(number for number in proposal.parents if number >= 0)  # none imported
+            proposal = self.records.problem.assess(replace(proposal, parents=parents))
+            self._proposed = proposal, more
 
     def _start(self) -> bool:
         """Records the proposal and gives it to an idle worker, unless another process was faster."""
         assert self._proposed is not None
         proposal, more = self._proposed
         self._proposed = None
-        assert proposal.planned is not None
-        settings, genome = self.settings, proposal.genome
-        attrs = {
-            "parents": list(proposal.parents),
-            "duplicates": proposal.duplicates,
-            "strategy": settings.strategy,
-            "params": proposal.planned.params,
-            "macs": proposal.planned.macs,
-            "seed": settings.seed,
-            "role": self.records.role(genome),
-            **more,
-        }
-        if settings.objectives[0] == LOSS:
-            attrs[GOAL_OF_TRIAL] = LOSS
-        if settings.inherit and proposal.parents:
-            attrs["inherited_from"] = proposal.parents[0]
-        genes = Genes.of(genome, settings.space) if proposal.inside else None
-        if not self.store.add(len(self.records), genome, attrs, genes, proposal.memory):
+        number = self.records.start(proposal, more)
+        if number is None:
             return False
-        self._submit(self.records.add(proposal))
+        self._submit(number)
         return True
 
     def _proposal(self, k: int) -> tuple[Proposal, dict[str, Any]]:
         """Candidate k, and what its screening adds to the trial's attributes."""
-        settings, first = self.settings, list(self.records.patterns.values())
-        given = first[k] if k < len(first) else None
-        seen = self.records.history(k)
+        settings, given = self.settings, self.records.due()
+        seen = self.records.known.history(k)
 
         def draw(drawn: Set[str] = frozenset()) -> Proposal:
             return propose(
@@ -241,11 +259,11 @@ class Search:
         if settings.pruner == "none":
             return
         stop, run.kept = judge(
-            settings.pruner, settings.space.proxy.epochs, self.records.seen(number), number,
+            settings.pruner, settings.space.proxy.epochs, self.records.known.seen(number), number,
             run.curve, run.kept,
         )  # fmt: skip
         self.store.judge(number, run.kept)
-        self.workers.answer(number, stop and not self.records.role(run.genome))
+        self.workers.answer(number, stop and not self.records.role(number))
 
     def _record_end(self, report: Finished, begin: bool) -> None:
         """Gives the worker the next proposal, then records both it and the result at once."""
@@ -271,4 +289,4 @@ class Search:
         if finished is None:
             return None
         genome, best = finished
-        return Event(number, genome, evaluation, values, records.role(genome), best)
+        return Event(number, genome, evaluation, values, records.role(number), best)

@@ -58,6 +58,8 @@ class SearchRequest(Means):
     evaluations: int = number(EVALUATIONS, 1, 10**7, goal=True)
     patience: int | None = number(None, 1, 10**7, goal=True)
     """Evaluations without a better one after which the search ends."""
+    target: float | None = number(None, 0, goal=True)
+    """Score of the first objective that ends the search once its best has reached it."""
     max_seconds: float | None = number(None, 0)
     seed: int = number(0, 0)
     pruner: str = "none"
@@ -155,6 +157,10 @@ class Asked:
             raise InputError(
                 f"--pruner {request.pruner}: it judges by accuracy alone, "
                 f"but the objectives are {','.join(objectives)}"
+            )
+        if request.target is not None and objectives[0] == "accuracy" and request.target > 1:
+            raise InputError(
+                f"--target {request.target:g}: accuracy is a share from 0 to 1, such as 0.95"
             )
         screen = Screen.parse(request.screen) if request.screen is not None else None
         if request.inherit and not strategy.parents:

@@ -20,6 +20,7 @@ from studies.finals.finalists import Finalist, run_finalists
 from studies.finals.trainings import fresh_seeds
 from studies.finals.tuning import FIRST_SEED as TUNING_SEED
 from studies.finals.tuning import Tuned, best_reference, recorded_tuning, references_of, run_tuning
+from studies.foreign.imported import imported_digest
 from studies.search.choice import front_of, spread
 from studies.search.given import given_patterns
 from studies.search.loop import Event, Outcome, Search
@@ -54,6 +55,9 @@ class Watcher:
 
     def elsewhere(self, trial: Trial, best: bool) -> None:
         """A trial that another process has evaluated; whether it is the most accurate so far."""
+
+    def skipped(self, why: str) -> None:
+        """Something that another program put into the study cannot be used; a sentence."""
 
     def contenders(self, done: int, total: int) -> None: ...
 
@@ -117,6 +121,8 @@ def run_search(
             raise
         storage = open_storage(request.storage, Patience(watcher.away, watcher.back))
         name = request.study or _own_name(settings, study_names(storage))
+        digest = imported_digest(storage, name, settings.space, settings.objectives)
+        settings = replace(settings, imported=digest)
         store = Store.open(storage, name, settings.record(), settings.maximise, settings.objectives)
         with store.joined(request.storage):
             wanted = max(request.evaluations, len(store.trials()))
@@ -173,7 +179,9 @@ def work(
             make_pool(request, context, settings.device, settings.lag)
         )
         watcher.started(settings, store, done, max(request.evaluations, done), count)
-        search = Search(settings, store, workers, watcher.evaluated, watcher.elsewhere)
+        search = Search(
+            settings, store, workers, watcher.evaluated, watcher.elsewhere, watcher.skipped
+        )
         outcome = search.run(request, stop)
         finalists: list[Finalist] = []
         if not stop() and (leads or outcome.reason != "clock"):

@@ -57,6 +57,8 @@ class SearchSettings:
     screen: Screen | None = None
     inherit: bool = False
     """Whether children start from their first parents' weights."""
+    imported: str = ""
+    """Digest of the earlier evaluations that are its history (`studies.foreign.imported`)."""
 
     def record(self) -> dict[str, Any]:
         """As nested JSON values, compared when a study is opened again.

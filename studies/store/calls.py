@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from math import inf
 from typing import Any
 
@@ -12,7 +12,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies.store.claims import Claim, Claimed
 from studies.store.journal import JournalFileStorage
-from studies.store.trial import Trial, made_trial
+from studies.store.names import MARK
+from studies.store.trial import Foreign, Trial, made_trial
 
 
 class OptunaTrials:
@@ -35,6 +36,8 @@ class OptunaTrials:
 
     def create(self, number: int, trial: FrozenTrial, claim: Claim) -> bool:
         """Writes a new running trial; False if it has not got this number."""
+        if self.storage.get_n_trials(self.study_id) != number:
+            return False
         trial_id = self.storage.create_new_trial(self.study_id, template_trial=trial)
         if self.storage.get_trial(trial_id).number != number:
             self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
@@ -53,8 +56,7 @@ class OptunaTrials:
     ) -> bool:
         """Adds to a running trial, or replaces; a state ends it."""
         storage, trial_id = self.storage, self._ids[number]
-        at_once = storage.file.together() if isinstance(storage, JournalFileStorage) else None
-        with at_once or nullcontext():
+        with self._at_once():
             for epoch, accuracy in curve.items():
                 storage.set_trial_intermediate_value(trial_id, epoch, accuracy)
             for name, value in attrs.items():
@@ -67,22 +69,42 @@ class OptunaTrials:
         """Nobody asks."""
 
     def claims(self) -> list[Claimed]:
-        """All running trials, as nobody's."""
+        """All running trials of this program, as nobody's."""
         running = self.storage.get_all_trials(
             self.study_id, deepcopy=False, states=(TrialState.RUNNING,)
         )
         return [
             Claimed(trial.number, None, inf)
             for trial in sorted(running, key=lambda trial: trial.number)
+            if MARK in trial.user_attrs
         ]
 
     def take(self, number: int, before: Claim | None, claim: Claim) -> bool:
         """There is nobody else."""
         return True
 
-    def read(self, first: int) -> list[Trial]:
+    def begin_waiting(self, number: int, trial: FrozenTrial, claim: Claim) -> bool:
+        """Makes a waiting trial a running one, with what `trial` has; False if it waits no more."""
+        storage, trial_id = self.storage, self._ids[number]
+        if storage.get_trial(trial_id).state != TrialState.WAITING:
+            return False
+        with self._at_once():
+            for name, value in trial.params.items():
+                kind = trial.distributions[name]
+                storage.set_trial_param(trial_id, name, kind.to_internal_repr(value), kind)
+            for name, value in trial.user_attrs.items():
+                storage.set_trial_user_attr(trial_id, name, value)
+            storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+        return True
+
+    def _at_once(self) -> AbstractContextManager[None]:
+        """What is written within is one write of a journal file."""
+        storage = self.storage
+        return storage.file.together() if isinstance(storage, JournalFileStorage) else nullcontext()
+
+    def read(self, first: int) -> list[Trial | Foreign]:
         """The trials from number `first` on, by number."""
-        storage, found = self.storage, []
+        storage, found = self.storage, list[Trial | Foreign]()
         frozen = storage.get_all_trials(self.study_id, deepcopy=False)
         for trial in sorted(frozen, key=lambda trial: trial.number)[first:]:
             number = trial.number

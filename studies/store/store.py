@@ -12,13 +12,12 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from nas.architecture.genome import Genome
 from nas.architecture.skeletons.skeleton import AnySkeleton
@@ -37,7 +36,7 @@ from studies.store.names import (
     search_names,
     study_names,
 )
-from studies.store.trial import Genes, Trial, further, measured
+from studies.store.trial import Foreign, Genes, Trial, further, measured, running_trial
 from studies.store.trials import Trials, trials_in
 
 REPORT_SECONDS = 5
@@ -45,12 +44,12 @@ REPORT_SECONDS = 5
 
 
 class Store:
-    """A study in a storage. Numbers are trial numbers, from 0 without gaps."""
+    """A study in a storage. Numbers are trial numbers, from 0; some may be other programs'."""
 
     def __init__(self, storage: BaseStorage, name: str, study_id: int) -> None:
         self.storage, self.name, self.study_id = storage, name, study_id
         self.records: Trials = trials_in(storage, study_id)
-        self._finished: list[Trial] = []
+        self._finished: list[Trial | Foreign] = []
         self._unwritten: dict[int, tuple[dict[int, float], dict[str, Any]]] = {}
         self.report_seconds: float = REPORT_SECONDS
         self._reported = -float(REPORT_SECONDS)
@@ -186,7 +185,11 @@ class Store:
         return self.storage.get_study_user_attrs(self.study_id)
 
     def trials(self) -> list[Trial]:
-        """All trials by number. Those that had finished when they were last read are not read again."""
+        """The trials of this program, by number."""
+        return [trial for trial in self.everything() if isinstance(trial, Trial)]
+
+    def everything(self) -> list[Trial | Foreign]:
+        """All trials, the first has number 0. Those that had finished when last read are not read again."""
         trials = [*self._finished, *self.records.read(len(self._finished))]
         running = (trial.number for trial in trials if not trial.state.is_finished())
         self._finished = trials[: next(running, len(trials))]
@@ -220,24 +223,21 @@ class Store:
         Returns:
             Whether it was created; another process may have been faster.
         """
-        template = FrozenTrial(
-            number=-1,
-            state=TrialState.RUNNING,
-            value=None,
-            datetime_start=datetime.now(),
-            datetime_complete=None,
-            params=genes.choices if genes else {},
-            distributions=genes.distributions if genes else {},
-            user_attrs={"notation": str(genome), **attrs},
-            system_attrs=dict(memory or {}),
-            intermediate_values={},
-            trial_id=-1,
-        )
-        claim = Claim(self.me)
+        claim, template = Claim(self.me), running_trial(genome, attrs, genes, memory)
         created = self.records.create(number, template, claim)
         if created:
             self._claims[number] = claim
         return created
+
+    def begin_waiting(
+        self, number: int, genome: Genome, attrs: Mapping[str, Any], genes: Genes | None
+    ) -> bool:
+        """Makes a trial that another program enqueued one of this; False if somebody was faster."""
+        claim, template = Claim(self.me), running_trial(genome, attrs, genes, None)
+        if not self.records.begin_waiting(number, template, claim):
+            return False
+        self._claims[number] = claim
+        return True
 
     def together(self) -> AbstractContextManager[None]:
         """What is added and finished within is one write, where the storage allows it."""

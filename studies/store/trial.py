@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from nas.architecture.genome import Genome
 from nas.architecture.space import SearchSpace
-from nas.errors import InputError
 from nas.evaluation.result import Evaluation
 from studies.store.claims import CLAIM
-from studies.store.names import GOAL_OF_TRIAL, LOSS, MEANS, TUNED
+from studies.store.names import GOAL_OF_TRIAL, LOSS, MARK, MEANS, TUNED
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,21 @@ class Trial:
         return self.tuned.genome if self.tuned else self.genome
 
 
+@dataclass(frozen=True)
+class Foreign:
+    """A trial that another program put into the study, by Optuna's own calls."""
+
+    number: int
+    state: TrialState
+    """Waiting, where it was enqueued and nobody has begun it."""
+    values: tuple[float, ...] | None
+    attrs: Mapping[str, Any]
+    genes: Mapping[str, Any]
+    """Parameters that were drawn for it."""
+    memory: Mapping[str, Any]
+    """Optuna's own attributes, among them the parameters that it was enqueued with."""
+
+
 def further(trials: Sequence[Trial], notes: Mapping[str, Any]) -> list[Trial]:
     """The trials with what further trainings have found of the best.
 
@@ -115,14 +130,10 @@ def made_trial(
     curve: Mapping[int, float],
     genes: Mapping[str, Any],
     memory: Mapping[str, Any],
-) -> Trial:
-    """A trial from what a storage has of it.
-
-    Raises:
-        InputError: it is not this program's.
-    """
-    if "notation" not in attrs:
-        raise InputError(f"trial {number} of this study was not made by nas search")
+) -> Trial | Foreign:
+    """A trial from what a storage has of it."""
+    if MARK not in attrs:
+        return Foreign(number, state, values, attrs, genes, memory)
     genome = Genome.parse(attrs["notation"])
     memory = {key: value for key, value in memory.items() if key != CLAIM}
     return Trial(number, genome, state, values, attrs, curve, genes, memory)
@@ -157,13 +168,33 @@ def measured(evaluation: Evaluation) -> dict[str, Any]:
 class Genes:
     """A trial's parameters as Optuna has them."""
 
-    choices: dict[str, Any]
-    distributions: dict[str, BaseDistribution]
+    choices: dict[str, Any] = field(default_factory=dict)
+    distributions: dict[str, BaseDistribution] = field(default_factory=dict)
 
     @classmethod
     def of(cls, genome: Genome, space: SearchSpace) -> Genes:
         """Those of a genome that lies in the space."""
         return cls(space.params_of(genome), distributions(space))
+
+
+def running_trial(
+    genome: Genome, attrs: Mapping[str, Any], genes: Genes | None, memory: Mapping[str, Any] | None
+) -> FrozenTrial:
+    """A trial that begins, as Optuna has it; its number and id are the storage's concern."""
+    genes = genes or Genes()
+    return FrozenTrial(
+        number=-1,
+        state=TrialState.RUNNING,
+        value=None,
+        datetime_start=datetime.now(),
+        datetime_complete=None,
+        params=genes.choices,
+        distributions=genes.distributions,
+        user_attrs={"notation": str(genome), **attrs},
+        system_attrs=dict(memory or {}),
+        intermediate_values={},
+        trial_id=-1,
+    )
 
 
 def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:

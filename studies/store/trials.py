@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from studies.store.calls import OptunaTrials
 from studies.store.claims import Claim, Claimed
 from studies.store.database.sql import SqlTrials
-from studies.store.trial import Trial
+from studies.store.trial import Foreign, Trial
 
 
 class Trials(Protocol):
@@ -49,12 +49,15 @@ class Trials(Protocol):
         """Says that these trials are worked on."""
 
     def claims(self) -> list[Claimed]:
-        """The claims on all running trials."""
+        """The claims on all running trials of this program."""
 
     def take(self, number: int, before: Claim | None, claim: Claim) -> bool:
         """Puts a claim in the place of another; False if somebody else was faster."""
 
-    def read(self, first: int) -> list[Trial]:
+    def begin_waiting(self, number: int, trial: FrozenTrial, claim: Claim) -> bool:
+        """Makes a waiting trial a running one, with what `trial` has; False if it waits no more."""
+
+    def read(self, first: int) -> list[Trial | Foreign]:
         """The trials from number `first` on, by number."""
 
 

@@ -31,7 +31,7 @@ from optuna.storages._rdb import models
 from nas import compile_network, evaluate
 from nas.architecture.plan import plan
 from nas.evaluation.jobs import Epoch, EvaluationJob
-from nas.strategies.problem import Proposal
+from nas.strategies.problem import PastTrial, Proposal
 from nas.workers.protocol import Finished, Pool
 from studies.search.loop import Search
 from studies.search.records import with_results
@@ -213,7 +213,7 @@ def resume(url):
         f"(b) {len(trials)} trials: resuming {ended - started:.1f} s "
         f"(reading {read - started:.1f} s), peak memory {peak():.0f} MB"
     )
-    return search.records.past
+    return list(search.records.past.values())
 
 
 def propose_all(records):
@@ -221,11 +221,11 @@ def propose_all(records):
         several = strategy == "nsga2"
         settings = settings_of(strategy, "accuracy,params" if several else None)
         search = Search(settings, None, workers=None)
-        search.records.past = [
-            replace(r, values=(*r.values, float(plan(r.genome, settings.space.skeleton).params)))
-            if several else r
-            for r in records
-        ]  # fmt: skip
+        for one in records:
+            values = one.values
+            if several:
+                values = (*values, float(plan(one.genome, settings.space.skeleton).params))
+            search.records.put(replace(one, values=values))
         taken = []
         signal.signal(signal.SIGALRM, give_up)
         try:
@@ -236,11 +236,10 @@ def propose_all(records):
                 genome = search._proposal(k)[0].genome
                 taken.append(1e3 * (time.perf_counter() - started))
                 signal.alarm(0)
-                values = search.records.past[-20].values
+                values = search.records.past[k - 20].values
                 proposal = search.records.problem.assess(Proposal(genome))
-                number = search.records.add(proposal)
-                past = search.records.past
-                past[number] = with_results(past[number], values, "ok", None, None)
+                past = PastTrial(k, genome, None, proposal.admitted, False)
+                search.records.put(with_results(past, values, "ok", None, None))
             rest = taken[1:]
             print(
                 f"    {strategy:15} {median(rest):8.2f} ms a proposal (slowest {max(rest):.2f}), "

@@ -51,6 +51,8 @@ def source_of(classifier: Classifier, weights: str) -> str:
         InputError: a merge or a block of a user's own cannot be written; the reason is named.
     """
     card, skeleton = classifier.card, classifier.skeleton
+    if not isinstance(skeleton, Skeleton):
+        raise InputError(f"the source of {skeleton.title} is your own; only our skeletons are written")
     planned, borrowed = plan(classifier.genome, skeleton), Borrowed()
     for one in MAY_IMPORT:
         borrowed.add(one)

@@ -48,6 +48,7 @@ OPTIONS = (
     how("--seed", type=int, default=0, help="Of proposals, weights and batches."),
     budget("--evaluations", type=int, default=150, help="Trials in the study, the first three references among them."),
     budget("--patience", type=int, help="Ends the search once so many evaluations in a row have gained nothing; those of the last --lag trials count later. [default: none]"),
+    budget("--target", type=float, help="Ends the search once its best has this score in the first objective, such as 0.95 for accuracy; those of the last --lag trials count later. [default: none]"),
     budget("--max-seconds", type=float, help="No new proposals after this time."),
     means_options,
     machines("--fast", is_flag=True, help="On a GPU: faster algorithms whose results do not repeat exactly."),
@@ -59,6 +60,7 @@ OPTIONS = (
     output("--study", help="Name of the study. [default: follows from the settings]"),
     storage_option,
     output("--picture", default="{study}.png", help="Where the best pattern's picture goes; '' for none."),
+    output("--track", "track", multiple=True, help="{trackers}, or my_file.py:MyTracker: also tells this tracker of the search; repeatable."),
     output("--quiet", "-q", is_flag=True, help="Only the result."),
     output("--json", "as_json", is_flag=True, help="JSON lines for scripts."),
 )  # fmt: skip
@@ -67,7 +69,14 @@ OPTIONS = (
 
 @click.command(cls=GroupedCommand)
 @each(OPTIONS)
-def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **options: Any) -> None:
+def search(
+    quiet: bool,
+    as_json: bool,
+    picture: str,
+    config: Path | None,
+    track: tuple[str, ...],
+    **options: Any,
+) -> None:
     """Search a space for the best skip pattern; the same command again goes on.
 
     \b
@@ -94,7 +103,7 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
     from studies.cli.terminal import make_console
     from studies.report.write import file_name
     from studies.search.request import SearchRequest
-    from studies.search.run import run_search
+    from studies.search.run import Watcher, run_search
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     request = SearchRequest(**options)
@@ -102,11 +111,16 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
         picture = picture.replace("{study}", file_name(request.study))
     check_picture(picture)
     console = make_console()
-    watcher = (
+    shown: Watcher = (
         JsonWatcher(request)
         if as_json
         else ConsoleWatcher(console, request, quiet, picture or None)
     )
+    watcher = shown
+    if track:
+        from studies.tracking.watchers import TrackedSearch
+
+        watcher = TrackedSearch(track, shown)
     try:
         with Interrupt("Finishing what runs; Ctrl-C again stops it now.") as stop:
             result = run_search(request, watcher, stop)
@@ -114,6 +128,5 @@ def search(quiet: bool, as_json: bool, picture: str, config: Path | None, **opti
     except KeyboardInterrupt:
         interrupted = True
     if interrupted:
-        if isinstance(watcher, ConsoleWatcher):
-            watcher.stop()
+        shown.stop()
         stopped("evaluations")

@@ -47,10 +47,14 @@ NOTATIONS: dict[str, Any] = {
 @click.option("--out", type=click.Path(path_type=Path),
               help="Folder. [default: in trained/, named by pattern and settings]")  # fmt: skip
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into the folder.")
+@option("--track", "track", multiple=True,
+        help="{trackers}, or my_file.py:MyTracker: also tells this tracker; repeatable.")  # fmt: skip
 @plugin_option
 @click.option("--quiet", is_flag=True, help="Only the result.")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines for scripts.")
-def train(quiet: bool, as_json: bool, tensorboard: bool, **options: Any) -> None:
+def train(
+    quiet: bool, as_json: bool, tensorboard: bool, track: tuple[str, ...], **options: Any
+) -> None:
     """Train one pattern to the end; the same command again goes on where it stopped.
 
     PATTERN is best:STUDY (what the search names its best), best:STUDY/POINT (accuracy, knee or
@@ -69,27 +73,30 @@ def train(quiet: bool, as_json: bool, tensorboard: bool, **options: Any) -> None
         click.echo("Loading PyTorch and the data …")
     from nas.retraining.retrain import TrainingWatcher, fit
     from studies.cli.json_lines import TrainingJsonWatcher, end_line
-    from studies.cli.tensorboard import TensorBoardWatcher, check_board
     from studies.cli.training_progress import TrainingConsoleWatcher, show_end
     from studies.retraining.request import prepare
 
-    if tensorboard:
-        check_board()
     request = TrainRequest(**options)
     order = prepare(request)
     console = make_console()
     shown = TrainingConsoleWatcher(console, order.pattern, quiet)
     watch: TrainingWatcher = TrainingJsonWatcher() if as_json else shown
+    tracked = None
+    if wanted := [*track, *(["tensorboard"] if tensorboard else [])]:
+        from studies.tracking.watchers import TrackedTraining
+
+        tracked = TrackedTraining(wanted, order.pattern.slug, watch)
     try:
         fitted = fit(
-            order.settings, order.folder, request.device,
-            TensorBoardWatcher(watch) if tensorboard else watch, order.pattern.origin,
+            order.settings, order.folder, request.device, tracked or watch, order.pattern.origin,
         )  # fmt: skip
     except KeyboardInterrupt:
         shown.stop()
         stopped("epochs")
     finally:
         shown.stop()
+    if tracked:
+        tracked.ended(fitted)
     if as_json:
         end_line(fitted)
     else:

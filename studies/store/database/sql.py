@@ -28,7 +28,8 @@ from nas.errors import InputError
 from studies.store.claims import CLAIM, Claim, Claimed
 from studies.store.database.patience import Patience, Transaction, as_optunas
 from studies.store.database.statements import SqlStatements
-from studies.store.trial import Trial
+from studies.store.names import MARK
+from studies.store.trial import Foreign, Trial
 
 KNOWN = "optuna>=5.0,<5.1"
 """Versions with whose tables this is tested."""
@@ -128,6 +129,28 @@ class SqlTrials(SqlStatements):
             self._ids[number] = found.trial_id
             return _is(found.value_json, claim)
         self._ids[number] = trial_id
+        self._fill(connection, trial_id, trial, claim)
+        return True
+
+    def begin_waiting(self, number: int, trial: FrozenTrial, claim: Claim) -> bool:
+        """Makes a waiting trial a running one, with what `trial` has; False if it waits no more."""
+
+        def begin(connection: Connection) -> bool:
+            trial_id = self._ids[number]
+            begun = {"trial": trial_id, "at": _now()}
+            if connection.execute(self._begin, begun).rowcount == 0:
+                return _is(connection.execute(self._claim, {"trial": trial_id}).scalar(), claim)
+            keys = {"trial": trial_id, "keys": list(trial.user_attrs)}
+            connection.execute(self._clear[self.attrs], keys)
+            self._fill(connection, trial_id, trial, claim)
+            return True
+
+        return self._do(begin)
+
+    def _fill(
+        self, connection: Connection, trial_id: int, trial: FrozenTrial, claim: Claim
+    ) -> None:
+        """Adds what a trial has that begins."""
         params = [
             {
                 "trial_id": trial_id,
@@ -143,7 +166,6 @@ class SqlTrials(SqlStatements):
         self._add_attrs(connection, self.attrs, trial_id, trial.user_attrs)
         self._add_attrs(connection, self.memory, trial_id, memory)
         connection.execute(self._beat, {"trial": trial_id})
-        return True
 
     def write(
         self,
@@ -203,13 +225,15 @@ class SqlTrials(SqlStatements):
             self._do(lambda connection: connection.execute(renewed))
 
     def claims(self) -> list[Claimed]:
-        """The claims on all running trials."""
-        rows, memory, beats = self.rows, self.memory, self.beats
+        """The claims on all running trials of this program."""
+        rows, memory, beats, attrs = self.rows, self.memory, self.beats, self.attrs
+        ours = (attrs.c.trial_id == rows.c.trial_id) & (attrs.c.key == MARK)
         here = (memory.c.trial_id == rows.c.trial_id) & (memory.c.key == CLAIM)
         query = (
             select(
                 rows.c.trial_id, rows.c.number, memory.c.value_json, beats.c.heartbeat, self._clock
             )
+            .join(attrs, ours)
             .outerjoin(memory, here)
             .outerjoin(beats, beats.c.trial_id == rows.c.trial_id)
             .where(rows.c.study_id == self.study_id, rows.c.state == TrialState.RUNNING)
@@ -266,7 +290,7 @@ class SqlTrials(SqlStatements):
             return False
         return _is(connection.execute(self._claim, {"trial": trial_id}).scalar(), claim)
 
-    def read(self, first: int) -> list[Trial]:
+    def read(self, first: int) -> list[Trial | Foreign]:
         """The trials from number `first` on, by number."""
         found = self._read(lambda connection: self.trials_from(connection, first))
         self._ids.update((trial.number, trial_id) for trial_id, trial in found)

@@ -9,7 +9,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, json_to_distribution
 from sqlalchemy import Connection, Select, select
 
-from studies.store.trial import Trial, made_trial
+from studies.store.trial import Foreign, Trial, made_trial
 
 
 class SqlReader:
@@ -30,7 +30,7 @@ class SqlReader:
         self._read_value = tables.TrialValueModel.stored_repr_to_value
         self._read_step = tables.TrialIntermediateValueModel.stored_repr_to_intermediate_value
 
-    def trials_from(self, connection: Connection, first: int) -> list[tuple[int, Trial]]:
+    def trials_from(self, connection: Connection, first: int) -> list[tuple[int, Trial | Foreign]]:
         """The trials from number `first` on, with their ids, by number."""
         rows = self.rows
         found = connection.execute(

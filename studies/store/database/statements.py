@@ -48,6 +48,11 @@ class SqlStatements(SqlReader):
             .where(rows.c.study_id == self.study_id, rows.c.number == bindparam("number"))
         )
         self._state = select(rows.c.state).where(rows.c.trial_id == trial)
+        self._begin = (
+            update(rows)
+            .where(rows.c.trial_id == trial, rows.c.state == TrialState.WAITING)
+            .values(state=TrialState.RUNNING, datetime_start=bindparam("at"))
+        )
         self._same = (
             update(rows)
             .where(rows.c.trial_id == trial, rows.c.state == TrialState.RUNNING)

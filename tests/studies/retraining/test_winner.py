@@ -16,17 +16,17 @@ import nas.saving.exports
 from nas import Genome, InputError, compile_network, load_network, save_network
 from nas.files.safe import replacing
 from nas.plugins import LOADED
-from nas.retraining.retrain import TrainingWatcher, fit
+from nas.retraining.retrain import fit
 from nas.saving.classifier import Classifier
 from nas.saving.exports import Exported
 from search_spaces import SPACES
-from studies.cli.tensorboard import TensorBoardWatcher
 from studies.retraining.pattern import find_pattern
 from studies.retraining.request import TrainRequest, find_data, long_proxy, prepare
 from studies.search.request import SearchRequest as Search
 from studies.search.settings import recorded_space
 from studies.store.storages import existing_storage
 from studies.store.store import Store
+from studies.tracking.watchers import TrackedTraining
 from tests.conftest import write_small_space
 from tests.helpers import killed, refused
 from tests.helpers import nas as run
@@ -334,9 +334,13 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
 def test_tensorboard_logs_hold_every_epoch_once(place):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     order = prepare(TrainRequest(pattern="best:small", epochs=4, images=256, device="cpu"))
+    crashed = TrackedTraining(["tensorboard"], "small", Stopping(epochs=2))
     with pytest.raises(CrashError):
-        fit(order.settings, place / "logged", "cpu", TensorBoardWatcher(Stopping(epochs=2)))
-    fitted = fit(order.settings, place / "logged", "cpu", TensorBoardWatcher(TrainingWatcher()))
+        fit(order.settings, place / "logged", "cpu", crashed)
+    crashed.sender.flush(30)
+    tracked = TrackedTraining(["tensorboard"], "small")
+    fitted = fit(order.settings, place / "logged", "cpu", tracked)
+    tracked.ended(fitted)
     events = accumulator.EventAccumulator("logged/tensorboard")
     events.Reload()
     for name, values in (
