@@ -71,11 +71,10 @@ def write_imported(
         for number, one in enumerate(earlier[done:], done):
             attrs = {"scores": dict(one.scores), "role": IMPORTED}
             trial = running_trial(one.genome, attrs, None, None)
-            trial_id = store.records.create(number, trial, Claim(""))
-            if trial_id is None:
+            if not store.records.create(number, trial, Claim("")):
                 raise InputError(f"--study {study}: another process imports into it")
             score = next(iter(one.scores.values()))
-            store.records.write(trial_id, {}, {}, TrialState.COMPLETE, [score])
+            store.records.write(number, {}, {}, TrialState.COMPLETE, [score])
 
 
 def imported_record(storage: BaseStorage, study: str) -> dict[str, Any]:
