@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any
 
 from nas.architecture.genome import Genome
@@ -60,7 +61,7 @@ class Records:
         self._shown = History(self.problem.weights)
         self._first_parents: dict[int, int] = {}
         self._complete = 0
-        self._best = -1.0
+        self._best = -inf
 
     def __len__(self) -> int:
         return len(self.past)

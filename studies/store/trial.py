@@ -15,7 +15,7 @@ from nas.architecture.space import SearchSpace
 from nas.errors import InputError
 from nas.evaluation.result import Evaluation
 from studies.store.claims import CLAIM
-from studies.store.names import GOAL_OF_TRIAL, LOSS, MEANS, TUNED
+from studies.store.names import GOAL_OF_TRIAL, HEEDS_PART, LOSS, MEANS, TUNED
 
 
 @dataclass(frozen=True)
@@ -150,6 +150,8 @@ def measured(evaluation: Evaluation) -> dict[str, Any]:
     if evaluation.inherited:
         more["inherited_tensors"] = evaluation.inherited.tensors
         more["inherited_share"] = round(evaluation.inherited.share, 4)
+    if evaluation.scores:
+        more |= {"scores": dict(evaluation.scores), HEEDS_PART: evaluation.heeds_part}
     return attrs | {name: value for name, value in more.items() if value is not None}
 
 
