@@ -49,7 +49,11 @@ class OwnTraining:
             raise InputError(f"{place} {error}") from None
         found = cls(path.resolve(), name, source)
         module = found._module(place)
-        functions = [n for n, one in vars(module).items() if callable(one) and n[0] != "_"]
+        functions = [
+            key
+            for key, one in vars(module).items()
+            if callable(one) and getattr(one, "__module__", "") == module.__name__
+        ]
         if name not in vars(module):
             raise unknown("function", name, functions, place=f"{place} {path}")
         if not callable(getattr(module, name)) or isinstance(getattr(module, name), type):

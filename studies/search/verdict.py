@@ -134,6 +134,12 @@ def _untested(best: Trial, name: str, trials: Sequence[Trial], words: Score) -> 
             f"the search {name}, the best found, is at {words.changed(ahead)} from it on the "
             f"validation images; {test}{'' if words.own else ' more'}.",
         )  # fmt: skip
+    if words.own:
+        return Verdict(
+            "untested", name,
+            f"{name.capitalize()} is better than {NAMES['residual']} on the validation images, "
+            f"{words.changed(ahead)} in one short training each, which luck alone can give; {test}.",
+        )  # fmt: skip
     return Verdict(
         "untested", name,
         f"{name.capitalize()} is {words.changed(ahead)} ahead of {NAMES['residual']} on the validation "
