@@ -32,7 +32,7 @@ from studies.search.request import SearchRequest, check_request
 from studies.search.run import versions
 from studies.store.claims import BEAT_SECONDS, POLL_SECONDS
 from studies.store.names import DATA, VERSIONS
-from studies.store.storages import open_storage, storage_errors
+from studies.store.storages import open_storage, quiet, storage_errors
 from studies.store.store import Store
 from studies.store.trial import Trial
 from studies.store.url import STORAGE
@@ -94,7 +94,7 @@ class AskTell:
         self._recorded = False
         self._lock, self._ended = threading.RLock(), threading.Event()
         self._open = ExitStack()
-        with storage_errors(storage):
+        with storage_errors(storage), quiet():
             opened = open_storage(storage)
             name = study or settings.default_name
             self.store = Store.open(

@@ -13,6 +13,7 @@ from nas.errors import InputError, unknown
 from studies.notebook.study import Study, open_study
 from studies.search.request import SearchRequest
 from studies.search.run import Watcher, run_search
+from studies.store.storages import quiet
 
 
 def nas_search(
@@ -43,7 +44,8 @@ def nas_search(
     if callable(evaluate):
         evaluate = _place_of(evaluate)
     request = SearchRequest(space=space, evaluate=evaluate, **options)
-    result = run_search(request, watcher)
+    with quiet():
+        result = run_search(request, watcher)
     return open_study(result.study, request.storage)
 
 

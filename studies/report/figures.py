@@ -26,7 +26,11 @@ def progress(facts: Facts, against: str) -> str:
     xs = list(getattr(steps, against))
     ys = [score.scale * a for a in steps.accuracies]
     end = float(facts.cost.trials if against == "evaluations" else facts.cost.seconds)
-    lines = {row.role: score.scale * (row.accuracy or 0) for row in facts.given if _ok(row)}
+    lines = {
+        row.role: score.scale * (row.accuracy or 0)
+        for row in facts.given
+        if _ok(row) and (row.accuracy or score.own)
+    }
     own = [r for r in facts.trials if not r.role and _ok(r) and r.accuracy is not None]
     dots = [score.scale * (r.accuracy or 0) for r in own]
     low, high = window([*ys, *lines.values()], dots, score)

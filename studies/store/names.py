@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import InputError
@@ -50,6 +51,11 @@ def own_score(objective: str) -> tuple[str, float] | None:
     """
     way, _, name = objective.partition(":")
     return (name, {"max": 1.0, "min": -1.0}[way]) if name and way in ("max", "min") else None
+
+
+def worst_score(record: Mapping[str, Any]) -> float:
+    """Of a candidate of a study whose trainings have no score, where larger is better."""
+    return -inf if own_score(record["objectives"][0]) else 0.0
 
 
 def trained_elsewhere(record: Mapping[str, Any]) -> str:

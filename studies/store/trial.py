@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,7 @@ class Trial:
         score = self.attrs["accuracy"] if self.again is None else self.again
         if self.again is None and self.attrs.get(GOAL_OF_TRIAL) == LOSS:
             score = -self.attrs["scored_losses"][-1]
-        tuned = -self.tuned.mean if self.tuned else 1.0
+        tuned = -self.tuned.mean if self.tuned else inf
         race = self.again is None, -self.again_seeds
         return tuned, *race, -score, self.attrs["params"], self.number
 

@@ -67,7 +67,7 @@ def test_the_part_to_score_on_is_told(own, small_space, digits):
 
 
 def test_the_test_images_are_for_the_test(own, small_space, digits):
-    with pytest.raises(InputError, match="unknown part 'test': .*allowed: train, validation"):
+    with pytest.raises(InputError, match=r"unknown part 'test': .*allowed: train, validation"):
         evaluated(own("def train(run): run.tensors('test')"), small_space, digits)
 
 

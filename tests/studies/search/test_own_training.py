@@ -22,7 +22,7 @@ def skips(run):
 
 @returns(cost="min", size="max")
 def train(run):
-    cost = skips(run) + run.seed / 1e9
+    cost = skips(run) + run.seed % 97 / 1e4
     for epoch in range(1, run.epochs + 1):
         run.report(epoch, cost + 2 - epoch)
     return {"cost": cost, "size": len(run.data.part(run.part))}
@@ -78,8 +78,7 @@ def test_its_scores_rank_and_have_their_own_names(small_toml, place, tmp_path, c
     assert result.trials[0].curve == pytest.approx(
         {1: skips(result.trials[0]) + 1, 2: skips(result.trials[0])}
     )
-    plain = next(row for row in result.finalists if row.name == "start" or row.params)
-    assert plain.n == 3
+    assert {row.n for row in result.finalists} == {3}
     finals = Store.load(open_storage(storage), "mine").beside(FINALISTS).trials()
     assert {trial.attrs["scores"]["size"] for trial in finals} == {
         449
@@ -91,7 +90,7 @@ def test_its_scores_rank_and_have_their_own_names(small_toml, place, tmp_path, c
     page = write_report("mine", storage, tmp_path / "mine.html").read_text()
     assert "best validation cost" in page or "validation cost over fresh seeds" in page
     assert "validation accuracy" not in page
-    assert nas(capsys, "studies", "list", "--storage", storage)[0] == 0
+    assert nas(capsys, "studies", "--storage", storage)[0] == 0
 
 
 def test_a_training_that_never_asks_for_the_part_has_no_test(small_toml, place):
@@ -152,9 +151,9 @@ def test_another_source_is_refused(small_toml, place, tmp_path, capsys):
     assert store.settings["evaluate"]["function"] == "train"
     assert store.settings["objectives"] == ["min:cost"]
     (tmp_path / "mine.py").write_text(COUNTS + "# changed\n")
-    with pytest.raises(InputError, match="mine.py:train: the file has changed"):
+    with pytest.raises(InputError, match=r"mine.py:train: the file has changed"):
         run_search(asked)
-    with pytest.raises(InputError, match="study 's' was trained by mine.py:train: name the file"):
+    with pytest.raises(InputError, match=r"study 's' was trained by mine.py:train: name the file"):
         run_search(request(small_toml, storage, study="s", evaluations=4))
     with pytest.raises(InputError, match=r"mine.py:faulty: study 's' was trained by mine.py:train"):
         run_search(
@@ -195,7 +194,7 @@ def test_a_function_is_found_by_itself(monkeypatch):
     with pytest.raises(ZeroDivisionError):
         nas_search("digits9", evaluate=test_a_function_is_found_by_itself)
     assert asked[0].evaluate == f"{__file__}:test_a_function_is_found_by_itself"
-    with pytest.raises(InputError, match="at the top of a .py file"):
+    with pytest.raises(InputError, match=r"at the top of a .py file"):
         nas_search("digits9", evaluate=lambda run: 1.0)
     with pytest.raises(InputError, match="unknown option 'evaluation'"):
         nas_search("digits9", evaluation=3)
