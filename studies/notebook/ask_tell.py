@@ -133,13 +133,13 @@ class AskTell:
 
     @property
     def study(self) -> Study:
-        """The study as it is now."""
-        with self._calling():
+        """The study as it is now, also when it is closed here."""
+        with self._lock, storage_errors(self.storage):
             return Study.read(self.store, self.storage)
 
     def __len__(self) -> int:
         """Trials that have been told, here or elsewhere."""
-        with self._calling():
+        with self._lock, storage_errors(self.storage):
             return sum(trial.state.is_finished() for trial in self.store.trials())
 
     def ask(self) -> Trial:
