@@ -140,6 +140,7 @@ def test_more_than_the_lag_cannot_be_asked_at_once(small_toml, tmp_path):
         assert search.ask().number == 3
     with pytest.raises(InputError, match="closed"):
         search.ask()
+    assert (len(search), len(search.study.trials)) == (1, 4)
     with pytest.raises(InputError, match="other settings: lag is 2, not 8"):
         AskTell(str(small_toml), "mine", storage)
 
