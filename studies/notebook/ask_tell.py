@@ -31,7 +31,7 @@ from studies.search.loop import Event, Search
 from studies.search.request import SearchRequest, check_request
 from studies.search.run import versions
 from studies.store.claims import BEAT_SECONDS, POLL_SECONDS
-from studies.store.names import DATA, VERSIONS
+from studies.store.names import COMMAND, DATA, VERSIONS
 from studies.store.storages import open_storage, quiet, storage_errors
 from studies.store.store import Store
 from studies.store.trial import Trial
@@ -102,6 +102,7 @@ class AskTell:
             )
             self._open.enter_context(self.store.joined(storage))
             self.store.note(VERSIONS, versions())
+            self.store.note(COMMAND, "")
             if data:
                 folder = str(data_dir.expanduser().resolve()) if data_dir else None
                 self.store.note(DATA, description(settings.data) | {"data_dir": folder})

@@ -192,12 +192,14 @@ def recorded_space(record: Mapping[str, Any]) -> SearchSpace:
 def asked_evaluations(notes: Mapping[str, Any]) -> int:
     """How many evaluations a study was last asked for; earlier versions noted its command alone.
 
-    0 where nothing was asked for, as with an own loop.
+    0 for an own loop, which notes that no command asked for anything.
     """
     noted = (notes.get(GOAL) or {}).get("evaluations")
     words = shlex.split(notes.get(COMMAND) or "")
     asked = str(noted or dict(pairwise(words)).get("--evaluations"))
-    return int(asked) if asked.isdecimal() else EVALUATIONS if words else 0
+    if asked.isdecimal():
+        return int(asked)
+    return 0 if notes.get(COMMAND) == "" else EVALUATIONS
 
 
 def place_of_data(notes: Mapping[str, Any], name: str) -> tuple[str | None, Path | None]:
