@@ -22,6 +22,8 @@ _LAZY = {
     "load_data": "nas.data.load",
     "Evaluation": "nas.evaluation.result",
     "evaluate": "nas.evaluation.evaluate",
+    "Training": "nas.evaluation.own",
+    "returns": "nas.evaluation.own_scores",
     "score": "nas.predictors.zero_cost",
     "Classifier": "nas.saving.classifier",
     "wrap": "nas.own_model",

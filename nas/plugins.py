@@ -171,6 +171,26 @@ def check_plugins(recorded: Mapping[str, str], given: Mapping[str, str], whose: 
         check_unchanged(name, digest, given[name], whose)
 
 
+def check_own_training(
+    recorded: Mapping[str, str] | None, given: Mapping[str, str] | None, whose: str
+) -> None:
+    """Raises InputError if the own training of a record is not given, or another one is."""
+    if recorded == given:
+        return
+    if recorded is None:
+        raise InputError(f"--evaluate: {whose} was trained by this program's own training")
+    name = f"{recorded['file']}:{recorded['function']}"
+    if given is None:
+        raise InputError(f"{whose} was trained by {name}: name the file with --evaluate")
+    if (recorded["file"], recorded["function"]) == (given["file"], given["function"]):
+        raise InputError(
+            f"--evaluate {name}: the file has changed (hash {given['hash']}); {whose} was made with "
+            f"{recorded['hash']}"
+        )
+    other = f"{given['file']}:{given['function']}"
+    raise InputError(f"--evaluate {other}: {whose} was trained by {name}")
+
+
 def check_unchanged(name: str, recorded: str, given: str, whose: str) -> None:
     if recorded != given:
         raise InputError(

@@ -1,6 +1,8 @@
 """Searches recorded in Optuna storages.
 
 `studies.load(name)` is a study as a pandas table, `studies.open_study(name)` one that shows itself.
+`studies.nas_search(space)` searches, and `studies.AskTell(space)` is a search whose candidates a loop of the
+user's own evaluates.
 """
 
 from importlib import import_module
@@ -9,6 +11,8 @@ _LAZY = {
     "load": "studies.notebook.frame",
     "Study": "studies.notebook.study",
     "open_study": "studies.notebook.study",
+    "nas_search": "studies.notebook.search",
+    "AskTell": "studies.notebook.ask_tell",
 }
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
+
+from studies.store.names import own_score
 
 LONGEST = 160
 """Characters of a pattern in a table."""
@@ -81,10 +84,59 @@ def percent(share: float) -> str:
     return f"{100 * share:.2f} %"
 
 
-def scored(accuracy: float, again: float | None) -> str:
-    """A trial's validation accuracy, and the mean over fresh seeds where it was a contender."""
-    own = percent(accuracy)
-    return own if again is None else f"{own}; {percent(again)} over fresh seeds"
+@dataclass(frozen=True)
+class Score:
+    """What a study ranks by, in words. In all that is computed more is better; what is to be minimised is
+    negative there, and has its own sign here."""
+
+    name: str = "accuracy"
+    own: bool = False
+    """Whether it is the user's own, and no share."""
+    sign: float = 1.0
+
+    @classmethod
+    def of(cls, objectives: Sequence[str]) -> Score:
+        """That of a study with these objectives."""
+        own = own_score(objectives[0]) if objectives else None
+        return cls(own[0], True, own[1]) if own else cls()
+
+    @property
+    def axis(self) -> str:
+        return self.name if self.own else f"{self.name}, %"
+
+    @property
+    def scale(self) -> float:
+        """What a value is multiplied by on an axis of a figure, where more is up."""
+        return 1.0 if self.own else 100.0
+
+    def number(self, value: float) -> str:
+        """Without a unit."""
+        return f"{self.sign * value:.4g}" if self.own else f"{100 * value:.2f}"
+
+    def show(self, value: float) -> str:
+        return self.number(value) if self.own else percent(value)
+
+    def spread(self, deviation: float) -> str:
+        """A standard deviation."""
+        return f"{deviation:.2g}" if self.own else f"{100 * deviation:.2f}"
+
+    def change(self, difference: float) -> str:
+        """Signed, without a unit: `+0.72`."""
+        if not self.own:
+            return points(difference)
+        return f"{self.sign * difference:+.3g}".replace("-", "−")
+
+    def changed(self, difference: float) -> str:
+        """`+0.72 points`, `−0.31 of perplexity`."""
+        return f"{self.change(difference)} {f'of {self.name}' if self.own else 'points'}"
+
+    def scored(self, value: float, again: float | None) -> str:
+        """A trial's score, and the mean over fresh seeds where it was a contender."""
+        own = self.show(value)
+        return own if again is None else f"{own}; {self.show(again)} over fresh seeds"
+
+
+ACCURACY = Score()
 
 
 class Tested(Protocol):
@@ -112,10 +164,12 @@ class Tested(Protocol):
     def ahead_p(self) -> float | None: ...
 
 
-def finalist_rows(rows: Sequence[Tested]) -> list[tuple[Tested, dict[str, str]]]:
+def finalist_rows(
+    rows: Sequence[Tested], score: Score = ACCURACY
+) -> list[tuple[Tested, dict[str, str]]]:
     """The finalists' table, most accurate first: a row's texts by header, no column of them empty."""
     ranked = sorted(rows, key=lambda row: -row.mean)
-    texts = [finalist_cells(row) for row in ranked]
+    texts = [finalist_cells(row, score) for row in ranked]
     used = [header for header in texts[0] if any(cells[header] for cells in texts)]
     return [
         (row, {header: cells[header] for header in used})
@@ -123,24 +177,25 @@ def finalist_rows(rows: Sequence[Tested]) -> list[tuple[Tested, dict[str, str]]]
     ]
 
 
-def finalist_cells(row: Tested) -> dict[str, str]:
+def finalist_cells(row: Tested, score: Score = ACCURACY) -> dict[str, str]:
     """A row of the finalists' table as text, by header."""
-    spread = f" ± {100 * row.std:.2f}" if row.n > 1 and row.std is not None else ""
+    spread = f" ± {score.spread(row.std)}" if row.n > 1 and row.std is not None else ""
+    mean = f"{score.number(row.mean)}{spread}{'' if score.own else ' %'}"
     return {
         "pattern": row.name,
-        "test accuracy": f"{100 * row.mean:.2f}{spread} %" if row.n else "–",
+        f"test {score.name}": mean if row.n else "–",
         "n": str(row.n),
         "parameters": count(row.params),
         "MACs": count(row.macs),
-        "vs ResNet (p)": _difference(row.difference, row.p),
-        "vs best (p)": _difference(row.ahead, row.ahead_p),
+        "vs ResNet (p)": _difference(row.difference, row.p, score),
+        "vs best (p)": _difference(row.ahead, row.ahead_p, score),
     }
 
 
-def _difference(points_of: float | None, p: float | None) -> str:
-    if points_of is None:
+def _difference(difference: float | None, p: float | None, score: Score) -> str:
+    if difference is None:
         return ""
-    return points(points_of) + ("" if p is None else f" ({p_number(p)})")
+    return score.change(difference) + ("" if p is None else f" ({p_number(p)})")
 
 
 class AtBestRate(Protocol):
@@ -156,15 +211,17 @@ class AtBestRate(Protocol):
     def rate(self) -> float | None: ...
 
 
-def tuning_rows(tuned: Sequence[AtBestRate]) -> tuple[list[str], list[list[str]]]:
+def tuning_rows(
+    tuned: Sequence[AtBestRate], score: Score = ACCURACY
+) -> tuple[list[str], list[list[str]]]:
     """(header, rows of text): patterns on validation images, each at its best learning rate."""
     rates = any(one.rate is not None for one in tuned)
     seeds = any(one.std is not None for one in tuned)
-    header = ["pattern", "accuracy", *["std"] * seeds, *["learning rate"] * rates]
+    header = ["pattern", score.name, *["std"] * seeds, *["learning rate"] * rates]
     rows = []
     for one in tuned:
-        cells = [one.name, percent(one.mean)]
-        cells += ["" if one.std is None else f"{100 * one.std:.2f}"] * seeds
+        cells = [one.name, score.show(one.mean)]
+        cells += ["" if one.std is None else score.spread(one.std)] * seeds
         cells += [f"{one.rate:g}"] if rates else []
         rows.append(cells)
     return header, rows

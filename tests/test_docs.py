@@ -1,6 +1,7 @@
 """What the README and the pages of docs/ show works: blocks are run or checked, links lead somewhere.
 
-A Python block that begins with `# NAME.py:` is a plugin, and a TOML block that begins with `# NAME.toml:` a
+A Python block that begins with `# NAME.py:` is a plugin, or a training of one's own where its command has
+`--evaluate`, and a TOML block that begins with `# NAME.toml:` a
 file that commands name. Both are written to a folder in which all commands and blocks then stand, beside a
 study `my-study` in nas.db and a trained network in trained/winner.
 """
@@ -134,7 +135,11 @@ def test_plugins_are_used(text, searched, tables, monkeypatch):
     monkeypatch.chdir(searched)
     name = file_of(text)
     Path(name).write_text(text)  # another page may show one of the same name
-    use_plugin(name)
+    command = text.partition("\n")[0].partition(": nas ")[2]
+    if "--evaluate" in command:
+        nas(f"{command} --space small.toml --study {name} {BUDGET}")
+    else:
+        use_plugin(name)
 
 
 @pytest.mark.parametrize("text", blocks("toml"))

@@ -15,6 +15,8 @@ from nas.data.dataset import Data
 from nas.errors import InputError
 from nas.evaluation.evaluate import evaluate, evaluate_together
 from nas.evaluation.inheritance import Ancestor, WeightFolder, evaluate_heir
+from nas.evaluation.own import evaluate_own
+from nas.evaluation.own_file import OwnTraining
 from nas.evaluation.result import Evaluation
 from nas.plugins import load_plugin
 from nas.proxy import Proxy
@@ -36,6 +38,8 @@ class EvaluationContext:
     """File names and contents of plugins, for machines that do not have the files."""
     kind: Mapping[str, str] | None = None
     """What `device_kind` must find where the evaluations run; None is anything."""
+    own: OwnTraining | None = None
+    """What trains in the place of the framework's own training."""
 
     def for_cluster(self, kind: Mapping[str, str]) -> EvaluationContext:
         """The same for other machines, which must be of this kind.
@@ -66,6 +70,8 @@ class EvaluationContext:
                 path = Path(folder) / name
                 path.write_bytes(text)
                 load_plugin(path)
+        if self.own:
+            self.own.load()
         if self.kind is not None:
             _check_kind(device, self.kind, self.skeleton.widths)
 
@@ -97,6 +103,7 @@ class Epoch:
     number: int
     epoch: int
     accuracy: float
+    """Or the first score of a training of the user's own, as that reports it."""
 
 
 def evaluate_job(
@@ -107,7 +114,9 @@ def evaluate_job(
     found: dict[int, Evaluation] = {}
     alike: dict[EvaluationJob, list[EvaluationJob]] = {}
     for one in jobs:
-        if one.ancestors is None or context.weights is None:
+        if context.own:
+            found[one.number] = _own(one, context, context.own, device, send)
+        elif one.ancestors is None or context.weights is None:
             pattern = jobs[0].genome.at(one.genome.learning_rate)
             alike.setdefault(replace(one, number=0, genome=pattern), []).append(one)
         else:
@@ -136,6 +145,17 @@ def _heir(
     )
     lineage = (*(job.ancestors or ()), Ancestor(job.number, job.genome))
     return evaluate_heir(lineage, folder, own, train)
+
+
+def _own(
+    job: EvaluationJob, context: EvaluationContext, own: OwnTraining, device: str, send: Send
+) -> Evaluation:
+    """What a training of the user's own makes of a job."""
+    return evaluate_own(
+        own, job.genome, job.skeleton or context.skeleton, job.proxy, job.seed, context.data,
+        device, part=job.part, fast=context.fast, latencies=job.latencies,
+        on_epoch=lambda epoch, score: None if job.once else _report([job], send, 0, epoch, score),
+    )  # fmt: skip
 
 
 def _report(

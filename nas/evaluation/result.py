@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nas.architecture.genome import Genome
@@ -52,6 +52,11 @@ class Evaluation:
     """Mean cross-entropy of the part that is scored, after every epoch in which it is."""
     inherited: Inherited | None = None
     """What it started with of another network's weights."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """Scores of the user's own by name. `accuracy` and `accuracies` are the first of them then, and its
+    negative where it is to be minimised: larger is better there."""
+    heeds_part: bool = False
+    """Whether a training of the user's own asked which part of the data it is to be scored on."""
 
 
 def failed(

@@ -21,7 +21,7 @@ from nas.files.settings import differences
 from nas.statistics import FEWEST, holm, interval, paired_p
 from studies.search.screen import SCREENED_ON
 from studies.search.settings import recorded_space
-from studies.store.names import search_names, study_names
+from studies.store.names import check_trained_here, search_names, study_names
 from studies.store.store import Store
 from studies.store.trial import Trial
 
@@ -109,6 +109,8 @@ def compare_studies(
     """
     found = _chosen(storage, names)
     stores = [Store.load_search(storage, name) for name in found]
+    for store in stores:
+        check_trained_here(store.settings, store.name, "nas compare")
     settings = [store.settings for store in stores]
     _check_same(found, settings)
     trials = [store.trials() for store in stores]

@@ -20,6 +20,7 @@ from studies.analysis.lineage import Lineage, lineage
 from studies.finals.finalists import Finalist, recorded_finalists, trained
 from studies.finals.tuning import Tuned, recorded_tuning
 from studies.foreign.told import known_from_elsewhere
+from studies.formatting import Score
 from studies.knockouts.recorded import Knockout, recorded_knockout
 from studies.search.settings import recorded_space
 from studies.search.verdict import Verdict, recorded_verdict
@@ -45,7 +46,8 @@ class Row:
     """One of `studies.store.trial.STATUSES`."""
     why: str
     accuracy: float | None
-    """Validation accuracy after the last epoch that was trained."""
+    """Validation accuracy after the last epoch that was trained. Here and below, a score of the user's own
+    stands in the place of accuracy, as its negative where it is to be minimised."""
     again: float | None
     """Mean over fresh seeds, where it was a contender."""
     params: int
@@ -232,6 +234,7 @@ def _finals(store: Store, study: Store | None, rows: Sequence[Finalist]) -> Fina
     if not note or study is None:
         return None
     reference = next((row for row in rows if row.name == "residual"), None)
+    own = Score.of(store.settings["objectives"]).own
     made = []
     for row in sorted(rows, key=lambda row: -row.mean):
         pairs = zip(row.accuracies, reference.accuracies if reference else (), strict=False)
@@ -239,7 +242,7 @@ def _finals(store: Store, study: Store | None, rows: Sequence[Finalist]) -> Fina
         compared = row.difference is not None
         made.append(
             FinalRow(
-                row.name, row.genome, row.accuracies, row.mean, share_interval(row.scores),
+                row.name, row.genome, row.accuracies, row.mean, _interval(row, own),
                 row.std if len(row.scores) > 1 else None, len(row.scores), row.params, row.macs,
                 row.difference, interval(deltas) if compared and len(deltas) >= FEWEST else None, row.p,
                 row.ahead, row.ahead_p,
@@ -247,6 +250,13 @@ def _finals(store: Store, study: Store | None, rows: Sequence[Finalist]) -> Fina
         )  # fmt: skip
     epochs = study.settings.get("proxy", {}).get("epochs")
     return Finals(tuple(made), tuple(note["seeds"]), epochs, *trained(note, study))
+
+
+def _interval(row: Finalist, own: bool) -> Interval:
+    """Of a mean of shares, or of a score of the user's own."""
+    if own:
+        return interval(row.scores) if row.n >= FEWEST else None
+    return share_interval(row.scores)
 
 
 def _told(value: Any) -> Any:

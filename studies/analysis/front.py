@@ -9,6 +9,7 @@ import numpy as np
 
 from nas.architecture.space import SearchSpace
 from studies.search.objectives import OBJECTIVES
+from studies.store.names import own_score
 from studies.store.trial import Trial, candidates, nondominated_values, role_of
 
 
@@ -51,7 +52,7 @@ def front(trials: Sequence[Trial], space: SearchSpace, objectives: Sequence[str]
     names = tuple(objectives)
     searched = len(names) > 1
     if not searched:
-        names = ("accuracy", "params")
+        names = (names[0] if own_score(names[0]) else "accuracy", "params")
     values = np.array([_values(t, objectives, searched) for t in done], dtype=float)
     maximise = tuple(OBJECTIVES[name].maximise for name in names)
     best, worst = values.max(axis=0), values.min(axis=0)
@@ -74,7 +75,8 @@ def front(trials: Sequence[Trial], space: SearchSpace, objectives: Sequence[str]
 def _values(trial: Trial, objectives: Sequence[str], searched: bool) -> Sequence[float]:
     if searched and trial.values is not None:
         return trial.values
-    return trial.attrs["accuracy"], trial.attrs["params"]
+    own = own_score(objectives[0])
+    return (own[1] if own else 1.0) * trial.attrs["accuracy"], trial.attrs["params"]
 
 
 class _Box:

@@ -12,7 +12,7 @@ from nas.errors import InputError, brief, unknown
 from studies.cli.names import DEFINITIONS, definition_names
 from studies.cli.options import Bytes, Count
 
-PATHS = ("space", "data", "data_dir", "plugin")
+PATHS = ("space", "data", "data_dir", "plugin", "evaluate")
 """Options that may name a file or folder, which is looked for beside the definition first."""
 
 
@@ -54,8 +54,9 @@ def _beside(path: Path, value: Any) -> Any:
         return [_beside(path, one) for one in value]
     if not isinstance(value, str) or value in SPACES or value in SOURCES:
         return value
-    found = path.parent / value
-    return str(found) if os.path.exists(found) else value
+    found, file = path.parent / value, value.partition(".py:")[0]
+    there = os.path.exists(found) or (file != value and os.path.exists(path.parent / f"{file}.py"))
+    return str(found) if there else value
 
 
 def read_config(context: click.Context, _: click.Parameter, name: str | None) -> Path | None:

@@ -60,6 +60,10 @@ plugin_option = what(
     "--plugin", "plugins", multiple=True, type=click.Path(path_type=Path),
     help="Python file with merges, blocks, data, strategies or scores of your own; repeatable.",
 )  # fmt: skip
+evaluate_option = what(
+    "--evaluate",
+    help="FILE.py:FUNCTION: a training of your own, which gets a candidate's network and returns its score, or several by name.",
+)  # fmt: skip
 storage_option = output(
     "--storage", default=STORAGE, envvar="NAS_STORAGE", show_envvar=True,
     help="Any Optuna storage URL, or a journal file (.log).",

@@ -15,7 +15,7 @@ from nas.drawing.figure import draw, save
 from studies.analysis.health import health_of
 from studies.cli.tables import drawing, finalists_table, front_table, tuning_table
 from studies.cli.terminal import tell
-from studies.formatting import count, duration, listed, percent, scored, without
+from studies.formatting import Score, count, duration, listed, without
 from studies.search.choice import POINTS, named_point
 from studies.search.loop import Event
 from studies.search.request import SearchRequest
@@ -47,9 +47,9 @@ class ConsoleWatcher(Watcher):
     ) -> None:
         self.total, self.done, self.before = total, done, done
         self.clock = time.monotonic()
-        self.settings, self.store = settings, store
+        self.settings, self.store, self.score = settings, store, Score.of(settings.objectives)
         for trial in best_trials(store.trials(), settings.space, 1):
-            self.best = f"{percent(trial.attrs['accuracy'])} (trial {trial.number})"
+            self.best = f"{self.score.show(trial.attrs['accuracy'])} (trial {trial.number})"
         if self.quiet:
             return
         space, data = settings.space, settings.data
@@ -85,7 +85,7 @@ class ConsoleWatcher(Watcher):
     def evaluated(self, event: Event) -> None:
         self.done += 1
         if event.best:
-            self.best = f"{percent(event.evaluation.accuracy)} (trial {event.number})"
+            self.best = f"{self.score.show(event.evaluation.accuracy)} (trial {event.number})"
         self.pruned += event.evaluation.status == "pruned"
         self._tell()
         status = event.evaluation.status
@@ -95,7 +95,7 @@ class ConsoleWatcher(Watcher):
 
     def elsewhere(self, trial: Trial, best: bool) -> None:
         if best:
-            self.best = f"{percent(trial.attrs['accuracy'])} (trial {trial.number})"
+            self.best = f"{self.score.show(trial.attrs['accuracy'])} (trial {trial.number})"
         self.done += 1
         self._tell()
 
@@ -107,7 +107,7 @@ class ConsoleWatcher(Watcher):
         rate = (self.done - self.before) / max(minutes, 1e-9)
         left = max(0, self.total - self.done) / max(rate, 1e-9) * 60
         pruned = f"{self.pruned} pruned · " if self.pruned else ""
-        note = f"highest {self.best} · {pruned}{rate:.0f}/min · {left:.0f} s left"
+        note = f"{'best' if self.score.own else 'highest'} {self.best} · {pruned}{rate:.0f}/min · {left:.0f} s left"
         if self.progress:
             self.progress.update(self.task, completed=self.done, note=note)
         elif not self.quiet and (self.done % max(1, self.total // 10) == 0):
@@ -169,8 +169,8 @@ class ConsoleWatcher(Watcher):
             self.console.print()
             self.console.print(drawing(trial.genome, skeleton))
         self.console.print(
-            f"Best of {finished}, chosen by validation images: trial {trial.number}, accuracy "
-            f"{scored(trial.attrs['accuracy'], trial.again)}"
+            f"Best of {finished}, chosen by validation images: trial {trial.number}, "
+            f"{self.score.name} {self.score.scored(trial.attrs['accuracy'], trial.again)}"
             f"{' (its ancestors trained too)' if 'inherited_from' in trial.attrs else ''}",
         )
         self.console.print(Text(f"  {trial.best_genome}", "bold"), soft_wrap=True)
@@ -181,9 +181,9 @@ class ConsoleWatcher(Watcher):
                     f"best:{result.study}/{point} is trial {number}", soft_wrap=True, markup=False
                 )
         if result.tuned and not self.quiet:
-            self.console.print(tuning_table(result.tuned))
+            self.console.print(tuning_table(result.tuned, self.score))
         if result.finalists:
-            self.console.print(finalists_table(result.finalists))
+            self.console.print(finalists_table(result.finalists, self.score))
             self._outside(result)
         if not self.quiet:
             self.console.print()

@@ -16,9 +16,9 @@ from nas.drawing.colours import colour_of
 from nas.drawing.text import text_rows
 from nas.proxy import Proxy
 from studies.cli.terminal import WordTable
-from studies.formatting import count, finalist_rows, scored, tuning_rows
+from studies.formatting import ACCURACY, Score, count, finalist_rows, tuning_rows
 from studies.search.objectives import OBJECTIVES
-from studies.store.names import is_found
+from studies.store.names import is_found, own_score
 
 if TYPE_CHECKING:
     from studies.catalogue.listing import Listed
@@ -34,14 +34,14 @@ MAX_ROWS = 2_000
 LEGEND = "○ a skip starts, ● ends, ◉ both, │ passes by"
 
 
-def finalists_table(rows: Sequence[Finalist]) -> WordTable:
-    """Test accuracy over fresh seeds, and the paired comparison with the residual pattern."""
+def finalists_table(rows: Sequence[Finalist], score: Score = ACCURACY) -> WordTable:
+    """Test scores over fresh seeds, and the paired comparison with the residual pattern."""
     n = max(len(row.accuracies) for row in rows)
     table = WordTable(
-        title=f"Finalists: test accuracy over {n} fresh seed{'s' if n > 1 else ''}",
+        title=f"Finalists: test {score.name} over {n} fresh seed{'s' if n > 1 else ''}",
         sheds=("MACs", "n"),
     )
-    made = finalist_rows(rows)
+    made = finalist_rows(rows, score)
     for name in made[0][1]:
         table.add_column(name, justify="left" if name == "pattern" else "right", no_wrap=True)
     for row, texts in made:
@@ -49,10 +49,11 @@ def finalists_table(rows: Sequence[Finalist]) -> WordTable:
     return table
 
 
-def tuning_table(tuned: Sequence[Tuned]) -> WordTable:
+def tuning_table(tuned: Sequence[Tuned], score: Score = ACCURACY) -> WordTable:
     """Finalists and references on validation images, each at its best learning rate."""
-    table = WordTable(title="Finalists and references: validation accuracy", sheds=("std",))
-    header, rows = tuning_rows(tuned)
+    title = f"Finalists and references: validation {score.name}"
+    table = WordTable(title=title, sheds=("std",))
+    header, rows = tuning_rows(tuned, score)
     for name in header:
         table.add_column(name, justify="left" if name == "pattern" else "right", no_wrap=True)
     for cells in rows:
@@ -75,7 +76,8 @@ def studies_table(found: Sequence[Listed]) -> WordTable:
         if one.missing:
             best = "needs " + " ".join(f"--plugin {name}" for name in one.missing)
         elif one.best:
-            best = f"{scored(one.best.attrs['accuracy'], one.best.again)} (trial {one.best.number})"
+            found_best = Score.of(one.objectives).scored(one.best.attrs["accuracy"], one.best.again)
+            best = f"{found_best} (trial {one.best.number})"
         finals = "none"
         if one.finalists:
             done, wanted = one.finalists
@@ -87,11 +89,12 @@ def studies_table(found: Sequence[Listed]) -> WordTable:
 def front_table(trials: Sequence[Trial], objectives: Sequence[str]) -> WordTable:
     """The Pareto front of a search with several objectives; of contenders, by their means."""
     table = WordTable(title="Pareto front on validation images")
-    for name in ("trial", *objectives):
+    for name in ("trial", *((own_score(name) or (name,))[0] for name in objectives)):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("pattern")
     for trial in trials:
         accuracy = trial.attrs["accuracy"] if trial.again is None else trial.again
+        accuracy *= Score.of(objectives).sign
         pairs = zip(objectives, (accuracy, *(trial.values or ())[1:]), strict=False)
         values = (OBJECTIVES[name].show(value) for name, value in pairs)
         table.add_row(str(trial.number), *values, Text(str(trial.genome)))

@@ -14,8 +14,8 @@ from typing import Any
 from optuna.storages import BaseStorage
 from optuna_dashboard._note import get_note_from_system_attrs, save_note_with_version
 
-from studies.formatting import scored, short, tuning_rows
-from studies.notebook.study import TUNING_TITLE, Study
+from studies.formatting import short, tuning_rows
+from studies.notebook.study import Study
 
 SEAL = "\n\n[skipnas]: # "
 KEPT = "*Kept up to date by `nas dashboard`, until you edit it.*"
@@ -36,8 +36,10 @@ def search_note(study: Study, pictures: Mapping[int, str]) -> str:
     best = study.best
     if best:
         parts.append(f"**{_plain(study.verdict)}**")
-        accuracy = scored(best.attrs["accuracy"], best.again)
-        parts.append(f"### Best pattern: trial {best.number}, validation accuracy {accuracy}")
+        what = _plain(study.score.name)
+        parts.append(
+            f"### Best pattern: trial {best.number}, validation {what} {study.scored(best)}"
+        )
         if best.number in pictures:
             parts.append(f"![The pattern of trial {best.number}]({pictures[best.number]})")
         parts.append(f"`{short(str(best.genome))}`")
@@ -46,10 +48,10 @@ def search_note(study: Study, pictures: Mapping[int, str]) -> str:
         parts.append(f"### {study.table_title}")
         parts.append(_table(header, rows))
     if study.tuned:
-        parts.append(f"### {TUNING_TITLE}")
-        parts.append(_table(*tuning_rows(study.tuned)))
+        parts.append(f"### {_plain(study.tuning_title)}")
+        parts.append(_table(*tuning_rows(study.tuned, study.score)))
     if study.finalists:
-        parts.append("### Finalists: test accuracy over fresh seeds")
+        parts.append(f"### Finalists: test {_plain(study.score.name)} over fresh seeds")
         parts.append(_table(*study.finalists_table()))
     if study.going_on:
         parts.append(f"### Go on\n\n{_fenced(study.going_on)}")

@@ -15,7 +15,7 @@ from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.proxy import Proxy
 from nas.workers.protocol import Pool
 from studies.finals.trainings import Trainings, fresh_seeds, train_all
-from studies.store.names import CONTENDERS, MEANS
+from studies.store.names import CONTENDERS, MEANS, worst_score
 from studies.store.store import Store
 from studies.store.trial import Trial
 
@@ -63,6 +63,7 @@ def run_contenders(
         stop: asked again and again; no training starts, and nothing is noted, when it is true.
     """
     beside = store.open_beside(CONTENDERS, skeleton, proxy, "validation accuracy")
+    worst = worst_score(store.settings)
     left, means, gone, before = list(trials), dict[int, tuple[float, int]](), 0, 0
     plan = rounds(len(trials), seeds, least)
     total = _trainings(plan)
@@ -83,7 +84,7 @@ def run_contenders(
             return
         for trial in left:
             scores = [s for one in fresh if (s := results[trial.key, one]) is not None]
-            means[trial.number] = (sum(scores) / len(scores) if scores else 0.0, each)
+            means[trial.number] = (sum(scores) / len(scores) if scores else worst, each)
         left.sort(key=lambda trial: -means[trial.number][0])
     store.note(MEANS, {str(number): list(found) for number, found in means.items()})
 

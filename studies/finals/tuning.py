@@ -21,7 +21,7 @@ from nas.errors import InputError
 from nas.proxy import Proxy
 from nas.workers.protocol import Pool
 from studies.finals.trainings import USUAL, Setting, Trainings, train_all
-from studies.store.names import TUNED, TUNING, labelled
+from studies.store.names import TUNED, TUNING, labelled, worst_score
 from studies.store.store import Store
 
 FIRST_SEED = 700_000
@@ -113,7 +113,8 @@ def run_tuning(
     if results is None:
         return []
     scores = {g: [s for seed in seeds if (s := results[g.key, seed]) is not None] for g in genomes}
-    tuned = [_best(name, row, scores) for name, row in grid.items()]
+    worst = worst_score(store.settings)
+    tuned = [_best(name, row, scores, worst) for name, row in grid.items()]
     tuned.sort(key=lambda one: -one.mean)
     told = [[one.name, str(one.genome), one.mean, one.std] for one in tuned]
     note = {"entries": told, "rates": list(rates), "seeds": list(seeds)}
@@ -136,9 +137,11 @@ def best_reference(tuned: Sequence[Tuned]) -> Tuned | None:
     return next((one for one in tuned if one.name in REFERENCES), None)
 
 
-def _best(name: str, row: Sequence[Genome], scores: Mapping[Genome, list[float]]) -> Tuned:
+def _best(
+    name: str, row: Sequence[Genome], scores: Mapping[Genome, list[float]], worst: float
+) -> Tuned:
     """A pattern at the rate of its highest mean, of equals the lower one."""
-    means = [float(np.mean(scores[genome])) if scores[genome] else 0.0 for genome in row]
+    means = [float(np.mean(scores[genome])) if scores[genome] else worst for genome in row]
     best = row[int(np.argmax(means))]
     std = float(np.std(scores[best], ddof=1)) if len(scores[best]) > 1 else None
     return Tuned(name, best, max(means), std)

@@ -30,7 +30,7 @@ from studies.knockouts.recorded import (
     trained_keys,
 )
 from studies.search.settings import recorded_data, recorded_space
-from studies.store.names import KNOCKOUTS
+from studies.store.names import KNOCKOUTS, check_trained_here
 from studies.store.store import Store
 from studies.store.trial import best_trials
 
@@ -65,6 +65,7 @@ def run_knockout(
         InputError: no winner, or data, plugins, trainer or device are not the study's.
     """
     settings = store.searched()
+    check_trained_here(store.settings, store.name, "nas report --knock-out")
     space, trials = recorded_space(settings), store.ranked()
     best = best_trials(trials, space, 1)
     if not best:

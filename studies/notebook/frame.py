@@ -6,13 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from studies.store.names import JUDGED
+from studies.formatting import Score
+from studies.store.names import JUDGED, own_score
 from studies.store.storages import existing_storage
 from studies.store.store import Store
 from studies.store.url import STORAGE
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+OURS = ("accuracy", "accuracies", "scores")
+"""Attributes that say of a score of the user's own what its column says."""
 
 
 def load(study: str, storage: str = STORAGE, plugins: Sequence[str | Path] = ()) -> pd.DataFrame:
@@ -41,12 +46,14 @@ def frame_of(store: Store) -> pd.DataFrame:
     """The same for an open study."""
     import pandas as pd
 
-    objectives = store.settings.get("objectives", [])
+    asked = store.settings.get("objectives", [])
+    objectives = [(own_score(name) or (name,))[0] for name in asked]
+    left_out = {JUDGED, *(OURS if Score.of(asked).own else ())}
     rows = []
     for trial in store.trials():
         values = dict(zip(objectives, trial.values or (), strict=False))
         named = {"number": trial.number, "state": trial.state.name.lower()}
-        attrs = {name: value for name, value in trial.attrs.items() if name != JUDGED}
+        attrs = {name: value for name, value in trial.attrs.items() if name not in left_out}
         rows.append({**values, **named, **attrs, **trial.genes})
     frame = pd.DataFrame(rows)
     if not rows:

@@ -17,13 +17,13 @@ from nas.drawing.svg import plan_svg, shape_text
 from nas.errors import InputError
 from studies.finals.finalists import Finalist, recorded_finalists
 from studies.finals.tuning import Tuned, recorded_tuning
-from studies.formatting import count, finalist_rows, percent, scored, short, tuning_rows, without
+from studies.formatting import Score, count, finalist_rows, short, tuning_rows, without
 from studies.notebook.course import course_svg
 from studies.search.choice import recorded_front
 from studies.search.objectives import OBJECTIVES
 from studies.search.settings import asked_evaluations, recorded_space
 from studies.search.verdict import recorded_verdict
-from studies.store.names import COMMAND, FINALISTS, search_names
+from studies.store.names import COMMAND, FINALISTS, own_score, search_names
 from studies.store.store import Store
 from studies.store.trial import Trial, best_trials, status_of
 from studies.store.url import STORAGE, shown
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN_FRONT = 8
-TUNING_TITLE = "Finalists and references: validation accuracy, each at its best learning rate"
 
 
 @dataclass(frozen=True, repr=False)
@@ -96,6 +95,16 @@ class Study:
         return list(self.settings["objectives"])
 
     @property
+    def score(self) -> Score:
+        """What it ranks by, in words."""
+        return Score.of(self.objectives)
+
+    @property
+    def tuning_title(self) -> str:
+        what = f"validation {self.score.name}"
+        return f"Finalists and references: {what}, each at its best learning rate"
+
+    @property
     def going_on(self) -> str:
         """The command that continues it, with twice the evaluations where all are done."""
         done = sum(trial.state.is_finished() for trial in self.trials)
@@ -111,7 +120,7 @@ class Study:
         proxy = space.proxy
         images = "all" if proxy.images is None else f"{proxy.images:,}"
         goals = [
-            f"{name} ({OBJECTIVES[name].about}; "
+            f"{(own_score(name) or (name,))[0]} ({OBJECTIVES[name].about}; "
             f"{'larger' if OBJECTIVES[name].maximise else 'smaller'} is better)"
             for name in self.objectives
         ]
@@ -162,14 +171,17 @@ class Study:
         if self.front:
             on_it = [t for t in self.trials if t.number in self.front]
             found = sorted(on_it, key=lambda t: -t.attrs["accuracy"])[:SHOWN_FRONT]
-        more = [name for name in self.objectives if name not in ("accuracy", "params", "macs")]
-        header = ["trial", "validation accuracy", *more, "parameters", "MACs", "pattern"]
+        first = () if not self.score.own else self.objectives[:1]
+        shown = ("accuracy", "params", "macs", *first)
+        more = [name for name in self.objectives if name not in shown]
+        extra = [(own_score(name) or (name,))[0] for name in more]
+        header = ["trial", f"validation {self.score.name}", *extra, "parameters", "MACs", "pattern"]
         ranked = sorted([*found, *given], key=lambda t: -t.attrs["accuracy"])
         rows = [self._row(trial, more) for trial in ranked]
         if any(trial.again is not None for trial in ranked):
             header.insert(2, "over fresh seeds")
             for trial, row in zip(ranked, rows, strict=True):
-                row.insert(2, "" if trial.again is None else percent(trial.again))
+                row.insert(2, "" if trial.again is None else self.score.show(trial.again))
         return header, rows
 
     def _row(self, trial: Trial, more: Sequence[str]) -> list[str]:
@@ -177,22 +189,27 @@ class Study:
         name = f"{trial.number}" + (f" ({attrs['role']})" if attrs["role"] else "")
         extra = [OBJECTIVES[name].show(values[name]) if name in values else "" for name in more]
         sizes = count(attrs["params"]), count(attrs["macs"])
-        return [name, percent(attrs["accuracy"]), *extra, *sizes, short(str(trial.genome))]
+        return [name, self.score.show(attrs["accuracy"]), *extra, *sizes, short(str(trial.genome))]
 
     def finalists_table(self) -> tuple[list[str], list[list[str]]]:
-        """(header, rows of text): test accuracy over fresh seeds, most accurate first."""
-        rows = [cells for _, cells in finalist_rows(self.finalists)]
+        """(header, rows of text): test scores over fresh seeds, the best first."""
+        rows = [cells for _, cells in finalist_rows(self.finalists, self.score)]
         return list(rows[0]), [list(row.values()) for row in rows]
 
     def course(self) -> str:
         """Accuracies by trial as an SVG drawing; empty for fewer than two."""
         scores = {t.number: t.attrs["accuracy"] for t in self.trials if t.ok}
         given = {t.attrs["role"]: t.attrs["accuracy"] for t in self.trials if t.ok}
-        return course_svg(scores, {name: score for name, score in given.items() if name})
+        named = {name: score for name, score in given.items() if name}
+        return course_svg(scores, named, self.score)
+
+    def scored(self, trial: Trial) -> str:
+        """A trial's score, and its mean over fresh seeds where it was a contender."""
+        return self.score.scored(trial.attrs["accuracy"], trial.again)
 
     def __repr__(self) -> str:
         best = self.best
-        found = f", best trial {best.number} with {_scored(best)}" if best else ""
+        found = f", best trial {best.number} with {self.scored(best)}" if best else ""
         return f"<Study {self.name}: {self.progress()}{found}>"
 
     def _repr_html_(self) -> str:
@@ -203,8 +220,8 @@ class Study:
         if best:
             parts.append(f"<p>{escape(self.verdict)}</p>")
             parts.append(
-                f"<p><b>best: trial {best.number}</b>, validation accuracy "
-                f"{_scored(best)}<br><code>{escape(str(best.genome))}</code></p>"
+                f"<p><b>best: trial {best.number}</b>, validation {escape(self.score.name)} "
+                f"{self.scored(best)}<br><code>{escape(str(best.genome))}</code></p>"
             )
             parts.append(scrolling(plan_svg(plan(best.genome, self.space.skeleton))))
         header, rows = self.table()
@@ -212,18 +229,16 @@ class Study:
             parts.append(f"<p><b>{self.table_title}</b></p>")
             parts.append(scrolling(table_html(header, rows, "l" + "r" * (len(header) - 2) + "l")))
         if self.tuned:
-            parts.append(f"<p><b>{TUNING_TITLE}</b></p>")
-            parts.append(scrolling(table_html(*tuning_rows(self.tuned))))
+            parts.append(f"<p><b>{escape(self.tuning_title)}</b></p>")
+            parts.append(scrolling(table_html(*tuning_rows(self.tuned, self.score))))
         if self.finalists:
-            parts.append("<p><b>Finalists: test accuracy over fresh seeds</b></p>")
+            parts.append(
+                f"<p><b>Finalists: test {escape(self.score.name)} over fresh seeds</b></p>"
+            )
             parts.append(scrolling(table_html(*self.finalists_table())))
         if self.going_on:
             parts.append(f"<p>Go on: <code>{escape(self.going_on)}</code></p>")
         return "".join(parts)
-
-
-def _scored(trial: Trial) -> str:
-    return scored(trial.attrs["accuracy"], trial.again)
 
 
 def open_study(

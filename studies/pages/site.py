@@ -22,7 +22,7 @@ from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage
 
 from nas.errors import InputError
-from studies.formatting import count, percent, scored
+from studies.formatting import count, percent
 from studies.pages.jobs import COMMANDS, Jobs
 from studies.pages.views import Shown, beside, lines, losses
 from studies.store.store import Store
@@ -116,7 +116,7 @@ class Site:
             found = Shown.of(self._store(number), self._url)
             last = self.jobs.last
             return {
-                "number": number, "found": found, "study": found.study, "scored": scored,
+                "number": number, "found": found, "study": found.study, "scored": found.study.score.scored,
                 "course": found.study.course(), "losses": losses(found.knockout),
                 "job": last if last and last.study == found.study.name else None,
                 "kinds": COMMANDS, "may": self._may(), "problem": problem,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from nas.architecture.layers import Skip
 from nas.drawing.canvas import ACCENT, FONT, GRID, INK, MUTED, SURFACE, WARM, Canvas, spread
 from studies.analysis.facts import Facts, Finals, Row
 from studies.analysis.front import Front, Point
-from studies.formatting import count, percent
+from studies.formatting import ACCURACY, Score, count
 from studies.knockouts.recorded import Knockout, Loss
 from studies.search.objectives import OBJECTIVES
 
@@ -18,19 +19,24 @@ MARKERS = {"plain": "s", "residual": "^", "dense": "D", "start": "v"}
 
 def progress(facts: Facts, against: str) -> str:
     """Best accuracy so far against `evaluations` or `seconds`, with the given patterns as lines."""
-    label = f"best validation accuracy so far against {against}"
+    score = Score.of(facts.settings["objectives"])
+    label = f"best validation {score.name} so far against {against}"
     canvas = Canvas(f"progress-{against}", label)
     axes, steps = canvas.axes, facts.progress
     xs = list(getattr(steps, against))
-    ys = [100 * a for a in steps.accuracies]
+    ys = [score.scale * a for a in steps.accuracies]
     end = float(facts.cost.trials if against == "evaluations" else facts.cost.seconds)
-    lines = {row.role: 100 * row.accuracy for row in facts.given if row.accuracy and _ok(row)}
+    lines = {
+        row.role: score.scale * (row.accuracy or 0)
+        for row in facts.given
+        if _ok(row) and (row.accuracy or score.own)
+    }
     own = [r for r in facts.trials if not r.role and _ok(r) and r.accuracy is not None]
-    dots = [100 * (r.accuracy or 0) for r in own]
-    low, high = window([*ys, *lines.values()], dots)
+    dots = [score.scale * (r.accuracy or 0) for r in own]
+    low, high = window([*ys, *lines.values()], dots, score)
     if against == "evaluations":
         for row, y in zip(own, dots, strict=True):
-            tip = f"trial {row.number}: {y:.2f} %"
+            tip = f"trial {row.number}: {score.show(y / score.scale)}"
             style = {"marker": "o", "alpha": 0.45} if y >= low else {"marker": 7, "alpha": 0.8}
             canvas.dot(row.number + 1, max(y, low), tip, color=MUTED, markersize=3.2, mew=0,
                        clip_on=False, **style)  # fmt: skip
@@ -40,19 +46,31 @@ def progress(facts: Facts, against: str) -> str:
     if xs:
         axes.plot([*xs, max(end, xs[-1])], [*ys, ys[-1]], color=ACCENT, lw=2.2,
                   drawstyle="steps-post")  # fmt: skip
-        canvas.dot(xs[-1], ys[-1], f"trial {steps.numbers[-1]}: {ys[-1]:.2f} %", marker="o",
+        canvas.dot(xs[-1], ys[-1], f"trial {steps.numbers[-1]}: {score.show(steps.accuracies[-1])}", marker="o",
                    color=ACCENT, markersize=6.5, mec=SURFACE, mew=1.2, zorder=4)  # fmt: skip
-    names = {f"{role} {y:.1f}": (y, INK) for role, y in lines.items()}
+    names = {f"{role} {_short(score, y)}": (y, INK) for role, y in lines.items()}
     if ys:
-        names[f"search {ys[-1]:.1f}"] = (ys[-1], ACCENT)
+        names[f"search {_short(score, ys[-1])}"] = (ys[-1], ACCENT)
     axes.set_ylim(low, high)
     axes.set_xlim(0, max(end, 1) * 1.01)
     _label_right(canvas, names)
     unit = "evaluations" if against == "evaluations" else "training seconds, summed over candidates"
     axes.set_xlabel(unit)
-    axes.set_ylabel("validation accuracy, %")
+    axes.set_ylabel(f"validation {score.axis}")
+    _ticks(axes.yaxis, score)
     axes.grid(axis="y")
     return canvas.svg()
+
+
+def _short(score: Score, height: float) -> str:
+    """A place on an axis of scores, in few digits."""
+    return score.number(height) if score.own else f"{height:.1f}"
+
+
+def _ticks(axis: Any, score: Score) -> None:
+    """Names the places of an axis of scores of the user's own, on which better is up."""
+    if score.own:
+        axis.set_major_formatter(lambda height, _: score.number(height))
 
 
 def _label_right(canvas: Canvas, names: dict[str, tuple[float, str]]) -> None:
@@ -68,7 +86,9 @@ def _label_right(canvas: Canvas, names: dict[str, tuple[float, str]]) -> None:
         )  # fmt: skip
 
 
-def window(core: Sequence[float], others: Sequence[float]) -> tuple[float, float]:
+def window(
+    core: Sequence[float], others: Sequence[float], score: Score = ACCURACY
+) -> tuple[float, float]:
     """Limits of an axis of accuracies: where most of it is; what is far below lies outside.
 
     All of `core` is inside but values that would squeeze the rest into half of the picture; so are
@@ -82,7 +102,7 @@ def window(core: Sequence[float], others: Sequence[float]) -> tuple[float, float
     if others:
         tenth = sorted(others)[len(others) // 10]
         low = min(low, max(tenth, top - 2 * (top - low)))
-    margin = max(0.06 * (top - low), 0.05)
+    margin = max(0.06 * (top - low), 1e-6 * (abs(top) or 1.0) if score.own else 0.05)
     return low - margin, top + margin
 
 
@@ -90,15 +110,16 @@ def trade_off(front: Front, facts: Facts, second: int) -> str:
     """Accuracy against another objective; what no other pattern beats is joined or ringed."""
     name = front.objectives[second]
     objective = OBJECTIVES[name]
-    canvas = Canvas(f"front-{name}", f"validation accuracy against {objective.axis}", 300)
+    score = Score.of(front.objectives)
+    canvas = Canvas(f"front-{name}", f"validation {score.name} against {objective.axis}", 300)
     axes, winner = canvas.axes, facts.winner.number if facts.winner else None
     notations = {row.number: row.genome for row in facts.trials}
     points = sorted(front.points, key=lambda p: (p.front, bool(p.role), p.number == winner))
     scale = objective.scale
-    ys = {p.number: 100 * p.values[0] for p in points}
+    ys = {p.number: score.scale * score.sign * p.values[0] for p in points}
     own = [ys[p.number] for p in points if not p.role]
     core = [y for p, y in zip(points, ys.values(), strict=True) if p.role or p.front]
-    low, high = window(core or own, own)
+    low, high = window(core or own, own, score)
     best = sorted((p for p in points if p.front), key=lambda p: p.values[second])
     if len(front.objectives) == 2 and len(best) > 1:
         xs = [scale * p.values[second] for p in best]
@@ -107,13 +128,14 @@ def trade_off(front: Front, facts: Facts, second: int) -> str:
     for p in points:
         x, y = scale * p.values[second], ys[p.number]
         value = objective.show(p.values[second])
-        tip = f"{p.role or f'trial {p.number}'}: {y:.2f} %, {value}\n{notations[p.number]}"
+        tip = f"{p.role or f'trial {p.number}'}: {score.show(y / score.scale)}, {value}\n{notations[p.number]}"
         canvas.dot(x, max(y, low), tip, **_marker(p, p.number == winner, y < low))
     axes.set_ylim(low, high)
     axes.margins(x=0.08)
     _names(canvas, [(scale * p.values[second], max(low, ys[p.number]), p) for p in points], winner)
     axes.set_xlabel(objective.axis)
-    axes.set_ylabel("validation accuracy, %")
+    axes.set_ylabel(f"validation {score.axis}")
+    _ticks(axes.yaxis, score)
     if not objective.unit:
         axes.xaxis.set_major_formatter(lambda value, _: count(value))
         axes.locator_params(axis="x", nbins=5)
@@ -180,29 +202,30 @@ def hypervolume(front: Front, trials: int) -> str:
     return canvas.svg()
 
 
-def finalists(finals: Finals) -> str:
-    """Every test accuracy, their means and 95 % intervals."""
+def finalists(finals: Finals, score: Score = ACCURACY) -> str:
+    """Every test score, their means and 95 % intervals."""
     rows = [row for row in finals.rows if row.n]
-    canvas = Canvas("finalists", "test accuracy of every finalist", 56 + 28 * len(rows))
+    canvas = Canvas("finalists", f"test {score.name} of every finalist", 56 + 28 * len(rows))
     axes = canvas.axes
     for place, row in enumerate(rows):
         colour = ACCENT if row.name.startswith("trial") else MUTED
-        for seed, score in zip(finals.seeds, row.accuracies, strict=True):
-            if score is not None:
-                canvas.dot(100 * score, place, f"{row.name}, seed {seed}: {percent(score)}",
+        for seed, one in zip(finals.seeds, row.accuracies, strict=True):
+            if one is not None:
+                canvas.dot(score.scale * one, place, f"{row.name}, seed {seed}: {score.show(one)}",
                            marker="o", color=colour, alpha=0.35, markersize=5, mew=0)  # fmt: skip
         if row.interval:
-            ends = [100 * end for end in row.interval]
+            ends = [score.scale * end for end in row.interval]
             axes.plot(ends, [place, place], color=colour, lw=2.6, solid_capstyle="butt")
-        canvas.dot(100 * row.mean, place, f"{row.name}: mean {percent(row.mean)}", marker="D",
+        canvas.dot(score.scale * row.mean, place, f"{row.name}: mean {score.show(row.mean)}", marker="D",
                    color=colour, markersize=7.5, mec=SURFACE, mew=1.2, zorder=4)  # fmt: skip
     reference = next((row for row in rows if row.name == "residual"), None)
     if reference:
-        axes.axvline(100 * reference.mean, color=INK, lw=1, dashes=(5, 3), zorder=1)
+        axes.axvline(score.scale * reference.mean, color=INK, lw=1, dashes=(5, 3), zorder=1)
     axes.set_yticks(range(len(rows)), [row.name for row in rows])
     axes.tick_params(axis="y", labelcolor=INK)
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlabel("test accuracy, %")
+    axes.set_xlabel(f"test {score.axis}")
+    _ticks(axes.xaxis, score)
     axes.grid(axis="x")
     return canvas.svg()
 

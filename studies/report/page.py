@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from math import inf
 from typing import Any
 
 from nas.architecture.plan import plan
@@ -14,6 +15,7 @@ from nas.drawing.svg import plan_svg
 from studies.analysis.facts import Facts, Row
 from studies.analysis.habits import LEAST, Grid, Share
 from studies.formatting import (
+    Score,
     count,
     duration,
     finalist_cells,
@@ -27,6 +29,7 @@ from studies.formatting import (
 from studies.report import figures, words
 from studies.search.objectives import OBJECTIVES
 from studies.search.settings import recorded_space
+from studies.store.names import trained_elsewhere
 
 SHOWN = 500
 """Trials in the table; of more, the best."""
@@ -63,7 +66,7 @@ def render(facts: Facts) -> str:
 def _context(facts: Facts, markup: Any) -> dict[str, Any]:
     space = recorded_space(facts.settings)
     distances = _distances(facts, space)
-    rows = _shown(facts)
+    rows, score = _shown(facts), Score.of(facts.settings["objectives"])
     fronts = {point.number for point in facts.front.points if point.front} if facts.front else set()
     return {
         "facts": facts,
@@ -72,6 +75,8 @@ def _context(facts: Facts, markup: Any) -> dict[str, Any]:
         "space": space,
         "words": words,
         "objectives": OBJECTIVES,
+        "score": score,
+        "elsewhere": trained_elsewhere(facts.settings),
         "finalist": finalist_cells,
         "table": finalist_rows,
         "drawing": markup(_drawing(facts, space)),
@@ -91,7 +96,9 @@ def _context(facts: Facts, markup: Any) -> dict[str, Any]:
         ],
         "rows": rows,
         "extra": [
-            n for n in facts.settings["objectives"] if n not in ("accuracy", "params", "macs")
+            n
+            for n in facts.settings["objectives"][int(score.own) :]
+            if n not in ("accuracy", "params", "macs")
         ],
         "settings": list(flat(facts.settings)),
         "costs": _costs(facts),
@@ -116,7 +123,7 @@ def _figures(facts: Facts) -> dict[str, str]:
         if facts.front.searched and facts.front.hypervolume is not None:
             found["hypervolume"] = figures.hypervolume(facts.front, facts.cost.trials)
     if facts.finals and any(row.n for row in facts.finals.rows):
-        found["finalists"] = figures.finalists(facts.finals)
+        found["finalists"] = figures.finalists(facts.finals, Score.of(facts.settings["objectives"]))
     if facts.knockout and any(
         x.cut is not None or x.retrained is not None for x in facts.knockout.losses
     ):
@@ -207,7 +214,10 @@ def _distances(facts: Facts, space: SearchSpace) -> list[int]:
 def _shown(facts: Facts) -> list[Row]:
     if len(facts.trials) <= SHOWN:
         return list(facts.trials)
-    best = sorted(facts.trials, key=lambda row: (-(row.accuracy or 0), row.number))[:SHOWN]
+    best = sorted(
+        facts.trials,
+        key=lambda row: (-(-inf if row.accuracy is None else row.accuracy), row.number),
+    )[:SHOWN]
     return sorted(best, key=lambda row: row.number)
 
 

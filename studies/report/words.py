@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from nas.architecture.skeletons.families import read_skeleton
 from studies.analysis.facts import Facts, Row
-from studies.formatting import duration, large, listed, p_value, percent, plural, points
+from studies.formatting import Score, duration, large, listed, p_value, percent, plural
 from studies.search.objectives import OBJECTIVES
+from studies.store.names import trained_elsewhere
 from studies.store.url import storage_words
 
 
@@ -26,7 +27,7 @@ def question(facts: Facts) -> str:
     inherited = ""
     if "inherit" in settings:
         inherited = ", where a child starts from its first parent's trained weights"
-    guessing = facts.data.get("guessing")
+    guessing = None if Score.of(settings["objectives"]).own else facts.data.get("guessing")
     chance = ""
     if guessing:
         chance = f" Guessing the most frequent class would give {percent(guessing['validation'])}."
@@ -51,11 +52,13 @@ def _chosen(facts: Facts, winner: Row) -> Iterator[str]:
     """How the search came to its best."""
     assert winner.accuracy is not None
     cost = facts.cost
-    found = f"Trial {winner.number} is the most accurate of {plural(cost.candidates, 'candidate')}"
+    score = Score.of(facts.settings["objectives"])
+    most = "best" if score.own else "most accurate"
+    found = f"Trial {winner.number} is the {most} of {plural(cost.candidates, 'candidate')}"
     again = ""
     if winner.again is not None:
         found = f"Trial {winner.number} is the best of {plural(cost.candidates, 'candidate')}"
-        again = f" ({percent(winner.again)} over fresh seeds)"
+        again = f" ({score.show(winner.again)} over fresh seeds)"
     if cost.trained < cost.candidates:
         found += f" ({cost.trained} of them trained to the end)"
     residual = next((row for row in facts.given if row.role == "residual"), None)
@@ -63,14 +66,18 @@ def _chosen(facts: Facts, winner: Row) -> Iterator[str]:
     if residual and residual.accuracy is not None:
         rates = facts.settings["space"].get("learning_rates")
         at = f" (at {facts.settings['proxy']['learning_rate']:g})" if rates else ""
-        beside = f", ResNet's pattern {percent(residual.accuracy)}{at}"
+        beside = f", ResNet's pattern {score.show(residual.accuracy)}{at}"
     mean = next((one.mean for one in facts.tuned if one.name == f"trial {winner.number}"), None)
     tuned = (
-        f" By the longer training it was the best finalist, with {percent(mean)}." if mean else ""
+        f" By the longer training it was the best finalist, with {score.show(mean)}."
+        if mean
+        else ""
     )
+    does = f"it recognises {percent(winner.accuracy)} of the validation images"
+    if score.own:
+        does = f"its validation {score.name} is {score.show(winner.accuracy)}"
     yield (
-        f"{found}: by the short training of the search it recognises {percent(winner.accuracy)} "
-        f"of the validation images{again}{beside}. The best of many is flattered by luck.{tuned}"
+        f"{found}: by the short training of the search {does}{again}{beside}. The best of many is flattered by luck.{tuned}"
     )
     if "inherit" in facts.settings:
         yield (
@@ -107,33 +114,34 @@ def _tested(facts: Facts, winner: Row) -> Iterator[str]:
         yield f"It was not among the finalists; {best.name} leads their table."
     elif best.name.startswith("trial") and best.name != name:
         yield (
-            f"On the test images {best.name} is ahead of it, with {percent(best.mean)}; the test "
+            f"On the test images {best.name} is ahead of it, with {Score.of(facts.settings['objectives']).show(best.mean)}; the test "
             "images choose nothing, or their word would be flattered by luck, too."
         )
 
 
 def tiles(facts: Facts) -> list[tuple[str, str, str]]:
     """(figure, what it is, a note) for the page's head."""
-    winner, cost = facts.winner, facts.cost
+    winner, cost, score = facts.winner, facts.cost, Score.of(facts.settings["objectives"])
     found = []
     if winner and winner.accuracy is not None:
         note = f"trial {winner.number} of {cost.candidates} candidates"
         if winner.again is None:
-            found.append((percent(winner.accuracy), "best validation accuracy", note))
+            found.append((score.show(winner.accuracy), f"best validation {score.name}", note))
         else:
-            found.append((percent(winner.again), "validation accuracy over fresh seeds", note))
+            what = f"validation {score.name} over fresh seeds"
+            found.append((score.show(winner.again), what, note))
         rows = {row.name: row for row in facts.finals.rows} if facts.finals else {}
         row = rows.get(f"trial {winner.number}")
         if row and row.n:
             seeds = f"mean of {row.n} fresh seeds" if row.n > 1 else "one fresh seed"
-            found.append((percent(row.mean), "its test accuracy", seeds))
+            found.append((score.show(row.mean), f"its test {score.name}", seeds))
             if row.difference is not None:
                 chance = (
                     f"{p_value(row.p)} (Holm)" if row.p is not None else "too few seeds for a test"
                 )
-                found.append(
-                    (points(row.difference), "points against ResNet's pattern, on test", chance)
-                )
+                unit = f"of {score.name}" if score.own else "points"
+                what = f"{unit} against ResNet's pattern, on test"
+                found.append((score.change(row.difference), what, chance))
     given = len(facts.given)
     note = f"{given} of them given patterns" if given else ""
     found.append((str(cost.trials), "evaluations", note))
@@ -151,6 +159,6 @@ def commands(facts: Facts) -> list[tuple[str, str]]:
             found.append((more, "the same study, longer"))
     report = ["nas", "report", facts.study, *storage_words(facts.storage)]
     found.append((shlex.join(report), "this page"))
-    if facts.winner and facts.knockout is None:
+    if facts.winner and facts.knockout is None and not trained_elsewhere(facts.settings):
         found.append((shlex.join([*report, "--knock-out"]), "with the worth of every skip"))
     return found

@@ -17,6 +17,7 @@ from nas.data.load import SOURCES
 from nas.errors import InputError
 from nas.files.settings import from_mapping
 from nas.proxy import Proxy
+from studies.formatting import Score
 from studies.search.choice import POINTS, named_point, recorded_front
 from studies.search.spaces import find_space
 from studies.store.url import shown
@@ -169,7 +170,7 @@ def from_study(kind: str, rest: str, storage: str, plugins: Mapping[str, str]) -
     return Pattern(
         genome, space.skeleton, longer or space.final_proxy, f"the finalists of {name}",
         f"trial {trial.number} of {name}", f"{name}-trial{trial.number}",
-        source, folder, data["split_seed"], data["fingerprint"], data["name"], note,
+        source, folder, data["split_seed"], data["fingerprint"] or None, data["name"], note,
         origin={"study": name, "trial": trial.number, "asked": f"{kind}:{rest}"},
     )  # fmt: skip
 
@@ -202,14 +203,17 @@ def _read(
 
 def _choice(objectives: Sequence[str], trial: Trial, trials: int, point: str) -> str:
     """How `best:` chose."""
-    accuracy = 100 * trial.attrs["accuracy"]
+    score = Score.of(objectives)
+    what = f"validation {score.name}" if score.own else "validation"
+    best = "best" if score.own else "most accurate"
+    accuracy = f"{score.show(trial.attrs['accuracy'])} {what}"
     if point:
-        return f"The point '{point}' of the Pareto front of {trials} trials: {accuracy:.2f} % validation."
-    chosen = f"The most accurate of {trials} trials by the proxy: {accuracy:.2f} % validation"
+        return f"The point '{point}' of the Pareto front of {trials} trials: {accuracy}."
+    chosen = f"The {best} of {trials} trials by the proxy: {accuracy}"
     if trial.again is not None:
         chosen = (
-            f"Of the most accurate of {trials} trials by the proxy, the best over fresh seeds: "
-            f"{100 * trial.again:.2f} % validation"
+            f"Of the {best} of {trials} trials by the proxy, the best over fresh seeds: "
+            f"{score.show(trial.again)} {what}"
         )
     if len(objectives) == 1:
         return f"{chosen}."

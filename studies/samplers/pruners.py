@@ -53,20 +53,22 @@ def judge(
     k: int,
     curve: Mapping[int, float],
     memory: Mapping[str, Any],
+    weight: float = 1.0,
 ) -> tuple[bool, dict[str, Any]]:
     """Whether trial k is to be pruned now, and what the pruner keeps with it.
 
     Args:
         epochs: of a whole proxy training; after the last there is nothing to prune.
         visible: trials 0 to k - lag - 1, finished.
-        curve: trial k's accuracy by epoch so far.
+        curve: trial k's accuracy, or score of the user's own, by epoch so far.
         memory: what the pruner kept with trial k after earlier epochs.
+        weight: 1 where more is better on the curves, else -1.
     """
     from studies.samplers.visible import VisibleStudy
 
     make = PRUNERS[pruner]
     assert make is not None
-    view = VisibleStudy([1.0])
+    view = VisibleStudy([weight])
     for record in visible:
         view.add(record)
     for _ in range(len(visible), k):

@@ -13,6 +13,7 @@ from nas.errors import unknown
 from nas.files.settings import from_mapping
 from nas.strategies.problem import Limits
 from studies.search.objectives import OBJECTIVES
+from studies.store.names import own_score
 from studies.store.trial import Trial, best_trials, nondominated_values
 
 POINTS = ("accuracy", "knee", "cheapest")
@@ -37,7 +38,7 @@ def front_of(
     found = again or found
     if not found:
         return []
-    names = objectives if len(objectives) > 1 else LOOKED_AT
+    names = _names(objectives)
     kept = nondominated_values(_values(found, names), [OBJECTIVES[n].maximise for n in names])
     return [trial for trial, keep in zip(found, kept, strict=True) if keep]
 
@@ -89,11 +90,18 @@ def _named(good: np.ndarray) -> dict[str, int]:
 
 def _goodness(front: Sequence[Trial], objectives: Sequence[str]) -> np.ndarray:
     """Each objective over the front from 0, its worst, to 1, its best."""
-    names = objectives if len(objectives) > 1 else LOOKED_AT
+    names = _names(objectives)
     signs = np.array([1.0 if OBJECTIVES[name].maximise else -1.0 for name in names])
     values = signs * _values(front, names)
     low, high = values.min(0), values.max(0)
     return (values - low) / np.where(high > low, high - low, 1.0)
+
+
+def _names(objectives: Sequence[str]) -> Sequence[str]:
+    """What a front is of: its objectives, or the score and what is looked at beside it."""
+    if len(objectives) > 1:
+        return objectives
+    return (objectives[0], *LOOKED_AT[1:]) if own_score(objectives[0]) else LOOKED_AT
 
 
 def _values(trials: Sequence[Trial], names: Sequence[str]) -> np.ndarray:
@@ -101,6 +109,7 @@ def _values(trials: Sequence[Trial], names: Sequence[str]) -> np.ndarray:
     rows = []
     for trial in trials:
         accuracy = trial.attrs["accuracy"] if trial.again is None else trial.again
+        accuracy *= (own_score(names[0]) or ("", 1.0))[1]
         others = trial.values[1:] if trial.values and len(trial.values) == len(names) else None
         rows.append([accuracy, *(others or [trial.attrs["params"]])])
     return np.array(rows, dtype=float)

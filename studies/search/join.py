@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import InputError
+from nas.evaluation.own_file import OwnTraining
 from nas.files.settings import from_mapping
 from nas.proxy import Proxy
 from search_spaces import load_plugins
@@ -19,7 +20,7 @@ from studies.search.request import GOALS, SearchRequest, check_request
 from studies.search.run import Result, Watcher, work
 from studies.search.settings import SearchSettings, recorded_data, recorded_space
 from studies.store.database.patience import Patience
-from studies.store.names import GOAL
+from studies.store.names import EVALUATE, GOAL
 from studies.store.storages import existing_storage, storage_errors
 from studies.store.store import Store
 from studies.store.url import STORAGE
@@ -35,6 +36,8 @@ class Joining(Means):
     data_dir: Path | None = None
     max_seconds: float | None = None
     plugins: tuple[Path, ...] = ()
+    evaluate: str | None = None
+    """The study's own training, where its file lies elsewhere now."""
     wait: float = 0.0
     """Seconds to wait for the study to be made."""
 
@@ -90,7 +93,9 @@ def _settings(joining: Joining, store: Store) -> tuple[SearchSettings, tuple[str
     found = find_machine(joining)(recorded_space(record).skeleton, ())
     data = recorded_data(record, store.notes(), joining.data, joining.data_dir)
     final = from_mapping(Proxy, goal["final"], "the finalists' proxy") if goal["final"] else None
-    settings = SearchSettings.from_record(record, data, found.kind, plugins, final)
+    evaluate = joining.evaluate or store.notes().get(EVALUATE)
+    own = OwnTraining.find(evaluate) if evaluate else None
+    settings = SearchSettings.from_record(record, data, found.kind, plugins, final, own)
     return settings, found.devices
 
 

@@ -104,24 +104,24 @@ class Search:
         """
         deadline = time.monotonic() + goal.max_seconds if goal.max_seconds is not None else None
         records, evaluations = self.records, goal.evaluations
-        self._follow(tell=False)
+        self.follow(tell=False)
         ended: Outcome | None = None
         while True:
             late = stop() or (deadline is not None and time.monotonic() >= deadline)
             if not late:
-                self._look()
-                ended = self._begin(goal, ended)
+                self.look()
+                ended = self.begin(goal, ended)
             if not records.running and (late or not records.awaited(evaluations)):
-                if late or not self._follow():  # another program may have enqueued a pattern
+                if late or not self.follow():  # another program may have enqueued a pattern
                     break
                 continue
             self.store.renew()
             for report in self.workers.reports(timeout=POLL_SECONDS if records.elsewhere else 5):
                 if isinstance(report, Epoch):
-                    self._epoch(report)
+                    self.epoch(report)
                 else:
                     late = stop() or (deadline is not None and time.monotonic() >= deadline)
-                    self._record_end(report, begin=not late)
+                    self.end(report, begin=not late)
         done = records.count >= evaluations and not records.awaited(evaluations)
         records.give_back()
         if ended and not late:
@@ -129,7 +129,7 @@ class Search:
         reason = "budget" if done else "interrupted" if stop() else "clock"
         return Outcome(reason, "", records.count)
 
-    def _begin(self, goal: SearchRequest, ended: Outcome | None) -> Outcome | None:
+    def begin(self, goal: SearchRequest, ended: Outcome | None) -> Outcome | None:
         """Gives idle workers what was taken over, then what is proposed; says if nothing is left."""
         records = self.records
         while self.workers.idle and records.waiting and records.visible(records.waiting[0]):
@@ -144,7 +144,7 @@ class Search:
             if not self.workers.idle:
                 break
             if not self._start():
-                self._follow()
+                self.follow()
         return ended
 
     def _reached(self, goal: SearchRequest) -> Outcome | None:
@@ -174,7 +174,7 @@ class Search:
             return False
         return self._proposed is not None or self.records.visible(len(self.records))
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Now and then: what others have done, and their trials to evaluate if they are gone."""
         if self._polled and not self.records.elsewhere:
             return
@@ -184,7 +184,7 @@ class Search:
         if self.records.take_lost():
             self._proposed = None
 
-    def _follow(self, tell: bool = True) -> bool:
+    def follow(self, tell: bool = True) -> bool:
         """Takes up what others have done; whether numbers are taken that were free."""
         taken = self.records.follow(tell)
         if taken:
@@ -246,7 +246,7 @@ class Search:
         )  # fmt: skip
         self.workers.submit(job)
 
-    def _epoch(self, report: Epoch) -> None:
+    def epoch(self, report: Epoch) -> None:
         """Records an epoch's accuracy and answers whether the candidate is pruned."""
         settings, number = self.settings, report.number
         if len(settings.objectives) > 1:
@@ -260,12 +260,12 @@ class Search:
             return
         stop, run.kept = judge(
             settings.pruner, settings.space.proxy.epochs, self.records.known.seen(number), number,
-            run.curve, run.kept,
+            run.curve, run.kept, settings.sign,
         )  # fmt: skip
         self.store.judge(number, run.kept)
         self.workers.answer(number, stop and not self.records.role(number))
 
-    def _record_end(self, report: Finished, begin: bool) -> None:
+    def end(self, report: Finished, begin: bool) -> None:
         """Gives the worker the next proposal, then records both it and the result at once."""
         behind = False
         with self.store.together():
@@ -275,7 +275,7 @@ class Search:
         if event:
             self.on_event(event)
         if behind:
-            self._follow()
+            self.follow()
 
     def _finish(self, report: Finished) -> Event | None:
         """Records a result; None if another process has the trial."""

@@ -129,7 +129,7 @@ def open_pool(
     allowance = Allowance(means.time_limit, means.memory_limit)
     if not means.on_ray:
         count = means.count or min(default_count(context.devices), lag)
-        pack = lockstep(context.devices, count, lag)
+        pack = 1 if context.own else lockstep(context.devices, count, lag)
         with Workers(evaluate_job, context, count, pack, allowance, memory_ended) as workers:
             yield workers, count
         return
@@ -139,7 +139,7 @@ def open_pool(
     cpus, gpus = means.ray_cpus, means.ray_gpus
     share = float(kind["type"] == "cuda") if gpus is None else gpus
     count = means.count or max(1, min(room(cpus, share), lag))
-    pack = lockstep(context.devices, count, lag)
+    pack = 1 if context.own else lockstep(context.devices, count, lag)
     with RayWorkers(
         evaluate_job, context.for_cluster(kind), count, pack, allowance, memory_ended,
         address=means.ray_address, cpus=cpus, gpus=share,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, log10
 
 from nas.errors import InputError, unknown
 from nas.evaluation.result import Evaluation
 from studies.formatting import large, percent
-from studies.store.names import LOSS
+from studies.store.names import LOSS, own_score
 
 QUALITIES = ("accuracy", LOSS)
 """Objectives of which a search has one, and that first."""
@@ -72,7 +72,28 @@ def _milliseconds(seconds: float) -> str:
     return f"{1000 * seconds:.3g} ms"
 
 
-OBJECTIVES: dict[str, Objective] = {
+def _own(name: str, sign: float) -> Objective:
+    """A score of the user's own."""
+
+    def value(evaluation: Evaluation) -> float:
+        known = evaluation.status in ("ok", "pruned")
+        return evaluation.scores[name] if known else -sign * inf
+
+    about = "as the own training returns it"
+    return Objective(name, "", 1, "{:.4g}".format, sign > 0, value, about)
+
+
+class Objectives(dict[str, Objective]):
+    """Objectives by name; `max:f1` and `min:perplexity` are scores of the user's own."""
+
+    def __missing__(self, name: str) -> Objective:
+        own = own_score(name)
+        if own is None:
+            raise KeyError(name)
+        return _own(*own)
+
+
+OBJECTIVES = Objectives({
     "accuracy": Objective(
         "validation accuracy", "%", 100, percent,
         True, lambda e: e.accuracy, "share of validation images",
@@ -99,25 +120,56 @@ OBJECTIVES: dict[str, Objective] = {
         "unevenness of gradients", "decades", 1, "{:.3g}".format,
         False, gradient_ratio, "|log10| of the first layer's gradient over the last's",
     ),
-}  # fmt: skip
+})  # fmt: skip
 """A diverged candidate has accuracy 0; its parameters and MACs are what they are."""
 
 
-def check_objectives(names: Sequence[str], strategy: str, several: bool) -> tuple[str, ...]:
+UNTRAINED = ("params", "macs", "latency-1", "latency-full")
+"""Objectives that do not come from the framework's own training."""
+
+
+def own_objectives(
+    names: Sequence[str], ways: Mapping[str, str], default: Sequence[str], place: str
+) -> tuple[str, ...]:
+    """The objectives of a search whose scores are the user's own.
+
+    Args:
+        names: as they were asked for; empty is the first score, and what `default` has beside accuracy.
+        ways: whether each score is to be max or min, by its name.
+        place: what returns them, in an error.
+
+    Raises:
+        InputError: none of the scores, and not what a plan or a measurement tells.
+    """
+    own = {name: f"{way}:{name}" for name, way in ways.items()}
+    for name in names:
+        if name not in own and name not in own.values() and name not in UNTRAINED:
+            raise unknown("objective", name, (*own, *UNTRAINED), place=f"--objectives with {place}")
+    if not names:
+        names = (next(iter(own)), *default[1:])
+    return tuple(own.get(name, name) for name in names)
+
+
+def check_objectives(
+    names: Sequence[str], strategy: str, several: bool, own: bool = False
+) -> tuple[str, ...]:
     """The names, if they exist, are distinct, begin with accuracy or loss, and suit the strategy.
 
     Args:
         several: whether the strategy can have several objectives.
+        own: whether the scores are the user's own, of which one comes first then.
 
     Raises:
         InputError: otherwise.
     """
     for name in names:
-        if name not in OBJECTIVES:
+        if name not in OBJECTIVES and not (own and own_score(name)):
             raise unknown("objective", name, OBJECTIVES, place="--objectives")
     if len(set(names)) != len(names):
         raise InputError(f"--objectives {','.join(names)}: each one once")
-    if not names or names[0] not in QUALITIES:
+    if own and names and not own_score(names[0]):
+        raise InputError(f"--objectives {','.join(names)}: a score of your own comes first")
+    if not own and (not names or names[0] not in QUALITIES):
         raise InputError("--objectives: accuracy or loss comes first, such as accuracy,params")
     if len(names) > 1 and not several:
         raise InputError(

@@ -88,7 +88,7 @@ class Records:
         self._skipped: set[int] = set()
         self._first_parents: dict[int, int] = {}
         self._complete = 0
-        self._best = -1.0
+        self._best = float("-inf")
 
     def __len__(self) -> int:
         """The number that the next trial has."""

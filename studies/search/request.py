@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from math import inf
 from pathlib import Path
@@ -15,16 +15,18 @@ from nas.architecture.space import SearchSpace
 from nas.data.dataset import Data
 from nas.data.load import SOURCES, load_data
 from nas.errors import InputError, unknown
+from nas.evaluation.own_file import OwnTraining
 from nas.own_model import named_model
 from nas.strategies.problem import Limits
 from search_spaces import load_plugins
 from studies.samplers.pruners import PRUNERS
 from studies.samplers.strategies import STRATEGIES, find_strategy, has_parents
 from studies.search.machines import Means, find_machine
-from studies.search.objectives import check_objectives
+from studies.search.objectives import check_objectives, own_objectives
 from studies.search.screen import Screen
 from studies.search.settings import EVALUATIONS, SearchSettings
 from studies.search.spaces import check_resolution, find_space, on_model, starting_point
+from studies.store.names import own_score
 from studies.store.url import STORAGE, shown
 
 
@@ -41,8 +43,8 @@ def number(default: Any, least: float, most: float = inf, goal: bool = False) ->
 class SearchRequest(Means):
     """What `nas search` can be asked; every field is an option of it."""
 
-    space: str = "digits27"
-    """A name in SPACES, or a TOML file."""
+    space: str | SearchSpace = "digits27"
+    """A name in SPACES, or a TOML file; from Python also a space itself."""
     data: str | None = None
     """A named set, a folder or an .npz file; None is the space's usual data."""
     data_dir: Path | None = None
@@ -85,6 +87,8 @@ class SearchRequest(Means):
     """Fresh seeds for finalists and references at each learning rate; 0 leaves tuning out."""
     finalist_seeds: int = number(24, 1, 10**4, goal=True)
     plugins: tuple[Path, ...] = ()
+    evaluate: str | None = None
+    """FILE.py:FUNCTION, a training of the user's own."""
 
     def __post_init__(self) -> None:
         """Puts the model's file among the plugins, which workers load and the study records."""
@@ -94,7 +98,12 @@ class SearchRequest(Means):
 
     @property
     def command(self) -> str:
-        """The command that asks for this: all options that are not the defaults, no password."""
+        """The command that asks for this: all options that are not the defaults, no password.
+
+        None asks for a space that has no name; it is empty then.
+        """
+        if not isinstance(self.space, str):
+            return ""
         words = ["nas", "search"]
         means = {option.name for option in fields(Means)}
         for option in sorted(fields(self), key=lambda option: option.name in means):
@@ -129,12 +138,16 @@ class Asked:
     limits: Limits
     screen: Screen | None
     plugins: Mapping[Path, str]
+    evaluate: OwnTraining | None
     data: Data | None = None
     """Where they had to be looked at: those on which the shapes of a model's blocks were found."""
 
     @classmethod
-    def of(cls, request: SearchRequest) -> Asked:
+    def of(cls, request: SearchRequest, told: bool = False) -> Asked:
         """Loads the plugins of a request and reads its words.
+
+        Args:
+            told: whether scores come from a loop of the user's own, which may have its own names and data.
 
         Raises:
             InputError: an unknown name, or options that do not go together.
@@ -149,8 +162,15 @@ class Asked:
         space, start = starting_point(space, request.start)
         check_merges(space.merges, space.skeleton)
         strategy = find_strategy(request.strategy)
-        names = request.objectives.split(",") if request.objectives else strategy.default_objectives
-        objectives = check_objectives(names, request.strategy, strategy.several)
+        evaluate = OwnTraining.find(request.evaluate) if request.evaluate else None
+        names: Sequence[str] = request.objectives.split(",") if request.objectives else ()
+        if evaluate:
+            names = own_objectives(
+                names, evaluate.scores, strategy.default_objectives, str(request.evaluate)
+            )
+        names = names or strategy.default_objectives
+        own = bool(evaluate) or (told and own_score(names[0]) is not None)
+        objectives = check_objectives(names, request.strategy, strategy.several, own)
         if request.pruner not in PRUNERS:
             raise unknown("pruner", request.pruner, PRUNERS, place="--pruner")
         if request.pruner != "none" and len(objectives) > 1:
@@ -163,19 +183,22 @@ class Asked:
                 f"--target {request.target:g}: accuracy is a share from 0 to 1, such as 0.95"
             )
         screen = Screen.parse(request.screen) if request.screen is not None else None
+        if request.inherit and evaluate:
+            raise InputError("--inherit: a training of your own (--evaluate) inherits no weights")
         if request.inherit and not strategy.parents:
             able = ", ".join(filter(has_parents, STRATEGIES))
             raise InputError(
                 f"--inherit: the candidates of strategy {request.strategy} have no parents; "
                 f"those of {able} have"
             )
-        if request.data is None and space.data not in SOURCES and not Path(space.data).exists():
+        usual = space.data in SOURCES or Path(space.data).exists()
+        if request.data is None and not usual and not told:
             raise InputError(
                 f"space {space.name} is usually searched on {space.data}, which this program does "
                 "not have; name a folder of images by class with --data"
             )
         limits = Limits(request.max_params, request.max_macs)
-        return cls(space, start, objectives, limits, screen, plugins, data)
+        return cls(space, start, objectives, limits, screen, plugins, evaluate, data)
 
 
 def _data(request: SearchRequest, space: SearchSpace) -> Data:
@@ -197,7 +220,7 @@ def prepare_settings(request: SearchRequest) -> tuple[SearchSettings, tuple[str,
     settings = SearchSettings(
         space, data, request.strategy, asked.objectives, request.seed, request.lag, asked.limits,
         found.kind, request.fast, request.population, request.pruner, asked.start, asked.plugins,
-        asked.screen, request.inherit,
+        asked.screen, request.inherit, evaluate=asked.evaluate,
     )  # fmt: skip
     return settings, found.devices
 

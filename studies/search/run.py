@@ -29,7 +29,16 @@ from studies.search.request import SearchRequest, check_request, goal_of, prepar
 from studies.search.settings import SearchSettings
 from studies.search.verdict import Verdict, verdict
 from studies.store.database.patience import Patience
-from studies.store.names import COMMAND, DATA, ENDED, GOAL, VERSIONS, study_names
+from studies.store.names import (
+    COMMAND,
+    DATA,
+    ENDED,
+    EVALUATE,
+    GOAL,
+    HEEDS_PART,
+    VERSIONS,
+    study_names,
+)
 from studies.store.storages import existing_storage, open_storage, storage_errors, weights_folder
 from studies.store.store import Store
 from studies.store.trial import Trial, best_trials
@@ -123,12 +132,14 @@ def run_search(
         name = request.study or _own_name(settings, study_names(storage))
         digest = imported_digest(storage, name, settings.space, settings.objectives)
         settings = replace(settings, imported=digest)
-        store = Store.open(storage, name, settings.record(), settings.maximise, settings.objectives)
+        store = Store.open(storage, name, settings.record(), settings.maximise, settings.metrics)
         with store.joined(request.storage):
             wanted = max(request.evaluations, len(store.trials()))
             store.note(COMMAND, replace(request, evaluations=wanted, max_seconds=None).command)
             store.note(GOAL, goal_of(replace(request, evaluations=wanted), settings))
             folder = str(request.data_dir.expanduser().resolve()) if request.data_dir else None
+            if settings.evaluate:
+                store.note(EVALUATE, settings.evaluate.place)
             store.note(DATA, description(settings.data) | {"data_dir": folder})
             watcher.prepared(settings)
             return work(request, settings, devices, store, watcher, stop, make_pool=make_pool)
@@ -167,10 +178,10 @@ def work(
     weights = _weights(request.storage, store.name, settings) if settings.inherit else None
     if weights:
         weights.tidy()
-    store.note(VERSIONS, _versions())
+    store.note(VERSIONS, versions())
     context = EvaluationContext(
         settings.space.skeleton, settings.data, devices, settings.fast, tuple(settings.plugins),
-        weights,
+        weights, own=settings.evaluate,
     )  # fmt: skip
     done = sum(trial.state.is_finished() for trial in store.trials())
     with ExitStack() as stack:
@@ -254,6 +265,8 @@ def _finals(
         if not tuned:
             return []
         entries, reference = to_test(tuned, settings)
+    if settings.evaluate and not any(t.attrs.get(HEEDS_PART) for t in store.trials()):
+        return []  # what it would return were no test scores; the verdict says so
     return run_finalists(
         list(entries.items()), space.skeleton, space.final_proxy,
         fresh_seeds(settings.seed, request.finalist_seeds), store, request.storage, workers,
@@ -287,7 +300,8 @@ def chosen(trials: Sequence[Trial], settings: SearchSettings, count: int) -> lis
     return [trial for trial in best if settings.admitted(trial.genome)][:count]
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of what results depend on."""
     from importlib.metadata import version
 
     names = ("skipnas", "torch", "torchvision", "optuna", "deap", "numpy", "scikit-learn")

@@ -16,13 +16,14 @@ from nas.architecture.space import SearchSpace
 from nas.data.dataset import Data
 from nas.data.load import SOURCES, load_data
 from nas.errors import InputError
+from nas.evaluation.own_file import OwnTraining
 from nas.files.settings import from_mapping
 from nas.proxy import Proxy
 from nas.strategies.problem import Limits, Problem
 from nas.training.version import TRAINER_VERSION
 from studies.search.objectives import OBJECTIVES
 from studies.search.screen import SCREENED_ON, Screen
-from studies.store.names import COMMAND, DATA, GOAL
+from studies.store.names import COMMAND, DATA, GOAL, own_score
 
 ALWAYS = (
     "space", "data", "strategy", "objectives", "seed", "lag", "population", "start", "limits",
@@ -59,6 +60,8 @@ class SearchSettings:
     """Whether children start from their first parents' weights."""
     imported: str = ""
     """Digest of the earlier evaluations that are its history (`studies.foreign.imported`)."""
+    evaluate: OwnTraining | None = None
+    """What trains in the place of the framework's own training."""
 
     def record(self) -> dict[str, Any]:
         """As nested JSON values, compared when a study is opened again.
@@ -85,6 +88,7 @@ class SearchSettings:
             "plugins": {path.name: digest for path, digest in self.plugins.items()},
             "device": dict(self.device),
             "screen": str(self.screen) if self.screen else None,
+            "evaluate": self.evaluate.record if self.evaluate else None,
         }
         values = {
             option.name: told.get(option.name, getattr(self, option.name))
@@ -99,12 +103,13 @@ class SearchSettings:
     @classmethod
     def from_record(
         cls, record: Mapping[str, Any], data: Data, device: Mapping[str, str],
-        plugins: Mapping[Path, str], final: Proxy | None,
+        plugins: Mapping[Path, str], final: Proxy | None, evaluate: OwnTraining | None = None,
     ) -> SearchSettings:  # fmt: skip
         """The settings of a study, as they are with this data and on this machine.
 
         Args:
             final: the training of finalists, which is not recorded with the search.
+            evaluate: the own training that the record names.
 
         Raises:
             InputError: the record needs what is not here, such as a plugin's merge.
@@ -115,6 +120,7 @@ class SearchSettings:
             "data": data,
             "device": device,
             "plugins": plugins,
+            "evaluate": evaluate,
             "objectives": tuple(record["objectives"]),
             "limits": from_mapping(Limits, record["limits"], "the study's limits"),
             "start": Genome.parse(record["start"]) if record["start"] else None,
@@ -147,6 +153,16 @@ class SearchSettings:
         return f"{space}-{digest}", f"{space}-{self.strategy}-seed{self.seed}-{digest}"
 
     @property
+    def metrics(self) -> list[str]:
+        """Names of the objectives' values."""
+        return [(own_score(name) or (name,))[0] for name in self.objectives]
+
+    @property
+    def sign(self) -> float:
+        """-1 where the first objective is a score of the user's own that is to be minimised, else 1."""
+        return (own_score(self.objectives[0]) or ("", 1.0))[1]
+
+    @property
     def maximise(self) -> list[bool]:
         return [OBJECTIVES[name].maximise for name in self.objectives]
 
@@ -176,11 +192,16 @@ def recorded_space(record: Mapping[str, Any]) -> SearchSpace:
 
 
 def asked_evaluations(notes: Mapping[str, Any]) -> int:
-    """How many evaluations a study was last asked for; earlier versions noted its command alone."""
+    """How many evaluations a study was last asked for; earlier versions noted its command alone.
+
+    0 for an own loop, which notes that no command asked for anything.
+    """
     noted = (notes.get(GOAL) or {}).get("evaluations")
     words = shlex.split(notes.get(COMMAND) or "")
     asked = str(noted or dict(pairwise(words)).get("--evaluations"))
-    return int(asked) if asked.isdecimal() else EVALUATIONS
+    if asked.isdecimal():
+        return int(asked)
+    return 0 if notes.get(COMMAND) == "" else EVALUATIONS
 
 
 def place_of_data(notes: Mapping[str, Any], name: str) -> tuple[str | None, Path | None]:

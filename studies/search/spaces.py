@@ -14,12 +14,14 @@ from nas.own_model import wrap
 from search_spaces import SPACES, load_space
 
 
-def find_space(name: str) -> SearchSpace:
-    """A named space, or the one of a TOML file.
+def find_space(name: str | SearchSpace) -> SearchSpace:
+    """A named space, the one of a TOML file, or the space itself.
 
     Raises:
         InputError: neither.
     """
+    if isinstance(name, SearchSpace):
+        return name
     if name in SPACES:
         return SPACES[name]
     if name.endswith(".toml"):

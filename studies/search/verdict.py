@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import sqrt
+from math import inf, sqrt
 from typing import Any, Literal
 
 import numpy as np
@@ -19,9 +19,9 @@ from nas.files.settings import from_mapping
 from nas.statistics import interval, paired_p
 from nas.strategies.problem import Limits
 from studies.finals.finalists import Finalist
-from studies.formatting import listed, p_value, percent, plural, points
+from studies.formatting import Score, listed, p_value, percent, plural
 from studies.search.objectives import OBJECTIVES
-from studies.store.names import DATA
+from studies.store.names import DATA, HEEDS_PART
 from studies.store.trial import Trial, best_trials, role_of
 
 DOUBT = 0.05
@@ -74,8 +74,13 @@ def verdict(
     rows = {row.name: row for row in finalists if row.n}
     name = f"trial {best.number}"
     score = best.attrs["accuracy"] if best.again is None else best.again
+    words = Score.of(objectives)
     guessing, images = data.get("guessing", {}), data.get("parts", {}).get("validation", 0)
-    if "validation" in guessing and near_chance(score, guessing["validation"], images):
+    if (
+        not words.own
+        and "validation" in guessing
+        and near_chance(score, guessing["validation"], images)
+    ):
         return Verdict(
             "chance", "",
             f"Nothing was learnt: {name}, the best found, recognises {percent(score)} of the "
@@ -88,9 +93,9 @@ def verdict(
         name = f"trial {min(tested, key=lambda t: t.rank).number}"
         what = "of those tested the most accurate on the validation images"
     if name not in rows:
-        return _untested(best, name, trials)
+        return _untested(best, name, trials, words)
     given = [row for row in rows.values() if not row.name.startswith("trial")]
-    found = _tested(rows[name], what, given, admitted, len(finalists) - len(given))
+    found = _tested(rows[name], what, given, admitted, len(finalists) - len(given), words)
     if len(objectives) > 1:
         found = replace(
             found, sentence=found.sentence + _front(list(rows.values()), trials, objectives)
@@ -113,10 +118,12 @@ def recorded_verdict(
     )  # fmt: skip
 
 
-def _untested(best: Trial, name: str, trials: Sequence[Trial]) -> Verdict:
+def _untested(best: Trial, name: str, trials: Sequence[Trial], words: Score) -> Verdict:
     """By the short training of the search alone."""
     known = {role_of(t): t.attrs["accuracy"] for t in trials if t.ok and role_of(t)}
     test = "a test on images that the search has not seen (--finalists 3) would tell"
+    if words.own and not any(trial.attrs.get(HEEDS_PART) for trial in trials):
+        test = "there is no test, as what trains never asks which part of the data to score on (run.part)"
     if "residual" not in known:
         return Verdict("untested", name, f"{name.capitalize()} is the best found; {test}.")
     ahead = best.attrs["accuracy"] - known["residual"]
@@ -124,12 +131,18 @@ def _untested(best: Trial, name: str, trials: Sequence[Trial]) -> Verdict:
         return Verdict(
             "untested", "residual",
             f"Nothing found is better than {NAMES['residual']}, so use that: by the short training of "
-            f"the search {name}, the best found, is at {points(ahead)} points from it on the "
-            f"validation images; {test} more.",
+            f"the search {name}, the best found, is at {words.changed(ahead)} from it on the "
+            f"validation images; {test}{'' if words.own else ' more'}.",
+        )  # fmt: skip
+    if words.own:
+        return Verdict(
+            "untested", name,
+            f"{name.capitalize()} is better than {NAMES['residual']} on the validation images, "
+            f"{words.changed(ahead)} in one short training each, which luck alone can give; {test}.",
         )  # fmt: skip
     return Verdict(
         "untested", name,
-        f"{name.capitalize()} is {points(ahead)} points ahead of {NAMES['residual']} on the validation "
+        f"{name.capitalize()} is {words.changed(ahead)} ahead of {NAMES['residual']} on the validation "
         f"images, by one short training each, which luck alone can give; {test}.",
     )  # fmt: skip
 
@@ -140,26 +153,27 @@ def _tested(
     given: Sequence[Finalist],
     admitted: Callable[[Genome], bool],
     tested: int,
+    words: Score,
 ) -> Verdict:
     """By the test: of the best found, beside ResNet's pattern and the best reference."""
     residual = next((one for one in given if one.name == "residual"), None)
     if residual is None or row.difference is None:
-        sentence = f"Use {row.name}: it recognises {percent(row.mean)} of the test images; "
+        sentence = f"Use {row.name}: it {_has(row, words)}; "
         return Verdict(
             "untested", row.name, f"{sentence}there is no residual pattern to compare with."
         )
-    against = [_Against(row, residual, row.difference, row.p, tested)]
+    against = [_Against(row, residual, row.difference, row.p, tested, words)]
     if row.ahead is not None:
         best = next(one for one in given if one.ahead is None)
-        against.insert(0, _Against(row, best, row.ahead, row.ahead_p, tested))
+        against.insert(0, _Against(row, best, row.ahead, row.ahead_p, tested, words))
     bar = against[0]
-    told = f"recognises {percent(row.mean)} of the test images, "
+    told = f"{_has(row, words)}, "
     if all(one.beyond_doubt and one.difference > 0 for one in against):
         within = [one for one in given if admitted(one.genome)]
         leader = max(within, key=lambda one: one.mean, default=None)
         more = ""
         if leader and leader.mean > row.mean:
-            more = f" {named(leader.name).capitalize()}, which was given, has {percent(leader.mean)} there."
+            more = f" {named(leader.name).capitalize()}, which was given, has {words.show(leader.mean)} there."
         return Verdict(
             "better", row.name,
             f"Use {row.name}: it {told}{listed([one.words() for one in reversed(against)])}.{more}",
@@ -167,18 +181,25 @@ def _tested(
     if not admitted(bar.other.genome):
         return Verdict(
             "undecided", row.name,
-            f"Use {row.name}, the best within the limit: it {told}{points(bar.difference)} points "
+            f"Use {row.name}, the best within the limit: it {told}{words.changed(bar.difference)} "
             f"against {named(bar.other.name)}, which is outside the limit {bar.sure()}.",
         )  # fmt: skip
     worse = bar.beyond_doubt and bar.difference < 0
     than = named(bar.other.name)
     than = f"as good as {than}" if worse else f"better than {than} beyond doubt"
-    words = [f"{points(bar.difference)} points against it {bar.sure()}"]
-    words += [one.words() for one in against[1:]]
+    how = [f"{words.changed(bar.difference)} against it {bar.sure()}"]
+    how += [one.words() for one in against[1:]]
     return Verdict(
         "worse" if worse else "undecided", bar.other.name,
-        f"Nothing found is {than}, so use that: {row.name}, {what}, {told}{listed(words)}.",
+        f"Nothing found is {than}, so use that: {row.name}, {what}, {told}{listed(how)}.",
     )  # fmt: skip
+
+
+def _has(row: Finalist, words: Score) -> str:
+    """What it does in the test."""
+    if words.own:
+        return f"has a test {words.name} of {words.show(row.mean)}"
+    return f"recognises {percent(row.mean)} of the test images"
 
 
 def named(name: str) -> str:
@@ -196,6 +217,7 @@ class _Against:
     p: float | None
     tested: int
     """Finalists, for whose number p is corrected."""
+    score: Score
 
     @property
     def beyond_doubt(self) -> bool:
@@ -205,7 +227,7 @@ class _Against:
         what = named(self.other.name)
         if self.other.ahead is None and self.row.ahead is not None:
             what += ", the best reference"
-        return f"{points(self.difference)} points against {what} {self.sure()}"
+        return f"{self.score.changed(self.difference)} against {what} {self.sure()}"
 
     def sure(self) -> str:
         """`(95 % interval +0.10 to +1.38, p = 0.020, 16 seeds, corrected for 3 finalists)`."""
@@ -214,7 +236,9 @@ class _Against:
         if self.p is None:
             return f"({plural(len(deltas), 'seed')}, too few to speak of chance)"
         low, high = interval(deltas)
-        within = f"95 % interval {points(low)} to {points(high)}, " if high - low < 2 else ""
+        ends = (low, high) if self.score.sign > 0 else (high, low)
+        told = " to ".join(map(self.score.change, ends))
+        within = f"95 % interval {told}, " if high - low < (inf if self.score.own else 2) else ""
         many = f", corrected for {plural(self.tested, 'finalist')}" if self.tested > 1 else ""
         return f"({within}{p_value(self.p)}, {plural(len(deltas), 'seed')}{many})"
 
@@ -234,8 +258,12 @@ def _front(rows: Sequence[Finalist], trials: Sequence[Trial], objectives: Sequen
     seeds = [one for one in zip(*(row.accuracies for row in rows), strict=True) if None not in one]
     if own.all() or not own.any() or not seeds:
         return ""
+    words = Score.of(objectives)
     values = signs * np.array(
-        [[(score, *others[r.name]) for score, r in zip(one, rows, strict=True)] for one in seeds]
+        [
+            [(words.sign * score, *others[r.name]) for score, r in zip(one, rows, strict=True)]
+            for one in seeds
+        ]
     )
     low, high = values.min((0, 1)), values.max((0, 1))
     if (low == high).any():
@@ -248,7 +276,7 @@ def _front(rows: Sequence[Finalist], trials: Sequence[Trial], objectives: Sequen
     found, given = (np.array([share(one[which]) for one in scaled]) for which in (own, ~own))
     p = paired_p(found - given)
     sure = f" ({p_value(p)}, {plural(len(seeds), 'seed')})" if p is not None else ""
-    goals = listed(["test accuracy", *(OBJECTIVES[name].label for name in objectives[1:])])
+    goals = listed([f"test {words.name}", *(OBJECTIVES[name].label for name in objectives[1:])])
     return (
         f" Over {goals} the finalists dominate {100 * found.mean():.1f} % of the space between the worst "
         f"and the best values (hypervolume), the given patterns {100 * given.mean():.1f} %{sure}."

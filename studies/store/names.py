@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from nas.errors import InputError
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -31,10 +35,51 @@ GOAL_OF_TRIAL, LOSS = "goal", "loss"
 """Key of what a trial's search ranks by where that is not accuracy, and its one value."""
 MARK = "notation"
 """An attribute that all trials of this program have, and none of another program's."""
+EVALUATE = "nas:evaluate"
+"""Key of the note of where the file of a search's own training lies, with its function."""
+HEEDS_PART = "heeds_part"
+"""Key of whether the own training of a trial asked for the part of the data to be scored on."""
+OWN_LOOP = "own loop"
+"""Type of the device of a study whose candidates a loop of the user's own evaluates."""
 JUDGED = "pruner"
 """Key of what a pruner keeps with a trial."""
 RECORDED = ("space", "proxy", "data", "strategy", "objectives", "seed", "lag", "limits", "device")
 """What the record of a search has at least."""
+
+
+def own_score(objective: str) -> tuple[str, float] | None:
+    """Name of a score of the user's own, and 1 where it is maximised, else -1; None for ours.
+
+    Such an objective is `max:f1` or `min:perplexity`.
+    """
+    way, _, name = objective.partition(":")
+    return (name, {"max": 1.0, "min": -1.0}[way]) if name and way in ("max", "min") else None
+
+
+def worst_score(record: Mapping[str, Any]) -> float:
+    """Of a candidate of a study whose trainings have no score, where larger is better."""
+    return -inf if own_score(record["objectives"][0]) else 0.0
+
+
+def trained_elsewhere(record: Mapping[str, Any]) -> str:
+    """What trained the candidates of a search, where that was not this program's own training; or nothing."""
+    own = record.get("evaluate")
+    if own:
+        return f"{own['file']}:{own['function']}"
+    return "an own loop" if record.get("device", {}).get("type") == OWN_LOOP else ""
+
+
+def check_trained_here(record: Mapping[str, Any], study: str, what: str) -> None:
+    """Raises InputError where something else than this program's training trained the candidates.
+
+    Args:
+        record: the study's settings.
+        what: goes with that training alone, such as `nas transfer`.
+    """
+    if by := trained_elsewhere(record):
+        raise InputError(
+            f"study {study!r} was trained by {by}; {what} goes with this program's own training"
+        )
 
 
 def labelled(what: str, label: str) -> str:

@@ -26,6 +26,17 @@ TABLES = {"studies", "trials", "version_info"}
 """Some of Optuna's, by which its databases are known."""
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Optuna announces no new studies within."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
 def existing_storage(url: str, patience: Patience | None = None) -> BaseStorage:
     """The storage of an Optuna URL or a journal file, which exists and was written by Optuna.
 

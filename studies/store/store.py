@@ -24,7 +24,7 @@ from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.errors import InputError, unknown
 from nas.evaluation.result import Evaluation
 from nas.files.settings import differences
-from nas.plugins import check_loaded, check_plugins
+from nas.plugins import check_loaded, check_own_training, check_plugins
 from nas.proxy import Proxy
 from studies.store.claims import BEAT_SECONDS, Claim, Presence
 from studies.store.lease import Exclusive
@@ -33,6 +33,7 @@ from studies.store.names import (
     RECORDED,
     SETTINGS,
     beside_name,
+    own_score,
     search_names,
     study_names,
 )
@@ -122,6 +123,7 @@ class Store:
         """Raises InputError, with what differs, if these are not the study's settings."""
         whose, own = f"study {self.name!r}", self.settings.get("plugins", {})
         check_plugins(own, settings.get("plugins", {}), whose)
+        check_own_training(self.settings.get("evaluate"), settings.get("evaluate"), whose)
         differing = sorted(differences(self.settings, json.loads(json.dumps(settings))))
         if differing:
             raise InputError(
@@ -164,7 +166,8 @@ class Store:
         """Creates or opens a study beside this one, whose trainings are like this one's.
 
         Args:
-            metric: the name of its one score, which is maximised.
+            metric: the name of its one score, which is maximised; a search's own score has its own name,
+                with a minus where it is to be minimised.
             more: what else decides its scores.
 
         Raises:
@@ -172,8 +175,11 @@ class Store:
         """
         own = self.settings
         record = {key: own[key] for key in ("data", "fast", "plugins", "trainer", "device")}
+        record |= {"evaluate": own["evaluate"]} if "evaluate" in own else {}
         record |= {f"{what}_of": self.name, "skeleton": asdict(skeleton), "proxy": asdict(proxy)}
-        name = beside_name(self.name, what)
+        name, score = beside_name(self.name, what), own_score(own["objectives"][0])
+        if score:
+            metric = metric.replace("accuracy", f"{'-' if score[1] < 0 else ''}{score[0]}")
         return Store.open(self.storage, name, record | more, [True], [metric])
 
     def note(self, key: str, value: Any) -> None:

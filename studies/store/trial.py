@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from nas.architecture.genome import Genome
 from nas.architecture.space import SearchSpace
 from nas.evaluation.result import Evaluation
 from studies.store.claims import CLAIM
-from studies.store.names import GOAL_OF_TRIAL, LOSS, MARK, MEANS, TUNED
+from studies.store.names import GOAL_OF_TRIAL, HEEDS_PART, LOSS, MARK, MEANS, TUNED
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Trial:
         score = self.attrs["accuracy"] if self.again is None else self.again
         if self.again is None and self.attrs.get(GOAL_OF_TRIAL) == LOSS:
             score = -self.attrs["scored_losses"][-1]
-        tuned = -self.tuned.mean if self.tuned else 1.0
+        tuned = -self.tuned.mean if self.tuned else inf
         race = self.again is None, -self.again_seeds
         return tuned, *race, -score, self.attrs["params"], self.number
 
@@ -161,6 +162,8 @@ def measured(evaluation: Evaluation) -> dict[str, Any]:
     if evaluation.inherited:
         more["inherited_tensors"] = evaluation.inherited.tensors
         more["inherited_share"] = round(evaluation.inherited.share, 4)
+    if evaluation.scores:
+        more |= {"scores": dict(evaluation.scores), HEEDS_PART: evaluation.heeds_part}
     return attrs | {name: value for name, value in more.items() if value is not None}
 
 

@@ -25,7 +25,7 @@ from studies.finals.trainings import Setting, fresh_seeds
 from studies.finals.tuning import Tuned, best_reference, recorded_tuning, references_of, run_tuning
 from studies.search.machines import Means, connection, find_machine, open_pool
 from studies.search.settings import recorded_data, recorded_space
-from studies.store.names import FINALISTS, TABLE, TRANSFERS, labelled
+from studies.store.names import FINALISTS, TABLE, TRANSFERS, check_trained_here, labelled
 from studies.store.storages import existing_storage, storage_errors
 from studies.store.store import Store
 from studies.store.trial import best_trials
@@ -124,6 +124,7 @@ def run_transfer(
     with storage_errors(request.storage), connection(request):
         plugins = load_plugins(request.plugins)
         store = Store.load_search(existing_storage(request.storage), request.study)
+        check_trained_here(store.settings, store.name, "nas transfer")
         request.check(store.settings["lag"])
         place = _place(request, store)
         found = find_machine(request)(place.skeleton, (place.proxy,))

@@ -10,7 +10,7 @@ import numpy as np
 from nas.errors import InputError
 from search_spaces import load_plugins
 from studies.search.settings import recorded_space
-from studies.store.names import CONTENDERS, DATA
+from studies.store.names import CONTENDERS, DATA, own_score
 from studies.store.storages import existing_storage, storage_errors
 from studies.store.store import Store
 from studies.validity.facts import FEWEST, Validity, measure
@@ -40,9 +40,10 @@ def recorded_validity(store: Store) -> Validity | None:
     beside = store.beside(CONTENDERS)
     if beside is None:
         return None
+    own = own_score(store.settings["objectives"][0])
     rows: dict[str, dict[int, tuple[float, float, float]]] = {}
     for trial in beside.trials():
-        if trial.state.is_finished():
+        if trial.ok or (trial.state.is_finished() and not own):
             both = score_of(trial, "accuracy"), score_of(trial, "loss")
             rows.setdefault(trial.key, {})[trial.attrs["seed"]] = (*both, trial.attrs["seconds"])
     seeds = sorted({seed for row in rows.values() for seed in row})[:2]

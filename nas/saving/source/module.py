@@ -52,7 +52,9 @@ def source_of(classifier: Classifier, weights: str) -> str:
     """
     card, skeleton = classifier.card, classifier.skeleton
     if not isinstance(skeleton, Skeleton):
-        raise InputError(f"the source of {skeleton.title} is your own; only our skeletons are written")
+        raise InputError(
+            f"the source of {skeleton.title} is your own; only our skeletons are written"
+        )
     planned, borrowed = plan(classifier.genome, skeleton), Borrowed()
     for one in MAY_IMPORT:
         borrowed.add(one)

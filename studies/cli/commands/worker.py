@@ -10,6 +10,7 @@ import click
 from studies.cli.interrupt import EXIT_INTERRUPTED, Interrupt
 from studies.cli.options import (
     data_dir_option,
+    evaluate_option,
     means_options,
     plugin_option,
     storage_option,
@@ -31,6 +32,7 @@ from studies.cli.options import (
     help="Seconds to wait for the study to be made.",
 )
 @plugin_option
+@evaluate_option
 @click.option("--quiet", "-q", is_flag=True, help="Only the result.")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines for scripts.")
 def worker(quiet: bool, as_json: bool, **options: Any) -> None:
