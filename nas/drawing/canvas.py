@@ -95,6 +95,7 @@ def _tidy(text: str) -> str:
 
 
 _STYLE: dict[Any, Any] = {
+    "axes.formatter.useoffset": False,
     "font.size": FONT, "text.color": INK, "axes.labelcolor": MUTED, "axes.edgecolor": MUTED,
     "axes.linewidth": 0.8, "xtick.color": MUTED, "ytick.color": MUTED, "xtick.labelsize": FONT,
     "ytick.labelsize": FONT, "axes.labelsize": FONT, "axes.titlesize": FONT, "legend.fontsize": FONT,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from optuna.storages import BaseStorage
@@ -14,6 +15,7 @@ from nas.drawing.glyph import glyph
 from nas.drawing.svg import plan_svg
 from nas.errors import InputError
 from studies.catalogue.listing import Listed, list_searches
+from studies.formatting import Score
 from studies.knockouts.recorded import Knockout, recorded_knockout
 from studies.notebook.study import Study
 from studies.store.store import Store
@@ -33,6 +35,10 @@ class Line:
     """Optuna's, which stays when it is renamed."""
     listed: Listed
     glyph: str
+
+    @property
+    def score(self) -> Score:
+        return Score.of(self.listed.objectives)
 
 
 def lines(storage: BaseStorage) -> list[Line]:
@@ -78,7 +84,7 @@ class Shown:
         study = Study.read(store, url)
         best, trials = study.best, study.trials
         done = sum(trial.state.is_finished() for trial in trials)
-        rows = [row_of(trial, study.space.distances) for trial in _chosen(trials)]
+        rows = [row_of(trial, study) for trial in _chosen(trials)]
         return cls(
             study, done, max(study.budget, done), rows, len(trials) - len(rows),
             drawing_of(best.best_genome, study) if best else "",
@@ -88,16 +94,16 @@ class Shown:
 
 def _chosen(trials: Sequence[Trial]) -> list[Trial]:
     """At most SHOWN of them, by number."""
-    best = sorted(trials, key=lambda t: (t.state.is_finished(), -t.attrs.get("accuracy", 0.0)))
+    best = sorted(trials, key=lambda t: (t.state.is_finished(), -t.attrs.get("accuracy", -inf)))
     return sorted(best[:SHOWN], key=lambda trial: trial.number)
 
 
-def row_of(trial: Trial, distances: Iterable[int]) -> Row:
+def row_of(trial: Trial, study: Study) -> Row:
     status = status_of(trial).replace("unfinished", "running")
     accuracy = trial.attrs.get("accuracy") if status in ("ok", "pruned", "diverged") else None
     if accuracy is None and trial.curve:
-        accuracy = trial.curve[max(trial.curve)]
-    return Row(trial, status, role_of(trial), accuracy, _glyph(trial.genome, distances))
+        accuracy = study.score.sign * trial.curve[max(trial.curve)]
+    return Row(trial, status, role_of(trial), accuracy, _glyph(trial.genome, study.space.distances))
 
 
 def drawing_of(genome: Genome, study: Study) -> str:
@@ -129,7 +135,7 @@ def beside(study: Study, numbers: Sequence[int]) -> Beside:
     first, second = (known[number] for number in numbers)
     pairs = zip(first.genome.layers, second.genome.layers, strict=True)
     return Beside(
-        (row_of(first, study.space.distances), row_of(second, study.space.distances)),
+        (row_of(first, study), row_of(second, study)),
         (drawing_of(first.genome, study), drawing_of(second.genome, study)),
         [(i, str(a), str(b)) for i, (a, b) in enumerate(pairs, 1) if a != b],
     )

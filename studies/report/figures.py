@@ -14,6 +14,8 @@ from studies.knockouts.recorded import Knockout, Loss
 from studies.search.objectives import OBJECTIVES
 
 DASHES = {"plain": (1, 2), "residual": (5, 3), "dense": (5, 2, 1, 2), "start": (9, 3)}
+BEYOND = 100.2
+"""Where an axis of accuracies in percent ends at most."""
 MARKERS = {"plain": "s", "residual": "^", "dense": "D", "start": "v"}
 
 
@@ -102,8 +104,9 @@ def window(
     if others:
         tenth = sorted(others)[len(others) // 10]
         low = min(low, max(tenth, top - 2 * (top - low)))
-    margin = max(0.06 * (top - low), 1e-6 * (abs(top) or 1.0) if score.own else 0.05)
-    return low - margin, top + margin
+    least = 0.01 * (abs(top) or 1.0) if score.own else 0.3  # where all are equal, too
+    margin = max(0.06 * (top - low), least)
+    return low - margin, top + margin if score.own else min(top + margin, BEYOND)
 
 
 def trade_off(front: Front, facts: Facts, second: int) -> str:
@@ -169,13 +172,14 @@ def _names(
         if not point.role and point.number != winner:
             continue
         place = (x - left) / (right - left), (y - low) / (high - low)
-        below = any(abs(place[0] - a) < 0.3 and abs(place[1] - b) < 0.09 for a, b in taken)
+        near = sum(abs(place[0] - a) < 0.3 and abs(place[1] - b) < 0.09 for a, b in taken)
+        height = (5, -6, 19, -20)[near % 4]
         taken.append(place)
         outer = place[0] > 0.5
         canvas.write(
             x, y, point.role or f"trial {point.number}", textcoords="offset points", zorder=6,
-            xytext=(-8 if outer else 8, -6 if below else 5), ha="right" if outer else "left",
-            va="top" if below else "bottom", color=WARM if point.role else ACCENT,
+            xytext=(-8 if outer else 8, height), ha="right" if outer else "left",
+            va="top" if height < 0 else "bottom", color=WARM if point.role else ACCENT,
             fontweight="bold",
             bbox={"facecolor": SURFACE, "alpha": 0.7, "edgecolor": "none", "pad": 0.8},
         )  # fmt: skip
@@ -224,6 +228,9 @@ def finalists(finals: Finals, score: Score = ACCURACY) -> str:
     axes.set_yticks(range(len(rows)), [row.name for row in rows])
     axes.tick_params(axis="y", labelcolor=INK)
     axes.set_ylim(len(rows) - 0.4, -0.6)
+    if not score.own:
+        low, high = axes.get_xlim()
+        axes.set_xlim(low, min(high, BEYOND))
     axes.set_xlabel(f"test {score.axis}")
     _ticks(axes.xaxis, score)
     axes.grid(axis="x")
