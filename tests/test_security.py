@@ -400,7 +400,8 @@ def outside_code(note):
 class HostileStudy:
     """As `studies.notebook.Study`, with HTML wherever a storage has text."""
 
-    name, best, finalists, table_title = HTML, None, (HTML,), "table"
+    name, best, finalists, table_title, tuning_title = HTML, None, (HTML,), "table", "tuning"
+    score = SimpleNamespace(name=HTML, show=lambda value: HTML, spread=lambda value: HTML)
     tuned = (SimpleNamespace(name=HTML, mean=0.5, std=None, rate=None),)
     going_on = f"nas search --study '\n```\n{HTML}\n````\n{HTML}'"
 

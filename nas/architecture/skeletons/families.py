@@ -9,7 +9,6 @@ from nas.architecture.skeletons.convolutional import Skeleton
 from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.architecture.skeletons.wrapped import Wrapped
 from nas.errors import InputError, brief, unknown
-from nas.files.settings import from_mapping
 
 FAMILIES: dict[str, type[AnySkeleton]] = {"convolutional": Skeleton, "wrapped": Wrapped}
 """By the `family` of a record; one without has the convolutional, as all had before there were others."""
@@ -21,6 +20,8 @@ def read_skeleton(values: Mapping[str, Any], place: str = "skeleton") -> AnySkel
     Raises:
         InputError: an unknown family, or fields that it does not have.
     """
+    from nas.files.settings import from_mapping
+
     if not isinstance(values, Mapping):
         raise InputError(f"{place}: a table is needed, not {brief(values)}")
     family = values.get("family", "convolutional")

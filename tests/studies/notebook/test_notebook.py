@@ -1,5 +1,6 @@
 """Studies show themselves in notebooks, and the example notebook runs."""
 
+import ast
 import re
 import shutil
 from pathlib import Path
@@ -14,24 +15,61 @@ import studies
 from nas import Genome, InputError
 from studies.dashboard.notes import search_note
 from studies.notebook.course import course_svg
+from studies.notebook.study import open_study
 from studies.search.request import SearchRequest
 from studies.search.run import run_search
 from studies.search.settings import asked_evaluations
 from tests.conftest import write_small_space
 
-NOTEBOOK = Path(__file__).parents[3] / "docs" / "skip-patterns.ipynb"
+DOCS = Path(__file__).parents[3] / "docs"
+NOTEBOOK = DOCS / "skip-patterns.ipynb"
 SVG = "{http://www.w3.org/2000/svg}"
+
+
+def executed(path, folder):
+    """A notebook with its outputs, run in a folder; in the repository it has none."""
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert all(not cell.get("outputs") for cell in notebook.cells)
+    NotebookClient(
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": folder}}
+    ).execute()
+    return notebook
+
+
+def printed(notebook):
+    """What the cells of a notebook printed."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    return "".join(output["text"] for output in outputs if output.output_type == "stream")
+
+
+@pytest.mark.slow
+def test_the_notebook_of_own_pictures_ends_with_a_module_that_knows_them(tmp_path):
+    notebook = executed(DOCS / "own-pictures.ipynb", tmp_path)
+    said = printed(notebook)
+    assert "classes: digit-3, digit-5, digit-8" in said
+    assert "network.py: in a fresh process, logits differ by" in said
+    chances = ast.literal_eval(notebook.cells[-1].outputs[0]["data"]["text/plain"])
+    assert max(chances, key=chances.get) == "digit-8"
+    assert sum(chances.values()) == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.slow
+def test_the_notebook_of_an_own_model_searches_skips_for_it(tmp_path):
+    notebook = executed(DOCS / "own-model.ipynb", tmp_path)
+    said = printed(notebook)
+    own, ours = re.search(r"^(\d+) (\d+)$", said, re.MULTILINE).groups()
+    assert own == ours
+    study = open_study("mine", f"sqlite:///{tmp_path}/nas.db", [tmp_path / "my_model.py"])
+    assert study.verdict in said
+    assert study.space.skeleton.layers == 12
+    assert {row.name for row in study.finalists} >= {"residual"}
+    assert "torch.Size([2, 10])" in said
 
 
 @pytest.mark.slow
 def test_the_example_notebook_runs_and_shows_genome_plan_and_study(tmp_path):
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    nbformat.validate(notebook)
-    assert all(not cell.get("outputs") for cell in notebook.cells)  # committed without outputs
-    client = NotebookClient(
-        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
-    )
-    client.execute()
+    notebook = executed(NOTEBOOK, tmp_path)
     shown = [
         "".join(output["data"].get("text/html", ""))
         for cell in notebook.cells

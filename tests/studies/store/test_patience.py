@@ -46,7 +46,9 @@ class Faults:
             if self.after:
                 call(*arguments, **options)
             where = arguments[0]  # a cursor or a connection
-            where = where.connection if isinstance(where, sqlite3.Cursor) else where
+            if isinstance(where, sqlite3.Cursor):
+                cursor, where = where, where.connection
+                cursor.close()  # what was not fetched of a SELECT would be a lock
             where.rollback()  # as a server does
             raise Gone("it went away")
 
