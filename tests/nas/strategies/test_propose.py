@@ -49,6 +49,7 @@ def test_evolution_beats_random_search_on_a_known_target(strategy):
     assert mean(evolved) > mean(control) + 0.05
 
 
+@pytest.mark.slow
 def test_nsga2_finds_a_better_front_than_random_search():
     def hypervolume(records):
         """Area dominated, relative to accuracy 0 and the largest parameters seen anywhere."""

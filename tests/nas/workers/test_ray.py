@@ -176,6 +176,7 @@ def test_a_process_is_prepared_once_for_each_device_that_ray_gives_it(tmp_path):
 
 
 @pytest.mark.usefixtures("local_ray")
+@pytest.mark.slow
 def test_reports_come_at_once_and_nobody_polls_for_them(monkeypatch):
     """Every wait ends with a message, and there are no more waits than messages."""
     arrived, wait = [], ray.wait

@@ -38,7 +38,10 @@ def painted(url):
 
 
 @pytest.fixture(
-    params=["sqlite", "journal", pytest.param("postgresql", marks=pytest.mark.slow)],
+    params=[
+        "sqlite",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("journal", "postgresql")),
+    ],
 )
 def url(request, tmp_path):
     if request.param == "postgresql":

@@ -65,7 +65,12 @@ def first_part(folder, url, strategy="regularized"):
 
 
 @pytest.mark.parametrize(
-    ("strategy", "ending"), [("regularized", "db"), ("regularized", "log"), ("tpe", "db")]
+    ("strategy", "ending"),
+    [
+        ("regularized", "db"),
+        pytest.param("regularized", "log", marks=pytest.mark.slow),
+        pytest.param("tpe", "db", marks=pytest.mark.slow),
+    ],
 )
 def test_the_same_trials_however_the_search_goes_on(strategy, ending, tmp_path):
     files = [tmp_path / f"{name}.{ending}" for name in ("whole", "cut")]

@@ -108,6 +108,7 @@ def test_kill_nine_in_mid_training_and_resume(place, capsys):
     assert again[0]["before"] is True
 
 
+@pytest.mark.slow
 def test_train_then_export(place, capsys):
     code, out, err = run(
         capsys, "train", "trial:small/1", "--epochs", 2, "--resolution", 6, "--patience", 5,
@@ -149,6 +150,7 @@ print(type(network).__name__, len(winner.CLASSES))
 """What a user does who has no skipnas."""
 
 
+@pytest.mark.slow
 def test_a_studys_winner_as_source(place, capsys):
     export = "export", "best:small", "--storage", "sqlite:///nas.db", "--format", "python"
     assert "trained/ holds no training of trial" in refused(capsys, *export)
@@ -308,6 +310,7 @@ def test_a_study_without_a_successful_trial(place):
     assert pattern("trial:empty/0").genome == Genome.parse("add(1)*4")
 
 
+@pytest.mark.slow
 def test_a_notation_may_begin_with_a_dash_and_have_any_letters(place, capsys):
     arguments = ["- channel(1)*8", "--space", "digits9", "--format", "safetensors"]
     code, out, _ = run(capsys, "export", *arguments)

@@ -210,6 +210,7 @@ def test_a_study_of_a_strategy_that_is_gone_is_read_and_not_continued(small_toml
     assert "nsga2-optuna" in page.read_text()
 
 
+@pytest.mark.slow
 def test_genetic_samplers_go_on_after_a_thousand_generations(small_space):
     problem = Problem(small_space, (1.0,), population=2)
     rng = random.Random(0)

@@ -23,6 +23,8 @@ from studies.store.store import Store
 from tests.conftest import write_small_space
 from tests.studies.searches import command, request, run_search, trials_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="session")
 def inherited_storage(tmp_path_factory):
@@ -101,7 +103,6 @@ def test_the_same_trials_with_two_workers_and_without_the_files(
     assert list(folder_of(storage).glob("[0-9]*.safetensors"))
 
 
-@pytest.mark.slow
 def test_the_same_trials_though_files_never_stay(inherited, small_toml, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "POPULATIONS", -1)  # -1 × 6 + a lag of 8: two files
     storage = f"sqlite:///{tmp_path}/few.db"
@@ -110,7 +111,6 @@ def test_the_same_trials_though_files_never_stay(inherited, small_toml, tmp_path
     assert len(list(folder_of(storage).iterdir())) == 2
 
 
-@pytest.mark.slow
 def test_kill_nine_and_resume(inherited, small_toml, tmp_path):
     storage, rng = f"sqlite:///{tmp_path}/killed.db", random.Random(5)
     done = 0
@@ -143,7 +143,6 @@ def test_the_disk_is_bounded(small_toml, tmp_path):
     assert files[-1] == 19
 
 
-@pytest.mark.slow
 def test_pruned_candidates_are_no_parents_and_keep_no_weights(small_toml, tmp_path):
     small_toml.write_text(small_toml.read_text().replace("epochs = 2", "epochs = 4", 1))
     more = {"pruner": "halving", "inherit": True, "lag": 4, "evaluations": 22}

@@ -1,5 +1,7 @@
 """A search that ends when its best has not improved for long."""
 
+import pytest
+
 from nas import Genome
 from nas.strategies.problem import PastTrial, Problem
 from search_spaces import SPACES
@@ -27,6 +29,7 @@ def test_gains_by_hand():
     assert without_gain(past((0.5, 10.0), (0.4, 5.0), (0.4, 5.0), (0.5, 11.0)), two) == 2
 
 
+@pytest.mark.slow
 def test_the_same_end_for_any_workers_and_after_an_interruption(small_toml, tmp_path):
     storages = [f"sqlite:///{tmp_path}/{name}.db" for name in ("whole", "cut")]
     asked = {"lag": 4, "patience": 5}

@@ -96,6 +96,7 @@ def test_a_study_as_a_table(undisturbed, undisturbed_storage):
         studies.load("none", undisturbed_storage)
 
 
+@pytest.mark.slow
 def test_hand_made_patterns_outside_the_space_have_no_parameters(small_toml, tmp_path):
     small_toml.write_text(small_toml.read_text().replace('["add", "concat"]', '["gate"]'))
     storage = f"sqlite:///{tmp_path}/a.db"

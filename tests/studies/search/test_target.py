@@ -1,10 +1,13 @@
 """A search that ends when its best has reached a score."""
 
+import pytest
+
 from studies.report.write import write_report
 from tests.helpers import refused
 from tests.studies.searches import request, run_search, trials_of
 
 
+@pytest.mark.slow
 def test_the_same_end_for_any_workers_and_after_an_interruption(small_toml, tmp_path):
     storages = [f"sqlite:///{tmp_path}/{name}.db" for name in ("all", "whole", "cut")]
     every = run_search(request(small_toml, storages[0], evaluations=30, lag=4)).trials

@@ -51,6 +51,7 @@ def test_twice_the_depth(storage):
     assert not own & {t.attrs["seed"] for t in trials}
 
 
+@pytest.mark.slow
 def test_at_equal_size_and_trained_longer(storage):
     found = run_transfer(asked(storage, match="params", epochs=3))
     rows = {row.name: row for row in found.finalists}
