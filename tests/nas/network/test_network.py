@@ -59,7 +59,7 @@ def skeletons(draw):
             assert "too small" in str(error)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(skeletons(), st.integers(0, 10**6))
 def test_random_genomes_on_random_skeletons(skeleton, seed):
     genome = random_genome(skeleton.layers, random.Random(seed), sorted(MERGES))

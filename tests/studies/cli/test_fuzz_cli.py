@@ -229,7 +229,7 @@ TRAINED = ["train", "best:STUDY", "--storage", "sqlite:///kept.db", "--out", "t"
 @example(["baseline", "show", "resnet-56", "--out", ""])
 @example(["bench", "--space", "own.toml", "--candidates", "9" * 30])
 @example(["score", "add(1)*4", "--space", "own.toml", "--seed", "9" * 30])
-@cases(50)
+@cases(30)
 def test_the_command_line(place, arguments):
     if "STUDY" in " ".join(arguments):
         names = search_names(open_storage("sqlite:///kept.db"))

@@ -118,6 +118,7 @@ def test_every_command_that_is_printed_works_as_it_stands(searched, capsys):
     assert (code, err) == (0, "")
 
 
+@pytest.mark.slow
 def test_the_network_takes_a_users_picture(searched, capsys):
     code, _, err = nas(capsys, "train", "best:own", "--epochs", 4, "--out", "mine", "--quiet")
     assert (code, err) == (0, "")
@@ -188,6 +189,7 @@ def test_what_init_refuses(place, capsys, arguments, message):
     assert not Path("mine.toml").exists()
 
 
+@pytest.mark.slow
 def test_chance_is_a_warning(place, capsys):
     for part in ("train", "val", "test"):
         shutil.rmtree(f"photos/{part}")

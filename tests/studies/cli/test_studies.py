@@ -66,6 +66,7 @@ def artifacts(storage, name):
     }
 
 
+@pytest.mark.slow
 def test_a_renamed_study_is_the_same_study(url, small_toml, capsys):
     asked, found = searched(small_toml, url, study="old", inherit=True)
     storage = painted(url)

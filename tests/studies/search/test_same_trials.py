@@ -132,7 +132,7 @@ ORDINARY = {
 }
 """Every storage in the ordinary tests; kills are slow ones."""
 USUAL = (
-    "regularized", "nsga2", "tpe", "regularized, pruned", "finals", "motifs and rates",
+    "regularized", "tpe", "motifs and rates",
 )  # fmt: skip
 """Ways that are stopped and go on in the ordinary tests; the others are slow ones."""
 EVERYWHERE = ("regularized", "tpe", "inherit", "finals")

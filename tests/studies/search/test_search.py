@@ -23,6 +23,7 @@ from studies.store.store import Store
 from tests.studies.searches import command, request, run_search, trials_of
 
 
+@pytest.mark.slow
 def test_the_same_trials_with_one_and_two_workers_and_any_budget(undisturbed, small_toml, tmp_path):
     storage = f"sqlite:///{tmp_path}/two.db"
     run_search(request(small_toml, storage, workers=2, evaluations=10))
@@ -146,6 +147,7 @@ def test_a_read_only_storage_is_one_line(small_toml, tmp_path):
         run_search(request(small_toml, f"sqlite:///file:{tmp_path}/a.db?mode=ro&uri=true"))
 
 
+@pytest.mark.slow
 def test_several_objectives(small_toml, tmp_path):
     storage = f"sqlite:///{tmp_path}/a.db"
     result = run_search(request(small_toml, storage, strategy="nsga2", objectives="accuracy,macs"))

@@ -34,6 +34,7 @@ def test_least_and_most_are_those_of_all_patterns(space):
         assert costs.least[which] <= costs.middle[which] <= costs.most[which]
 
 
+@pytest.mark.slow
 def test_limits():
     space = SPACES["digits9"]
     least = int(space_costs(space).least[0])

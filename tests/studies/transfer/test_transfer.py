@@ -37,6 +37,7 @@ def store_of(storage):
     return Store.load(open_storage(storage), "s")
 
 
+@pytest.mark.slow
 def test_twice_the_depth(storage):
     found = run_transfer(asked(storage, layers=8))
     rows = {row.name: row for row in found.finalists}

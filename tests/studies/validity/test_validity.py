@@ -103,6 +103,7 @@ def test_a_space_is_measured_once(small_toml, tmp_path, capsys):
     assert "validation" not in text  # it is no search
 
 
+@pytest.mark.slow
 def test_a_studys_contenders_are_measured_and_few_are_refused(small_toml, tmp_path, capsys):
     storage = f"sqlite:///{tmp_path}/a.db"
     few = request(small_toml, storage, study="few", evaluations=5)
