@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from nas.errors import InputError, brief, unknown
@@ -66,6 +66,10 @@ class Proxy:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise unknown(name, getattr(self, name), allowed, place="proxy")
+
+    def at(self, rate: float | None) -> Proxy:
+        """The same at a genome's own learning rate, where it has one."""
+        return replace(self, learning_rate=rate) if rate else self
 
 
 CHOICES = {"augment": ("none", "crop", "crop-flip"), "precision": ("auto", "fp32", "bf16")}

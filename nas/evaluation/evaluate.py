@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -99,9 +99,7 @@ def evaluate_together(
     from nas.training.precision import resolved
 
     where = find_device(device)
-    proxy = resolved(proxy, skeleton, where)
-    if rate := genomes[0].learning_rate:
-        proxy = replace(proxy, learning_rate=rate)
+    proxy = resolved(proxy, skeleton, where).at(genomes[0].learning_rate)
     sizes = [len(genomes)]
     if where.type == "cuda" and len(genomes) > 1:
         needs = [training_bytes(plan(g, skeleton), proxy, skeleton) for g in genomes]

@@ -16,7 +16,6 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nas.architecture.genome import Genome
@@ -133,9 +132,7 @@ def evaluate_own(
     from nas.training.precision import resolved
 
     where = find_device(device)
-    proxy = resolved(proxy, skeleton, where)
-    if genome.learning_rate:
-        proxy = replace(proxy, learning_rate=genome.learning_rate)
+    proxy = resolved(proxy, skeleton, where).at(genome.learning_rate)
     function, curve = own.load(), list[float]()
     wanted, name = Scores(own.scores), f"--evaluate ({own_name(function)})"
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from nas.errors import InputError, own_name
 from studies.cli.options import plugin_option, storage_option
+
+if TYPE_CHECKING:
+    from nas.architecture.genome import Genome
+    from nas.architecture.skeletons.skeleton import AnySkeleton
 
 LAYERS = 9
 """Of a reference that is shown on no space."""
@@ -44,11 +49,8 @@ def show(
     """
     from rich.text import Text
 
-    from baselines import find_baseline
     from nas.architecture.merges import MERGES
     from nas.architecture.plan import plan
-    from nas.architecture.references import named_or_parsed
-    from nas.architecture.skeletons.convolutional import Skeleton, Stage
     from nas.architecture.stretch import deepened, stretched
     from nas.drawing.figure import check_picture, draw, save
     from search_spaces import load_plugins
@@ -64,12 +66,8 @@ def show(
 
         pattern = find_pattern(notation, space, on, storage, loaded)
         genome, skeleton = pattern.genome, pattern.skeleton
-    elif on or space:
-        skeleton = find_baseline(on).skeleton if on else find_space(str(space)).skeleton
-        genome = named_or_parsed(notation, skeleton.layers)
     else:
-        genome = named_or_parsed(notation, layers or LAYERS)
-        skeleton = Skeleton((3, 32, 32), 10, (Stage(len(genome), 16),))
+        genome, skeleton = _written(notation, space, on, layers or LAYERS)
     if layers:
         genome, skeleton = stretched(genome, skeleton, layers), deepened(skeleton, layers)
     planned = plan(genome, skeleton)
@@ -92,3 +90,23 @@ def show(
         console.print(
             f"Picture: {save(draw(genome, skeleton, str(genome)[:100]), out)}", soft_wrap=True
         )
+
+
+def _written(
+    notation: str, space: str | None, on: str | None, layers: int
+) -> tuple[Genome, AnySkeleton]:
+    """A notation or a reference on the skeleton of a space or a baseline, or on one stage of blocks.
+
+    Args:
+        layers: of a reference that is shown on none of them.
+    """
+    from baselines import find_baseline
+    from nas.architecture.references import named_or_parsed
+    from nas.architecture.skeletons.convolutional import Skeleton, Stage
+    from studies.search.spaces import find_space
+
+    if on or space:
+        skeleton = find_baseline(on).skeleton if on else find_space(str(space)).skeleton
+        return named_or_parsed(notation, skeleton.layers), skeleton
+    genome = named_or_parsed(notation, layers)
+    return genome, Skeleton((3, 32, 32), 10, (Stage(len(genome), 16),))
