@@ -13,10 +13,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 Shape: TypeAlias = tuple[int, ...]
 """Without the batch: (C, H, W) of a map, (T, D) of tokens, (D,) of features."""
+
+
+class Part:
+    """What a network is made of; a dataclass over it is hashable, and equal parts are alike."""
+
+    if TYPE_CHECKING:  # fields of dataclasses or properties, as it suits the part
+
+        @property
+        def shape(self) -> Shape:
+            """Of its output."""
+
+        @property
+        def params(self) -> int: ...
+        @property
+        def macs(self) -> int: ...
 
 
 def strided(shape: Shape, channels: int, stride: int) -> Shape:
@@ -26,7 +41,7 @@ def strided(shape: Shape, channels: int, stride: int) -> Shape:
 
 
 @dataclass(frozen=True)
-class Conv:
+class Conv(Part):
     """Convolution with padding kernel // 2; `bias_start` fixes where a bias begins."""
 
     inputs: Shape
@@ -51,7 +66,7 @@ class Conv:
 
 
 @dataclass(frozen=True)
-class Norm:
+class Norm(Part):
     """Batch normalisation over channels."""
 
     shape: Shape
@@ -63,7 +78,7 @@ class Norm:
 
 
 @dataclass(frozen=True)
-class Linear:
+class Linear(Part):
     inputs: Shape
     features: int
 
@@ -81,7 +96,7 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class Vector:
+class Vector(Part):
     """A learnt parameter of `size` values that all begin at `start`."""
 
     size: int
@@ -98,19 +113,19 @@ class Vector:
 
 
 @dataclass(frozen=True)
-class Relu:
+class Relu(Part):
     shape: Shape
     params = macs = 0
 
 
 @dataclass(frozen=True)
-class Sigmoid:
+class Sigmoid(Part):
     shape: Shape
     params = macs = 0
 
 
 @dataclass(frozen=True)
-class MaxPool:
+class MaxPool(Part):
     """3×3 maximum, stride 2, padding 1."""
 
     inputs: Shape
@@ -122,7 +137,7 @@ class MaxPool:
 
 
 @dataclass(frozen=True)
-class GlobalPool:
+class GlobalPool(Part):
     """Mean over the map, kept as (C, 1, 1)."""
 
     inputs: Shape
@@ -134,7 +149,7 @@ class GlobalPool:
 
 
 @dataclass(frozen=True)
-class Subsample:
+class Subsample(Part):
     """Option A: every stride-th pixel, new channels filled with zeros (He et al. 2015)."""
 
     inputs: Shape
@@ -148,7 +163,7 @@ class Subsample:
 
 
 @dataclass(frozen=True)
-class Shrink:
+class Shrink(Part):
     """Mean over areas, to sides that no stride gives (7 to 3)."""
 
     inputs: Shape
@@ -161,7 +176,7 @@ class Shrink:
 
 
 @dataclass(frozen=True)
-class Project:
+class Project(Part):
     """Linear layer over the last axis: of tokens (T, D), or of features (D,)."""
 
     inputs: Shape
@@ -193,7 +208,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Piece:
+class Piece(Part):
     """What a model of a user's own does from one cut to the next: its stem, a block, its head."""
 
     source: Source
@@ -210,7 +225,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Chain:
+class Chain(Part):
     """Named parts, each reading the one before."""
 
     steps: tuple[tuple[str, Part], ...]
@@ -234,20 +249,3 @@ class Chain:
     @property
     def macs(self) -> int:
         return sum(part.macs for _, part in self.steps)
-
-
-Part: TypeAlias = (
-    Conv
-    | Norm
-    | Linear
-    | Vector
-    | Relu
-    | Sigmoid
-    | MaxPool
-    | GlobalPool
-    | Subsample
-    | Shrink
-    | Project
-    | Piece
-    | Chain
-)

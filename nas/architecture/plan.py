@@ -35,6 +35,8 @@ class LayerPlan:
     """What fits each skip's source to `shape`; None where it fits already."""
     learnt: tuple[tuple[str, Part], ...]
     """The merge's own parts."""
+    after: Part | None
+    """What follows the merge."""
 
     @property
     def params(self) -> int:
@@ -46,7 +48,8 @@ class LayerPlan:
 
     def parts(self) -> list[Part]:
         adapters = [adapter for adapter in self.adapters if adapter is not None]
-        return [self.branch, *adapters, *(part for _, part in self.learnt)]
+        after = [self.after] if self.after else []
+        return [self.branch, *adapters, *(part for _, part in self.learnt), *after]
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ def _layer(index: int, layer: Layer, skeleton: AnySkeleton) -> LayerPlan:
     return LayerPlan(
         index, skeleton.stage(index), skeleton.shapes[index], str(layer), layer.merge,
         skeleton.branch(index), tuple(skips), tuple(adapters), tuple(learnt.items()),
+        skeleton.after(index),
     )  # fmt: skip
 
 

@@ -180,7 +180,9 @@ class Steps:
 
     def layer(self, layer: CompiledLayer, previous: Map, sources: Sequence[Map]) -> Map:
         """Node i from node i-1 and the skips' sources."""
-        relu = isinstance(layer.relu, nn.ReLU)
+        relu = isinstance(layer.after, nn.ReLU)
+        if not relu and not isinstance(layer.after, nn.Identity):
+            raise UnsupportedError(f"a {type(layer.after).__name__} after the merge")
         if layer.merge is None:
             return self.chain(layer.branch, [previous], relu)
         out = self.chain(layer.branch, [previous])

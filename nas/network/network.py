@@ -23,8 +23,7 @@ class Network(nn.Module):
         super().__init__()
         self.genome, self.skeleton = genome, skeleton
         self.stem = build(planned.stem)
-        relu = skeleton.relu_after_merge
-        self.layers = nn.ModuleDict({str(p.index): CompiledLayer(p, relu) for p in planned.layers})
+        self.layers = nn.ModuleDict({str(p.index): CompiledLayer(p) for p in planned.layers})
         self.head = build(planned.head)
         dropped: list[list[int]] = [[] for _ in range(len(planned.layers) + 2)]
         for node, layer in enumerate(planned.last_use):
@@ -44,9 +43,9 @@ class Network(nn.Module):
 
 
 class CompiledLayer(nn.Module):
-    """The branch on the previous node, merged with the skips, then the skeleton's activation."""
+    """The branch on the previous node, merged with the skips, then what the skeleton has after that."""
 
-    def __init__(self, planned: LayerPlan, relu: bool) -> None:
+    def __init__(self, planned: LayerPlan) -> None:
         super().__init__()
         self.token = planned.token
         self.sources = [source for source, _ in planned.skips]
@@ -59,7 +58,7 @@ class CompiledLayer(nn.Module):
             }
         )
         self.merge = Merged(planned.merge, planned.learnt) if planned.merge else None
-        self.relu = nn.ReLU(inplace=True) if relu else nn.Identity()
+        self.after = build(planned.after) if planned.after else nn.Identity()
 
     def forward(self, previous: Tensor, sources: list[Tensor]) -> Tensor:
         """`previous` and `sources` are nodes, (N, C, H, W) of any shape; the result is node i."""
@@ -72,7 +71,7 @@ class CompiledLayer(nn.Module):
                 skip = adapter(source)
                 skips.append(skip if strength == 1 else strength * skip)
             out = self.merge(out, skips, previous)
-        return self.relu(out)
+        return self.after(out)
 
     def extra_repr(self) -> str:
         return f"{self.token!r}, sources={self.sources}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
 
 from nas.architecture.merges import Site
-from nas.architecture.parts import Part, Shape
+from nas.architecture.parts import Part, Relu, Shape
 from nas.errors import InputError
 
 
@@ -73,6 +73,11 @@ class AnySkeleton(ABC):
     @property
     def relu_after_merge(self) -> bool:
         return False
+
+    def after(self, index: int) -> Part | None:
+        """What reads the merged branch and skips of layer `index` and gives its node; None is the merge
+        itself."""
+        return Relu(self.shapes[index]) if self.relu_after_merge else None
 
     @property
     def widths(self) -> tuple[int, ...]:
