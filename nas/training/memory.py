@@ -28,7 +28,7 @@ def training_bytes(planned: Plan, proxy: Proxy, skeleton: AnySkeleton) -> int:
         proxy: with its precision resolved.
         skeleton: the one that was planned on; the proxy may train on smaller pictures.
     """
-    side = min(skeleton.input_shape[1:])
+    side = skeleton.side
     scale = ((proxy.resolution or side) / side) ** 2
     value = VALUE_BYTES[proxy.precision]
     saved = sum(map(_kept, _parts(planned)))

@@ -47,6 +47,6 @@ def resolved(proxy: Proxy, skeleton: AnySkeleton, device: torch.device) -> Proxy
 
 def _values(proxy: Proxy, skeleton: AnySkeleton) -> int:
     """Values of a batch after the stem."""
-    side = min(skeleton.input_shape[1:])
+    side = skeleton.side
     share = (proxy.resolution or side) / side
     return int(proxy.batch * prod(skeleton.shapes[0]) * share**2)

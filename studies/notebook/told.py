@@ -37,7 +37,7 @@ def loop_settings(request: SearchRequest) -> SearchSettings:
     asked = Asked.of(request, told=True)
     space = asked.space
     if request.data:
-        side = min(space.skeleton.input_shape[1:])
+        side = space.skeleton.side
         data = load_data(request.data, request.data_dir, request.split_seed, side)
         space = space.for_data(data.shape, len(data.classes))
         check_resolution(space)

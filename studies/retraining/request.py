@@ -110,7 +110,7 @@ def find_data(pattern: Pattern, request: TrainRequest) -> Data:
             f"{', '.join(SOURCES)}, a folder of images by class, or an .npz file"
         )
     seed = pattern.split_seed if request.split_seed is None else request.split_seed
-    side = min(pattern.skeleton.input_shape[1:])
+    side = pattern.skeleton.side
     data = load_data(name, request.data_dir or pattern.data_dir, seed, side)
     if pattern.fingerprint not in (None, data.fingerprint) and not request.other_data:
         raise InputError(

@@ -203,7 +203,7 @@ class Asked:
 
 def _data(request: SearchRequest, space: SearchSpace) -> Data:
     """The images of a request, of the size that its space has."""
-    side = min(space.skeleton.input_shape[1:])
+    side = space.skeleton.side
     return load_data(request.data or space.data, request.data_dir, request.split_seed, side)
 
 

@@ -241,7 +241,8 @@ def recorded_data(
             f"the study was searched on {recorded['name']!r}, which is not where it was: name its "
             "folder or file with --data"
         )
-    side = min(record["space"]["skeleton"]["input_shape"][1:])
+    shape = record["space"]["skeleton"]["input_shape"]
+    side = min(shape[1:] or shape)
     found = load_data(name, data_dir or folder, recorded["split_seed"], side)
     if found.fingerprint != recorded["fingerprint"]:
         raise InputError(

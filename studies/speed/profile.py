@@ -42,7 +42,7 @@ def arithmetic(settings: SearchSettings, genome: Genome) -> float:
     trained = proxy.epochs * (count // batch) * batch
     scored = len(prepare(data, proxy, "validation", cpu).labels)
     forward = proxy.epochs * (min(proxy.calibration_images, count) + scored)
-    side = min(skeleton.input_shape[1:])
+    side = skeleton.side
     share = ((proxy.resolution or side) / side) ** 2
     return 2e-9 * plan(genome, skeleton).macs * share * (3 * trained + forward)
 

@@ -71,6 +71,16 @@ class AnySkeleton(ABC):
         """This skeleton with another input shape and number of classes."""
 
     @property
+    def side(self) -> int:
+        """Of one input: the shorter side of a picture, in pixels, or the symbols of a text."""
+        return min(self.input_shape[1:] or self.input_shape)
+
+    def mirror(self, index: int) -> int | None:
+        """The node that `m` names in layer `index`, at the same distance from the other end of the
+        network; None where there is none."""
+        return None
+
+    @property
     def relu_after_merge(self) -> bool:
         return False
 

@@ -39,7 +39,7 @@ def data(
     from studies.search.spaces import find_space
 
     load_plugins(plugins)
-    side = min(find_space(space).skeleton.input_shape[1:])
+    side = find_space(space).skeleton.side
     found = load_data(data, data_dir, split_seed, side)
     if as_json:
         print(json.dumps(description(found)))
