@@ -14,10 +14,11 @@ ROOT = Path(__file__).parent.parent
 TOP = [{"nas"}, {"search_spaces"}, {"baselines"}, {"studies"}]
 NAS = [
     {"errors"},
+    {"tasks"},
     {"proxy", "files", "workers", "statistics"},
     {"architecture"},
     {"network", "data", "drawing", "strategies"},
-    {"kernels", "tasks", "extend"},
+    {"kernels", "extend"},
     {"devices"},
     {"training"},
     {"predictors"},
@@ -42,7 +43,7 @@ DOORS = {"nas.__main__"}
 """What is run and never imported: it may import everything."""
 FLOORS = {"": TOP, "nas": NAS, "baselines": BASELINES, "studies": STUDIES}
 WITHOUT_TORCH = {
-    "errors", "proxy", "files", "workers", "statistics", "architecture", "data", "drawing",
+    "errors", "tasks", "proxy", "files", "workers", "statistics", "architecture", "data", "drawing",
     "strategies", "predictors", "plugins",
 }  # fmt: skip
 HOMES = {

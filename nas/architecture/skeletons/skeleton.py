@@ -15,6 +15,7 @@ from typing import ClassVar, Literal, Self
 from nas.architecture.merges import Site
 from nas.architecture.parts import Part, Relu, Shape
 from nas.errors import InputError
+from nas.tasks.task import Outputs
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,16 @@ class AnySkeleton(ABC):
     input_shape: Shape
     """Of one input, without the batch: (C, H, W) of a picture."""
     classes: int
-    """Logits of one input."""
+    """Logits of one input, of each symbol of a text, or channels of a map."""
     init = "pytorch"
     """How convolutions and linear layers begin: a scheme of `network.compile.initialise`."""
     formats: ClassVar[tuple[Literal["fp32", "bf16"], ...]] = ("fp32", "bf16")
     """Number formats in which its networks can be trained."""
+
+    @property
+    def outputs(self) -> Outputs:
+        """What its networks give for an input: logits of `classes`, of every symbol's, or a map."""
+        return "classes"
 
     @property
     @abstractmethod
