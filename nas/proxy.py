@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
 
 from nas.errors import InputError, brief, unknown
+from nas.tasks.table import find_task
 
 MOST = 1_000_000_000
 """Of epochs, images, pixels and the batch."""
@@ -13,7 +14,9 @@ MOST = 1_000_000_000
 
 @dataclass(frozen=True)
 class Proxy:
-    """Settings of one training: SGD with Nesterov momentum, linear warm-up, then linear decay to 0.
+    """Settings of one training: what is learned, on how many images, by which optimizer.
+
+    The learning rate rises linearly and then falls to 0. An image is a sequence where a text is learned.
 
     Raises:
         InputError: a number out of range or an unknown name.
@@ -32,6 +35,7 @@ class Proxy:
     warmup: float = 0.2
     """Share of all steps in which the learning rate rises."""
     momentum: float = 0.9
+    """Nesterov's of SGD, or the first beta of AdamW."""
     weight_decay: float = 5e-4
     """On weights of convolutions and linear layers, not on norms, biases and merges."""
     label_smoothing: float = 0.0
@@ -43,6 +47,14 @@ class Proxy:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """bf16 computes with rounded weights and activations, and updates fp32 weights; auto is
     what is faster on the device, and is recorded as resolved."""
+    task: str = "classification"
+    """A name in TASKS."""
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    """SGD with Nesterov momentum, or AdamW (Loshchilov & Hutter 2019) with a second beta of 0.95."""
+    schedule: Literal["linear", "cosine"] = "linear"
+    """How the learning rate falls after the warm-up."""
+    clip: float = 0.0
+    """L2 norm to which all gradients together are scaled down where it is larger; 0 leaves them."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "images", "validation_images", "resolution"):
@@ -54,7 +66,8 @@ class Proxy:
         if not 0 <= self.calibration_images <= MOST:
             shown = brief(self.calibration_images)
             raise InputError(f"proxy: calibration_images is {shown}; it must be from 0 to {MOST}")
-        for name in ("learning_rate", "momentum", "weight_decay"):
+        find_task(self.task)
+        for name in ("learning_rate", "momentum", "weight_decay", "clip"):
             value = getattr(self, name)
             if not 0 <= value < float("inf"):
                 raise InputError(
@@ -71,5 +84,21 @@ class Proxy:
         """The same at a genome's own learning rate, where it has one."""
         return replace(self, learning_rate=rate) if rate else self
 
+    def record(self) -> dict[str, Any]:
+        """As JSON values; what earlier versions did not have is left out where it has its default."""
+        kept = {
+            f.name
+            for f in fields(self)
+            if f.name not in LATER or getattr(self, f.name) != f.default
+        }
+        return {name: value for name, value in asdict(self).items() if name in kept}
 
-CHOICES = {"augment": ("none", "crop", "crop-flip"), "precision": ("auto", "fp32", "bf16")}
+
+LATER = ("task", "optimizer", "schedule", "clip")
+"""Settings that records of versions before 0.5 do not have."""
+CHOICES = {
+    "augment": ("none", "crop", "crop-flip"),
+    "precision": ("auto", "fp32", "bf16"),
+    "optimizer": ("sgd", "adamw"),
+    "schedule": ("linear", "cosine"),
+}

@@ -132,7 +132,8 @@ def find_profile(name: str, seeds: int | None) -> Profile:
 
 def _settings(data: Data, profile: Profile, device: dict[str, str]) -> dict[str, Any]:
     """What all results in a folder have in common; the number of seeds may grow."""
-    kept = {key: value for key, value in asdict(profile).items() if key != "seeds"}
+    kept = asdict(profile) | {"proxy": profile.proxy.record()}
+    del kept["seeds"]
     found = {
         "data": data.name,
         "fingerprint": data.fingerprint,

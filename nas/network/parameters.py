@@ -18,9 +18,15 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 class Flat:
-    """One kind of a network's parameters: their values, gradients and momentum, end to end."""
+    """One kind of a network's parameters: values, gradients, the optimizer's moments, end to end."""
 
-    def __init__(self, named: Mapping[str, nn.Parameter], dtype: torch.dtype, decay: float) -> None:
+    def __init__(
+        self,
+        named: Mapping[str, nn.Parameter],
+        dtype: torch.dtype,
+        decay: float,
+        adamw: bool = False,
+    ) -> None:
         self.names, self.parameters = list(named), list(named.values())
         self.decay = decay
         size = sum(p.numel() for p in self.parameters)
@@ -28,6 +34,10 @@ class Flat:
         self.master = torch.empty(size, device=device)
         self.gradient = torch.zeros(size, device=device)
         self.momentum = torch.zeros(size, device=device)
+        self.variance = torch.zeros(size if adamw else 0, device=device)
+        """Mean square of the gradients, of AdamW alone."""
+        self.steps = torch.zeros((), device=device)
+        """That AdamW has made."""
         for view, parameter in zip(self.views(self.master), self.parameters, strict=True):
             view.copy_(parameter.data)
         self.computed = self.master if dtype == torch.float32 else self.master.to(dtype)
@@ -83,7 +93,10 @@ def flatten(network: nn.Module, proxy: Proxy) -> list[Flat]:
         ({n: p for n, p in named.items() if p.ndim <= 1 and n not in norms}, DTYPES[proxy.precision], 0.0),
         ({n: p for n, p in named.items() if n in norms}, torch.float32, 0.0),
     )  # fmt: skip
-    return [Flat(parameters, dtype, decay) for parameters, dtype, decay in kinds if parameters]
+    adamw = proxy.optimizer == "adamw"
+    return [
+        Flat(parameters, dtype, decay, adamw) for parameters, dtype, decay in kinds if parameters
+    ]
 
 
 @contextmanager

@@ -249,7 +249,7 @@ def first_batches(
         feed.start(epoch)
         for _ in range(min(feed.steps, number - len(found))):
             feed.load()
-            found.append((feed.images.clone(), feed.labels.clone()))
+            found.append((feed.images.clone(), feed.targets.clone()))
         if len(found) == number:
             break
     return found

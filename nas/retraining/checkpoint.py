@@ -40,7 +40,12 @@ class Checkpoint:
         Raises:
             InputError: it cannot be written.
         """
-        parts = {"network": self.network, "best": self.best, "momentum": self.progress.momentum}
+        parts = {
+            "network": self.network,
+            "best": self.best,
+            "momentum": self.progress.momentum,
+            "variance": self.progress.variance,
+        }
         tensors = {
             f"{part}.{name}": tensor
             for part, named in parts.items()
@@ -64,13 +69,15 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
     if not path.exists():
         return None
     given, tensors = read_tensors(path, HEADER)
-    parts: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "momentum": {}}
+    parts: dict[str, dict[str, Tensor]] = {
+        name: {} for name in ("network", "best", "momentum", "variance")
+    }
     try:
         for name, tensor in tensors.items():
             part, _, own = name.partition(".")
             parts[part][own] = tensor
         curves = read_curves(given["curves"])
-        progress = TrainingProgress(curves, parts["momentum"])
+        progress = TrainingProgress(curves, parts["momentum"], parts["variance"])
         settings, seconds = dict(given["settings"]), float(given["seconds"])
         return Checkpoint(settings, parts["network"], parts["best"], progress, seconds)
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
@@ -101,7 +108,8 @@ def check_fits(checkpoint: Checkpoint, network: nn.Module, folder: Path) -> None
             check_weights(network, checkpoint.best)
         if len(curves.accuracies) != len(curves.losses):
             raise InputError(f"{len(curves.losses)} losses, {len(curves.accuracies)} accuracies")
-        for name, tensor in checkpoint.progress.momentum.items():
+        progress = checkpoint.progress
+        for name, tensor in (*progress.momentum.items(), *progress.variance.items()):
             if name not in own or own[name].shape != tensor.shape:
                 raise InputError(f"momentum {brief(name)} is not of this network")
     except InputError as error:

@@ -49,7 +49,7 @@ class RetrainSettings:
 
     def record(self) -> dict[str, Any]:
         """As nested JSON values, compared when a training goes on."""
-        data, training = self.data, asdict(self.proxy)
+        data, training = self.data, self.proxy.record()
         values = {
             "genome": str(self.genome),
             "skeleton": asdict(self.skeleton),

@@ -13,29 +13,43 @@ from torch.nn import functional as F
 from nas.data.dataset import Data, subset
 from nas.errors import InputError
 from nas.proxy import Proxy
+from nas.tasks.classification import CLASSIFICATION
+from nas.tasks.table import find_task
+from nas.tasks.task import FIELDS, SCORED, Task
 
 
 @dataclass(frozen=True, eq=False)
 class Subset:
-    """Images of one part of the data on the device: uint8 (n, C, H, W), labels int64 (n,)."""
+    """Images of one part of the data on the device: uint8 (n, C, H, W), or (n, T) symbols of a text."""
 
     images: Tensor
     labels: Tensor
+    """int64 (n,) of classes, (n, H, W) of masks, (n, T) of the next symbols."""
     mean: Tensor
     """Per channel, of the training images, (1, C, 1, 1), in units of 0 to 255."""
     std: Tensor
+    task: Task = CLASSIFICATION
 
-    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised images (n, C, H, W) in channels_last, and labels."""
+    def inputs(self, indices: Tensor) -> Tensor:
+        """Normalised images (n, C, H, W) in channels_last, or symbols (n, T), int64."""
         device = self.mean.device
+        if self.images.ndim == 2:
+            return self.images[indices].to(device, torch.int64)
         images = self.images[indices].to(device, torch.float32)
         images = images.sub_(self.mean).div_(self.std)
-        return images.contiguous(memory_format=torch.channels_last), self.labels[indices].to(device)
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """What a network reads and the task's targets, where it is scored; those of training are spoilt
+        anew in every epoch."""
+        labels = self.labels[indices].to(self.mean.device)
+        fields = (indices % SCORED).to(labels.device)
+        return self.task.example(self.inputs(indices), labels, fields)
 
 
 @lru_cache(maxsize=4)
 def prepare(data: Data, proxy: Proxy, part: str, device: torch.device) -> Subset:
-    """A part of the data at the proxy's resolution, on the device where it fits there.
+    """A part of the data for the proxy's task and at its resolution, on the device where it fits there.
 
     Raises:
         InputError: the proxy asks for a larger resolution than the pictures have.
@@ -48,33 +62,36 @@ def prepare(data: Data, proxy: Proxy, part: str, device: torch.device) -> Subset
         ),
         "test": data.test,
     }[part]
-    mean, std = _statistics(data.images[train])
-    images = torch.from_numpy(data.images[indices])
-    if proxy.resolution is not None and proxy.resolution != min(images.shape[2:]):
+    task, images = find_task(proxy.task), torch.from_numpy(data.images[indices])
+    if images.ndim == 4 and task.standardised:
+        mean, std = _statistics(data.images[train])
+    else:
+        mean, std = torch.zeros(1), torch.full((1,), 255.0)
+    if images.ndim == 4 and proxy.resolution not in (None, min(images.shape[2:])):
         images = shrink(images, proxy.resolution)
     if device.type == "cpu" or images.numel() < torch.cuda.mem_get_info(device)[0] // 2:
         images = images.to(device)
-    labels = torch.from_numpy(data.labels[indices]).to(images.device)
-    return Subset(images, labels, mean.to(device), std.to(device))
+    labels = torch.from_numpy(data.labels[indices].astype(np.int64)).to(images.device)
+    return Subset(images, labels, mean.to(device), std.to(device), task)
 
 
 class Feed:
     """The batches of a training, in the same order for every network; all tensors stay in place.
 
-    An epoch's order and augmentation are drawn at its start. Each `load` then puts the next batch
-    into `images` and `labels`, by tensor operations alone, so that it can be part of a CUDA graph.
+    An epoch's order, augmentation and random fields are drawn at its start. Each `load` then puts the
+    next batch into `images` and `targets`, by tensor operations alone, so that it can be part of a CUDA
+    graph.
     """
 
     def __init__(self, part: Subset, proxy: Proxy, seed: int, device: torch.device) -> None:
         self.part, self.augment, self.seed = part, proxy.augment, seed
         self.batch = min(proxy.batch, len(part.labels))
         self.steps = len(part.labels) // self.batch
-        _, channels, height, width = part.images.shape
         place = part.images.device
-        self.border = max(1, height // 8)
-        self.images = torch.zeros(self.batch, channels, height, width, device=device)
-        self.images = self.images.contiguous(memory_format=torch.channels_last)
-        self.labels = torch.zeros(self.batch, dtype=torch.int64, device=device)
+        self.border = max(1, part.images.shape[-1] // 8)
+        first = torch.zeros(self.batch, dtype=torch.int64, device=place)
+        self.images, self.targets = map(torch.zeros_like, part.batch(first))
+        self._fields = torch.zeros(self.steps, self.batch, dtype=torch.int64, device=device)
         self._order = torch.zeros(self.steps, self.batch, dtype=torch.int64, device=place)
         self._shifts = torch.zeros(self.steps, 2, self.batch, dtype=torch.int64, device=device)
         self._mirrored = torch.zeros(self.steps, self.batch, dtype=torch.bool, device=device)
@@ -91,8 +108,13 @@ class Feed:
         order = rng.permutation(len(self.part.labels))[: self.steps * self.batch]
         self._order.copy_(torch.from_numpy(order.reshape(self.steps, self.batch)))
         self._next.zero_()
-        if self.augment == "none":
-            return
+        if self.augment != "none":
+            self._draw_crops(rng)
+        if self.part.task.draws:
+            fields = rng.integers(SCORED, FIELDS, (self.steps, self.batch))
+            self._fields.copy_(torch.from_numpy(fields))
+
+    def _draw_crops(self, rng: np.random.Generator) -> None:
         shifts, mirrored = [], []
         for _ in range(self.steps):
             shifts.append(rng.integers(0, 2 * self.border + 1, (2, self.batch)))
@@ -102,14 +124,16 @@ class Feed:
         self._mirrored.copy_(torch.from_numpy(np.stack(mirrored)))
 
     def load(self) -> None:
-        """Puts the epoch's next batch into `images` and `labels`."""
-        images, labels = self.part.batch(self._order.index_select(0, self._next)[0])
+        """Puts the epoch's next batch into `images` and `targets`."""
+        indices = self._order.index_select(0, self._next)[0]
+        images, step = self.part.inputs(indices), self._next.to(self.images.device)
         if self.augment != "none":
-            step = self._next.to(images.device)
             shifts = self._shifts.index_select(0, step)[0]
             images = crop(images, shifts, self._mirrored.index_select(0, step)[0], self.border)
-        self.images.copy_(images)
-        self.labels.copy_(labels)
+        labels, fields = self.part.labels[indices], self._fields.index_select(0, step)[0]
+        read, targets = self.part.task.example(images, labels.to(images.device), fields)
+        self.images.copy_(read)
+        self.targets.copy_(targets)
         self._next.add_(1)
 
 

@@ -14,7 +14,6 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from nas.data.dataset import Data
 from nas.kernels.program import Program, compiled
@@ -22,12 +21,13 @@ from nas.network.modules import draws
 from nas.network.network import CompiledLayer, Network
 from nas.network.parameters import DTYPES, Flat, flatten
 from nas.proxy import Proxy
+from nas.tasks.classification import Classification
 from nas.training.batches import Feed, Subset, prepare
 from nas.training.cuda_graphs import Branches, Repeated
 from nas.training.curves import Curves, TrainingProgress
-from nas.training.optimizer import learning_rate, update
+from nas.training.optimizer import clip, learning_rate, update
 from nas.training.random_state import seeded
-from nas.training.scoring import recalibrate, score
+from nas.training.scoring import recalibrate, result, score, typed
 
 OnEpoch = Callable[[int, float], bool | None]
 """Called with (epoch from 1, accuracy) whenever a score is there; True ends the training."""
@@ -125,12 +125,18 @@ class _Trained:
         self.dtype = DTYPES[proxy.precision]
         watched = _watched(self.network)
         self.flats = flatten(self.network, proxy)
-        self.program = compiled(
-            self.network, self.flats, proxy, feed.images.shape, len(feed.part.labels), device
+        self.task = feed.part.task
+        self.program = (
+            compiled(
+                self.network, self.flats, proxy, feed.images.shape, len(feed.part.labels), device
+            )
+            if isinstance(self.task, Classification)
+            else None
         )
         self.parameters = [p for flat in self.flats for p in flat.parameters]
         self.total = torch.zeros((), device=device)
-        self.right = torch.zeros((), dtype=torch.int64, device=device)
+        self.sums: Tensor | None = None
+        """What the score is computed from; it stays in place from the first score on."""
         self.missed = torch.zeros((), dtype=torch.float64, device=device)
         self.loss = torch.zeros((), device=device)
         self.draws, self.step = draws(self.network), 0
@@ -138,9 +144,15 @@ class _Trained:
         if trainee.start:
             trainee.curves = deepcopy(trainee.start.curves)
             for flat in self.flats:
-                for name, view in zip(flat.names, flat.views(flat.momentum), strict=True):
-                    if name in trainee.start.momentum:
-                        view.copy_(trainee.start.momentum[name])
+                flat.steps.fill_(len(trainee.curves.losses) * feed.steps)
+                moments = [
+                    (flat.momentum, trainee.start.momentum),
+                    (flat.variance, trainee.start.variance),
+                ]
+                for buffer, kept in moments:
+                    if kept:
+                        for name, view in zip(flat.names, flat.views(buffer), strict=True):
+                            view.copy_(kept[name])
 
     def _gradients_of(self, parameters: list[nn.Parameter]) -> list[Tensor]:
         wanted = {id(p) for p in parameters}
@@ -159,6 +171,8 @@ class _Trained:
             with self._drawn():
                 self.loss.copy_(self._differentiated())
         self.total.add_(self.loss)
+        if self.proxy.clip:
+            clip(self.flats, self.proxy.clip)
 
     def _drawn(self) -> AbstractContextManager[None]:
         """Lets a network that draws random numbers (dropout) draw those of this step."""
@@ -167,7 +181,7 @@ class _Trained:
         return seeded((self.feed.seed << 32) + self.step, self.loss.device)
 
     def _computed(self, program: Program) -> Tensor:
-        loss = program.gradients(self.feed.images, self.feed.labels, self.proxy.label_smoothing)
+        loss = program.gradients(self.feed.images, self.feed.targets, self.proxy.label_smoothing)
         if self.trainee.on_step:
             for flat in self.flats:
                 for p, view in zip(flat.parameters, flat.views(flat.gradient), strict=True):
@@ -175,10 +189,8 @@ class _Trained:
         return loss
 
     def _differentiated(self) -> Tensor:
-        logits = self.network(self.feed.images.to(self.dtype))
-        loss = F.cross_entropy(
-            logits.float(), self.feed.labels, label_smoothing=self.proxy.label_smoothing
-        )
+        outputs = self.network(typed(self.feed.images, self.dtype))
+        loss = self.task.loss(outputs, self.feed.targets, self.proxy.label_smoothing)
         found = torch.autograd.grad(loss, self.parameters, materialize_grads=True)
         position = 0
         for flat in self.flats:
@@ -192,8 +204,10 @@ class _Trained:
     def score(self) -> None:
         with self._drawn():
             recalibrate(self.network, self.feed.part, self.proxy, self.program)
-            right, missed = score(self.network, self.scoring, self.proxy, self.program)
-        self.right.copy_(right)
+            sums, missed = score(self.network, self.scoring, self.proxy, self.program)
+        if self.sums is None:
+            self.sums = torch.zeros_like(sums)
+        self.sums.copy_(sums)
         self.missed.copy_(missed)
 
     def end_epoch(self, epoch: int, steps: int) -> None:
@@ -208,24 +222,26 @@ class _Trained:
     def scored(self) -> bool:
         """Reports the score; whether the training is to end."""
         trainee, curves = self.trainee, self.trainee.curves
-        images = len(self.scoring.labels)
-        curves.accuracies.append(self.right.item() / images)
-        curves.scored_losses.append(self.missed.item() / images)
+        assert self.sums is not None
+        curves.accuracies.append(result(self.sums, self.scoring))
+        curves.scored_losses.append(self.missed.item() / len(self.scoring.labels))
         if trainee.on_progress:
             self.release()
-            trainee.on_progress(TrainingProgress(deepcopy(curves), self._momentum()))
+            moments = self._moments("momentum"), self._moments("variance")
+            trainee.on_progress(TrainingProgress(deepcopy(curves), *moments))
             for flat in self.flats:
                 flat.bind()
         if trainee.on_epoch and trainee.on_epoch(len(curves.losses), curves.accuracies[-1]):
             curves.stopped = True
         return curves.stopped
 
-    def _momentum(self) -> dict[str, Tensor]:
+    def _moments(self, kind: str) -> dict[str, Tensor]:
         """The optimizer's tensors by parameter name; the next step changes them in place."""
-        if not self.proxy.momentum:
+        if not (self.proxy.momentum if kind == "momentum" else self.proxy.optimizer == "adamw"):
             return {}
+        buffers = [(flat, getattr(flat, kind)) for flat in self.flats]
         pairs = [
-            pair for f in self.flats for pair in zip(f.names, f.views(f.momentum), strict=True)
+            pair for f, buffer in buffers for pair in zip(f.names, f.views(buffer), strict=True)
         ]
         return dict(pairs)
 
@@ -255,7 +271,7 @@ class _Lockstep:
         here = (
             not draws
             and feed.on_device
-            and all(c.scoring.images.device == c.right.device for c in courses)
+            and all(c.scoring.images.device == c.loss.device for c in courses)
         )
         self._score = Repeated(self._scores, device) if here else self._scores
 

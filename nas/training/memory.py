@@ -36,7 +36,10 @@ def training_bytes(planned: Plan, proxy: Proxy, skeleton: AnySkeleton) -> int:
         # the merged tensor, and each skip once more where it is weighted or summed
         saved += prod(layer.shape) * (1 + max(0, len(layer.skips) - 1))
     rounded = 2 * value if value < 4 else 0  # values and gradients in which the network computes
-    parameters = planned.params * (3 * 4 + rounded)  # and fp32 values, gradients, momentum
+    moments = 2 if proxy.optimizer == "adamw" else 1
+    parameters = planned.params * (
+        (2 + moments) * 4 + rounded
+    )  # and fp32 values, gradients, moments
     return int(proxy.batch * saved * value * scale) + parameters
 
 

@@ -1,18 +1,25 @@
-"""The optimizer: SGD with Nesterov momentum over flat parameters, and its learning rate."""
+"""The optimizers over flat parameters, and their learning rate."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from math import cos, pi
 
+import torch
 from torch import Tensor
+from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from nas.network.parameters import Flat
 from nas.proxy import Proxy
 
+BETA2 = 0.95
+"""Second beta of AdamW, of language models since GPT-3 (Brown et al. 2020, appendix B)."""
+EPSILON = 1e-8
 
-def update(flats: Iterable[Flat], proxy: Proxy, rate: Tensor) -> None:
-    """A step of SGD with Nesterov momentum (Sutskever et al. 2013) in one kernel a decay.
+
+def update(flats: Sequence[Flat], proxy: Proxy, rate: Tensor) -> None:
+    """A step of the optimizer in one kernel a decay.
 
     Args:
         rate: the learning rate, a number on the flats' device.
@@ -21,25 +28,62 @@ def update(flats: Iterable[Flat], proxy: Proxy, rate: Tensor) -> None:
     for flat in flats:
         by_decay.setdefault(flat.decay, []).append(flat)
     for decay, some in by_decay.items():
-        sgd(
-            [f.master for f in some],
-            [f.gradient for f in some],
-            [f.momentum if proxy.momentum else None for f in some],
-            fused=True,
-            weight_decay=decay,
-            momentum=proxy.momentum,
-            lr=rate,  # type: ignore[arg-type]
-            dampening=0.0,
-            nesterov=proxy.momentum > 0,
-            maximize=False,
-        )
+        (_adamw if proxy.optimizer == "adamw" else _sgd)(some, proxy, rate, decay)
     for flat in flats:
         flat.round()
 
 
+def _sgd(flats: Sequence[Flat], proxy: Proxy, rate: Tensor, decay: float) -> None:
+    """SGD with Nesterov momentum (Sutskever et al. 2013)."""
+    sgd(
+        [f.master for f in flats],
+        [f.gradient for f in flats],
+        [f.momentum if proxy.momentum else None for f in flats],
+        fused=True,
+        weight_decay=decay,
+        momentum=proxy.momentum,
+        lr=rate,  # type: ignore[arg-type]
+        dampening=0.0,
+        nesterov=proxy.momentum > 0,
+        maximize=False,
+    )
+
+
+def _adamw(flats: Sequence[Flat], proxy: Proxy, rate: Tensor, decay: float) -> None:
+    """AdamW (Loshchilov & Hutter 2019)."""
+    adamw(
+        [f.master for f in flats],
+        [f.gradient for f in flats],
+        [f.momentum for f in flats],
+        [f.variance for f in flats],
+        [],
+        [f.steps for f in flats],
+        fused=True,
+        amsgrad=False,
+        beta1=proxy.momentum,
+        beta2=BETA2,
+        lr=rate,
+        weight_decay=decay,
+        eps=EPSILON,
+        maximize=False,
+    )
+
+
+def clip(flats: Iterable[Flat], norm: float) -> None:
+    """Scales the gradients of one network down to this L2 norm of all together (Pascanu et al. 2013)."""
+    gradients = [flat.gradient for flat in flats]
+    whole = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
+    factor = (norm / (whole + 1e-6)).clamp(max=1.0)
+    for gradient in gradients:
+        gradient.mul_(factor)
+
+
 def learning_rate(proxy: Proxy, step: int, steps: int) -> float:
-    """Linear warm-up over the share `warmup` of all steps, then linear decay to 0."""
+    """Linear warm-up over the share `warmup` of all steps, then linear or cosine decay to 0."""
     rising = proxy.warmup * steps
     if step < rising:
         return proxy.learning_rate * (step + 1) / (rising + 1)
+    left = (steps - step) / max(1.0, steps - rising)
+    if proxy.schedule == "cosine":
+        return proxy.learning_rate * (1 - cos(pi * left)) / 2
     return proxy.learning_rate * (steps - step) / max(1.0, steps - rising)

@@ -1,10 +1,13 @@
-"""Scores of a network: norms calibrated, images counted."""
+"""Scores of a network: norms calibrated, the task's measures added up."""
 
 from __future__ import annotations
 
+from functools import reduce
+from math import prod
+from operator import add
+
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from nas.kernels.program import PROGRAM_IMAGES, Program
 from nas.network.parameters import in_precision
@@ -51,7 +54,7 @@ def recalibrate(
             if program:
                 program.calibrate(images)
             else:
-                network(images.to(dtype))
+                network(typed(images, dtype))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
 
@@ -60,31 +63,36 @@ def recalibrate(
 def score(
     network: nn.Module, part: Subset, proxy: Proxy, program: Program | None = None
 ) -> tuple[Tensor, Tensor]:
-    """In evaluation mode, over all images: the number whose largest logit is the label's, int64 (),
-    and the sum of their cross-entropies, float64 ()."""
+    """In evaluation mode, over all images: the task's sums (k,) and the sum of the losses, (), float64."""
     network.eval()
-    right = torch.zeros((), dtype=torch.int64, device=part.mean.device)
-    loss = torch.zeros((), dtype=torch.float64, device=part.mean.device)
-
-    def add(logits: Tensor, labels: Tensor) -> None:
-        right.add_((logits.argmax(1) == labels).sum())
-        loss.add_(F.cross_entropy(logits.double(), labels, reduction="sum"))
-
+    found: list[tuple[Tensor, Tensor]] = []
     if program:
         program.start_scoring()
         for indices in torch.arange(len(part.labels)).split(PROGRAM_IMAGES):
-            images, labels = part.batch(indices)
-            add(program.score(images), labels)
-        return right, loss
-    pixels = part.images.shape[2] * part.images.shape[3]
-    chunk = max(64, SCORED_PIXELS[right.device.type] // pixels)
-    with in_precision(network, proxy) as dtype, folded(network):
-        for indices in torch.arange(len(part.labels), device=part.images.device).split(chunk):
-            images, labels = part.batch(indices)
-            add(network(images.to(dtype)), labels)
-    return right, loss
+            images, targets = part.batch(indices)
+            found.append(part.task.measure(program.score(images), targets))
+    else:
+        sides = part.images.shape[2:] or part.images.shape[1:]
+        chunk = max(64, SCORED_PIXELS[part.mean.device.type] // prod(sides))
+        with in_precision(network, proxy) as dtype, folded(network):
+            for indices in torch.arange(len(part.labels), device=part.images.device).split(chunk):
+                images, targets = part.batch(indices)
+                found.append(part.task.measure(network(typed(images, dtype)), targets))
+    sums, losses = zip(*found, strict=True)
+    return reduce(add, sums), reduce(add, losses)
+
+
+def typed(inputs: Tensor, dtype: torch.dtype) -> Tensor:
+    """Images in the type in which a network computes; symbols of a text stay whole numbers."""
+    return inputs.to(dtype) if inputs.is_floating_point() else inputs
 
 
 def accuracy(network: nn.Module, part: Subset, proxy: Proxy) -> float:
-    """Share of images whose largest logit is the label's, in evaluation mode."""
-    return score(network, part, proxy)[0].item() / len(part.labels)
+    """Share of images whose largest logit is the label's; the score of another task, with a minus where
+    less of it is better."""
+    return result(score(network, part, proxy)[0], part)
+
+
+def result(sums: Tensor, part: Subset) -> float:
+    """The score from a task's sums over a part, where larger is better."""
+    return part.task.sign * part.task.result(sums.tolist(), len(part.labels))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,7 @@ GOALS = tuple(option.name for option in fields(SearchRequest) if option.metadata
 def goal_of(request: SearchRequest, settings: SearchSettings) -> dict[str, Any]:
     """What a study is to come to; it is no part of what decides its results."""
     goal = {name: getattr(request, name) for name in GOALS}
-    return goal | {"final": asdict(settings.space.final) if settings.space.final else None}
+    return goal | {"final": settings.space.final.record() if settings.space.final else None}
 
 
 @dataclass(frozen=True)

@@ -70,8 +70,8 @@ class SearchSettings:
         before it was there.
         """
         space = asdict(self.space)
-        proxy, final = space.pop("proxy"), space.pop("final")
-        del final  # finalists have a study of their own
+        for name in ("proxy", "final"):  # finalists have a study of their own
+            del space[name]
         space["data"] = Path(space["data"]).name  # wherever a folder lies
         for name in ("always", "period", "learning_rates"):
             if not space[name]:
@@ -95,7 +95,7 @@ class SearchSettings:
             for option in fields(self)
             if option.name in ALWAYS or getattr(self, option.name) != option.default
         }
-        more = {"proxy": proxy, "trainer": TRAINER_VERSION}
+        more = {"proxy": self.space.proxy.record(), "trainer": TRAINER_VERSION}
         if self.screen:
             more |= self.screen.scored_on(self.device)
         return json.loads(json.dumps({**values, **more}))

@@ -176,7 +176,7 @@ class Store:
         own = self.settings
         record = {key: own[key] for key in ("data", "fast", "plugins", "trainer", "device")}
         record |= {"evaluate": own["evaluate"]} if "evaluate" in own else {}
-        record |= {f"{what}_of": self.name, "skeleton": asdict(skeleton), "proxy": asdict(proxy)}
+        record |= {f"{what}_of": self.name, "skeleton": asdict(skeleton), "proxy": proxy.record()}
         name, score = beside_name(self.name, what), own_score(own["objectives"][0])
         if score:
             metric = metric.replace("accuracy", f"{'-' if score[1] < 0 else ''}{score[0]}")

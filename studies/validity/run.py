@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from random import Random
 
 import numpy as np
@@ -153,7 +153,7 @@ def _store(
     record |= {
         "validation_of": settings.space.name,
         "validated": own["space"],
-        "proxies": [asdict(one) for one in proxies],
+        "proxies": [one.record() for one in proxies],
     }
     name = request.study or f"{settings.default_name}-validation-{request.longer}"
     return Store.open(open_storage(request.storage), name, record, [True], ["validation accuracy"])

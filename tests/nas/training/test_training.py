@@ -82,7 +82,7 @@ def batches(part, proxy, seed, epoch):
     found = []
     for _ in range(feed.steps):
         feed.load()
-        found.append((feed.images.clone(), feed.labels.clone()))
+        found.append((feed.images.clone(), feed.targets.clone()))
     return found
 
 
