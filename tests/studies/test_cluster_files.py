@@ -73,7 +73,7 @@ class Cluster:
         values = {"NAS_STORAGE": "postgresql+psycopg://nas@db/nas", "HOME": str(self.folder)}
         values |= {"SLURM_JOB_ID": "7", "SLURM_CPUS_PER_TASK": "2", "SLURM_JOB_NODELIST": "n[1-2]"}
         ended = subprocess.run(
-            ["bash", FOLDER / script], check=False, cwd=self.folder, timeout=60,
+            ["bash", FOLDER / script], check=False, cwd=self.folder, timeout=300,
             capture_output=True, env={**os.environ, **values, "PATH": path, **environment},
         )  # fmt: skip
         lines = self.log.read_text().splitlines()

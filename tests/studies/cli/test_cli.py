@@ -212,7 +212,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, small_toml):
         if events == 4:
             break
     os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "Stopped; all finished evaluations are kept" in err
     assert "--evaluations 5000" in err

@@ -73,7 +73,7 @@ def get(address, method="GET", body=None):
         request.data = json.dumps(body).encode()
         request.add_header("Content-Type", "application/json")
     try:
-        with DIRECT.open(request, timeout=30) as answer:
+        with DIRECT.open(request, timeout=120) as answer:
             return answer.status, answer.read(), answer.headers
     except urllib.error.HTTPError as error:
         return error.code, error.read(), error.headers
@@ -319,7 +319,7 @@ def test_ctrl_c_ends_it(url):
     assert name.encode() in get(f"{address}/study/1")[1]
     assert get(f"{address}/dashboard/studies/1")[0] == 200
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=200)
     assert process.returncode == 0
     assert "has ended" in out
     assert err == ""
@@ -332,7 +332,7 @@ def test_all_addresses_are_a_warning_and_no_studies_are_no_error(tmp_path):
     optuna.storages.get_storage(url)
     process, printed = started("--storage", url, "--host", "0.0.0.0")
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=200)
     assert process.returncode == 0
     assert "All studies: http://0.0.0.0:" in printed
     assert "token" not in printed  # nothing can be started from elsewhere

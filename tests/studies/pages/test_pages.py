@@ -66,7 +66,7 @@ def ask(address, method="GET", **headers):
     if method == "POST":
         request.data = b""
     try:
-        with DIRECT.open(request, timeout=60) as answer:
+        with DIRECT.open(request, timeout=120) as answer:
             return answer.status, answer.read().decode(), answer.headers
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode(), error.headers
@@ -151,7 +151,7 @@ def test_only_a_page_with_the_token_starts_something(url, monkeypatch):
         status, _, headers = ask(start, "POST", Cookie=cookie, Origin=address)
         assert (status, headers["Location"]) == (303, "/study/1#started")
         assert ask(start, "POST", Cookie=cookie, Origin=address)[0] == 409  # one at a time
-        pages.jobs.last.process.wait(60)
+        pages.jobs.last.process.wait(300)
         page = unescape(ask(here, Host=host)[1])
     assert "Knock-out: ended with exit code 2" in page
     assert "No such option" in page
@@ -174,7 +174,7 @@ def test_a_study_whose_name_is_an_option_is_no_option(url, tmp_path, monkeypatch
     job = started.start("knock-out", "--out=mine")
     with pytest.raises(InputError, match="one at a time"):
         started.start("training", "x")
-    assert job.process.wait(60) == 2
+    assert job.process.wait(300) == 2
     assert "unknown study '--out=mine'" in job.said
     started.end()
     assert [path.name for path in tmp_path.iterdir()] == ["nas.db"]
@@ -266,7 +266,7 @@ def test_in_a_browser_the_page_sorts_filters_and_lives(url, tmp_path, monkeypatc
             "--timeout=30000", "--virtual-time-budget=30000", "--dump-dom",
             f"{address}/site.frames",
         ]  # fmt: skip
-        out = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        out = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     found = json.loads(unescape(re.search(r"<pre>(.*?)</pre>", out.stdout, re.DOTALL)[1]))
     assert [width for _, _, width in found["widths"]] == [1400, 500, 500, 500, 1400]
     assert all(scroll == client for scroll, client, _ in found["widths"])

@@ -602,7 +602,7 @@ def test_in_a_browser_nothing_overflows_and_tables_sort(knocked, tmp_path):
         f"--user-data-dir={tmp_path}/browser", "--virtual-time-budget=15000", "--dump-dom",
         f"file://{tmp_path}/frames.html",
     ]  # fmt: skip
-    out = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True).stdout
+    out = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
     found = json.loads(re.search(r"<pre>(.*?)</pre>", out, re.DOTALL)[1])
     assert [width for _, _, width in found["widths"]] == [390, 1280]
     assert all(scroll == client for scroll, client, _ in found["widths"])

@@ -115,7 +115,7 @@ def test_a_database_that_stays_away_is_a_line_and_exit_code_2(
         pass
     postgresql_control("stop", "-m", "immediate")
     try:
-        out, err = search.communicate(timeout=60)
+        out, err = search.communicate(timeout=300)
     finally:
         postgresql_control("start")
     assert search.returncode == 2

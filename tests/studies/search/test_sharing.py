@@ -110,7 +110,7 @@ def test_a_worker_goes_on_with_the_finalists(small_toml, tmp_path):
 
     helper = Helper()
     result = run_search(asked, helper)
-    assert helper.helped.wait(60) == 0
+    assert helper.helped.wait(300) == 0
     assert [(row.name, row.accuracies) for row in result.finalists] == [
         (row.name, row.accuracies) for row in alone.finalists
     ]
@@ -324,7 +324,7 @@ def test_two_signals_stop_at_once(undisturbed, small_toml, tmp_path, monkeypatch
         with pytest.raises(subprocess.TimeoutExpired):
             search.process.wait(3)
         search.process.send_signal(signal.SIGINT)
-        assert search.process.wait(10) == 130
+        assert search.process.wait(100) == 130
     assert {trial[2] for trial in trials_of(storage)} == {"RUNNING"}
     opened = open_storage(storage)
     store = Store.load(opened, opened.get_all_studies()[0].study_name)

@@ -68,7 +68,7 @@ def test_padding_is_what_convolutions_of_ones_lack(settings, notation):
 
 def test_the_limit_is_that_of_a_large_product():
     for precision in ("fp32", "bf16"):
-        assert 1 < matrix_gflops("cpu", precision, side=256) < 10_000
+        assert 0 < matrix_gflops("cpu", precision, side=256) < 10_000
 
 
 def test_ratios_are_taken_repetition_by_repetition():
