@@ -66,7 +66,8 @@ class Proxy:
         if not 0 <= self.calibration_images <= MOST:
             shown = brief(self.calibration_images)
             raise InputError(f"proxy: calibration_images is {shown}; it must be from 0 to {MOST}")
-        find_task(self.task)
+        if self.augment != "none" and find_task(self.task).labels not in ("classes", ""):
+            raise InputError(f"proxy: augment is not for task {self.task}, whose labels would stay")
         for name in ("learning_rate", "momentum", "weight_decay", "clip"):
             value = getattr(self, name)
             if not 0 <= value < float("inf"):

@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from nas.tasks.table import TASKS
 from studies.store.names import own_score
 
+TASK_SCORES = {f"{task.way}:{task.score}": task for task in TASKS.values()}
+"""Tasks by what a search of theirs optimises; those that share a score are alike in words."""
 LONGEST = 160
 """Characters of a pattern in a table."""
 
@@ -91,18 +94,32 @@ class Score:
 
     name: str = "accuracy"
     own: bool = False
-    """Whether it is the user's own, and no share."""
+    """Whether it is no accuracy: the user's own, or another task's."""
     sign: float = 1.0
+    unit: str = "%"
+    examples: str = "images"
+    """What it is a score on."""
 
     @classmethod
     def of(cls, objectives: Sequence[str]) -> Score:
         """That of a study with these objectives."""
         own = own_score(objectives[0]) if objectives else None
-        return cls(own[0], True, own[1]) if own else cls()
+        if own is None:
+            return cls()
+        task = TASK_SCORES.get(objectives[0])
+        if task is None:
+            return cls(own[0], True, own[1], "")
+        examples = "sequences" if task.labels == "symbols" else "images"
+        return cls(task.label, True, own[1], task.unit, examples)
 
     @property
     def axis(self) -> str:
-        return self.name if self.own else f"{self.name}, %"
+        return f"{self.name}, {self.unit}" if self.unit else self.name
+
+    @property
+    def most(self) -> str:
+        """Of the patterns, the one with the best score."""
+        return "best" if self.own else "most accurate"
 
     @property
     def scale(self) -> float:
@@ -114,7 +131,7 @@ class Score:
         return f"{self.sign * value:.4g}" if self.own else f"{100 * value:.2f}"
 
     def show(self, value: float) -> str:
-        return self.number(value) if self.own else percent(value)
+        return f"{self.number(value)} {self.unit}".rstrip()
 
     def spread(self, deviation: float) -> str:
         """A standard deviation."""
@@ -127,8 +144,9 @@ class Score:
         return f"{self.sign * difference:+.3g}".replace("-", "−")
 
     def changed(self, difference: float) -> str:
-        """`+0.72 points`, `−0.31 of perplexity`."""
-        return f"{self.change(difference)} {f'of {self.name}' if self.own else 'points'}"
+        """`+0.72 points`, `+0.31 dB`, `−0.31 of perplexity`."""
+        unit = (self.unit or f"of {self.name}") if self.own else "points"
+        return f"{self.change(difference)} {unit}"
 
     def scored(self, value: float, again: float | None) -> str:
         """A trial's score, and the mean over fresh seeds where it was a contender."""
@@ -180,7 +198,7 @@ def finalist_rows(
 def finalist_cells(row: Tested, score: Score = ACCURACY) -> dict[str, str]:
     """A row of the finalists' table as text, by header."""
     spread = f" ± {score.spread(row.std)}" if row.n > 1 and row.std is not None else ""
-    mean = f"{score.number(row.mean)}{spread}{'' if score.own else ' %'}"
+    mean = f"{score.number(row.mean)}{spread} {score.unit}".rstrip()
     return {
         "pattern": row.name,
         f"test {score.name}": mean if row.n else "–",

@@ -14,6 +14,7 @@ from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.devices.memory import PeakMemory, free_gpu_bytes, out_of_memory
 from nas.evaluation.result import Evaluation
 from nas.proxy import Proxy
+from nas.tasks.table import find_task
 from nas.training.memory import side_by_side, training_bytes
 
 if TYPE_CHECKING:
@@ -198,7 +199,8 @@ def _evaluation(
         status, why = "diverged", curves.diverged
     elif curves.stopped:
         status, why = "pruned", f"after epoch {len(curves.accuracies)} of {job.proxy.epochs}"
-    planned = plan(entry.genome, job.skeleton)
+    planned, task = plan(entry.genome, job.skeleton), find_task(job.proxy.task)
+    scored = task.score != "accuracy" and status in ("ok", "pruned")
     return Evaluation(
         genome=entry.genome,
         seed=job.seed,
@@ -216,4 +218,6 @@ def _evaluation(
         latency_full=entry.latencies[1],
         scored_losses=tuple(curves.scored_losses),
         inherited=entry.inherited,
+        scores={task.score: task.sign * curves.accuracies[-1]} if scored else {},
+        heeds_part=task.score != "accuracy",
     )

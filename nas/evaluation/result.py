@@ -53,8 +53,9 @@ class Evaluation:
     inherited: Inherited | None = None
     """What it started with of another network's weights."""
     scores: Mapping[str, float] = field(default_factory=dict)
-    """Scores of the user's own by name. `accuracy` and `accuracies` are the first of them then, and its
-    negative where it is to be minimised: larger is better there."""
+    """Scores by name where they are no accuracy: the user's own, or the task's. `accuracy` and
+    `accuracies` are the first of them then, and its negative where it is to be minimised: larger is
+    better there."""
     heeds_part: bool = False
     """Whether a training of the user's own asked which part of the data it is to be scored on."""
 

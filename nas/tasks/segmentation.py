@@ -42,5 +42,5 @@ class Segmentation(Task):
 
 
 SEGMENTATION = Segmentation(
-    "segmentation", "miou", "mean IoU", "max", "%", "map", "masks"
+    "segmentation", "miou", "mean IoU", "max", "", "map", "masks"
 )  # fmt: skip

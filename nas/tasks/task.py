@@ -30,7 +30,7 @@ class Task(ABC):
     way: Literal["max", "min"]
     """Whether more of the score is better, or less."""
     unit: str
-    """`%` of a share from 0 to 1, `dB`, or nothing."""
+    """`%` of a share that is shown so, `dB`, or nothing."""
     outputs: Outputs
     labels: Literal["classes", "masks", "symbols", ""]
     """What an input of the data is labelled with; nothing where the labels do not matter."""

@@ -169,7 +169,7 @@ class ConsoleWatcher(Watcher):
             self.console.print()
             self.console.print(drawing(trial.genome, skeleton))
         self.console.print(
-            f"Best of {finished}, chosen by validation images: trial {trial.number}, "
+            f"Best of {finished}, chosen by validation {self.score.examples}: trial {trial.number}, "
             f"{self.score.name} {self.score.scored(trial.attrs['accuracy'], trial.again)}"
             f"{' (its ancestors trained too)' if 'inherited_from' in trial.attrs else ''}",
         )

@@ -136,7 +136,7 @@ def own_objectives(
     Args:
         names: as they were asked for; empty is the first score, and what `default` has beside accuracy.
         ways: whether each score is to be max or min, by its name.
-        place: what returns them, in an error.
+        place: what returns them, in an error: an own training, or a task.
 
     Raises:
         InputError: none of the scores, and not what a plan or a measurement tells.

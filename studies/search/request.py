@@ -18,7 +18,9 @@ from nas.errors import InputError, unknown
 from nas.evaluation.own_file import OwnTraining
 from nas.own_model import named_model
 from nas.strategies.problem import Limits
+from nas.tasks.table import find_task
 from search_spaces import load_plugins
+from studies.formatting import ACCURACY
 from studies.samplers.pruners import PRUNERS
 from studies.samplers.strategies import STRATEGIES, find_strategy, has_parents
 from studies.search.machines import Means, find_machine
@@ -161,15 +163,18 @@ class Asked:
             raise InputError(f"--blocks {request.blocks}: it goes with --model")
         space, start = starting_point(space, request.start)
         check_merges(space.merges, space.skeleton)
-        strategy = find_strategy(request.strategy)
+        strategy, task = find_strategy(request.strategy), find_task(space.proxy.task)
         evaluate = OwnTraining.find(request.evaluate) if request.evaluate else None
         names: Sequence[str] = request.objectives.split(",") if request.objectives else ()
         if evaluate:
             names = own_objectives(
                 names, evaluate.scores, strategy.default_objectives, str(request.evaluate)
             )
+        elif task.score != ACCURACY.name and not told:
+            ways = {task.score: task.way}
+            names = own_objectives(names, ways, strategy.default_objectives, f"task {task.name}")
         names = names or strategy.default_objectives
-        own = bool(evaluate) or (told and own_score(names[0]) is not None)
+        own = bool(evaluate) or own_score(names[0]) is not None
         objectives = check_objectives(names, request.strategy, strategy.several, own)
         if request.pruner not in PRUNERS:
             raise unknown("pruner", request.pruner, PRUNERS, place="--pruner")

@@ -91,7 +91,7 @@ def verdict(
     tested = [trial for trial in trials if f"trial {trial.number}" in rows]
     if name not in rows and tested and len(objectives) > 1:  # these are spread over the front
         name = f"trial {min(tested, key=lambda t: t.rank).number}"
-        what = "of those tested the most accurate on the validation images"
+        what = f"of those tested the {words.most} on the validation {words.examples}"
     if name not in rows:
         return _untested(best, name, trials, words)
     given = [row for row in rows.values() if not row.name.startswith("trial")]
@@ -121,7 +121,7 @@ def recorded_verdict(
 def _untested(best: Trial, name: str, trials: Sequence[Trial], words: Score) -> Verdict:
     """By the short training of the search alone."""
     known = {role_of(t): t.attrs["accuracy"] for t in trials if t.ok and role_of(t)}
-    test = "a test on images that the search has not seen (--finalists 3) would tell"
+    test = f"a test on {words.examples} that the search has not seen (--finalists 3) would tell"
     if words.own and not any(trial.attrs.get(HEEDS_PART) for trial in trials):
         test = "there is no test, as what trains never asks which part of the data to score on (run.part)"
     if "residual" not in known:
@@ -132,7 +132,7 @@ def _untested(best: Trial, name: str, trials: Sequence[Trial], words: Score) -> 
             "untested", "residual",
             f"Nothing found is better than {NAMES['residual']}, so use that: by the short training of "
             f"the search {name}, the best found, is at {words.changed(ahead)} from it on the "
-            f"validation images; {test}{'' if words.own else ' more'}.",
+            f"validation {words.examples}; {test}{'' if words.own else ' more'}.",
         )  # fmt: skip
     if words.own:
         return Verdict(
