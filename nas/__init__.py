@@ -11,6 +11,7 @@ from nas.architecture.genome import Genome, Motif
 from nas.architecture.layers import Layer, Skip
 from nas.architecture.plan import Plan, plan
 from nas.architecture.skeletons.convolutional import Skeleton, Stage
+from nas.architecture.skeletons.wrapped import Wrapped
 from nas.architecture.space import SearchSpace
 from nas.errors import InputError
 from nas.proxy import Proxy
@@ -58,6 +59,7 @@ def _drawn(drawing: str) -> Callable[[object], str]:
 
 Genome._repr_html_ = _drawn("genome_html")  # type: ignore[attr-defined]
 Plan._repr_html_ = _drawn("plan_html")  # type: ignore[attr-defined]
+Wrapped.measure = lambda source: import_module("nas.network.measuring").measure(source)
 
 
 def __getattr__(name: str) -> object:

@@ -8,8 +8,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.architecture.skeletons.cutting import MODELS
-from nas.architecture.skeletons.wrapped import Wrapped, wrapped
+from nas.architecture.skeletons.wrapped import MODELS, Wrapped, wrapped
 from nas.errors import InputError, brief, unknown
 from nas.plugins import load_plugin
 

@@ -14,12 +14,12 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
-from nas.architecture.skeletons.cutting import MODELS
+from nas.architecture.skeletons.wrapped import MODELS
 from nas.errors import InputError, brief
 
 TABLES = {
     "MERGES": "nas.architecture.merges",
-    "MODELS": "nas.architecture.skeletons.cutting",
+    "MODELS": "nas.architecture.skeletons.wrapped",
     "BLOCKS": "nas.architecture.blocks",
     "STEMS": "nas.architecture.blocks",
     "SOURCES": "nas.data.load",
@@ -32,7 +32,7 @@ TABLES = {
 """A table's name, in a plugin as in the module that owns it."""
 KINDS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "MERGES": ("nas.architecture.merges", ("Merge",), "an instance of a class over Merge"),
-    "MODELS": ("nas.architecture.skeletons.cutting", (), "a function () -> torch.nn.Module"),
+    "MODELS": ("nas.architecture.skeletons.wrapped", (), "a function () -> torch.nn.Module"),
     "BLOCKS": ("nas.architecture.blocks", ("Block",), "a Block"),
     "STEMS": ("nas.architecture.blocks", ("Stem",), "a Stem"),
     "SOURCES": ("nas.data.dataset", (), "a function (folder) -> Raw"),

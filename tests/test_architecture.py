@@ -155,6 +155,14 @@ def test_folders_without_torch_import_none_at_the_top():
             assert "torch" not in {n.split(".")[0] for n in imported(path, at_the_top(path))}, path
 
 
+def test_skeletons_and_genomes_need_no_torch():
+    """Only the forward passes of merges use it, which are parts of the network."""
+    users = {
+        m for m, path in MODULES.items() if "torch" in {n.split(".")[0] for n in imported(path)}
+    }
+    assert {m for m in users if m.startswith("nas.architecture")} == {"nas.architecture.merges"}
+
+
 @pytest.mark.parametrize(
     "module",
     [

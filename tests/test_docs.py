@@ -20,7 +20,7 @@ import pytest
 import torch
 
 from nas import Genome, compile_network, load_data, plan, score, wrap
-from nas.architecture.skeletons.cutting import MODELS
+from nas.architecture.skeletons.wrapped import MODELS
 from nas.plugins import TABLES
 from nas.strategies.mutations import MUTATIONS
 from search_spaces import SPACES, load_plugins, load_space

@@ -5,7 +5,7 @@ compiler turns each into a PyTorch module, so the two cannot disagree. Shapes ar
 is one multiply-add of a convolution or linear layer per image (bias, norm and activations are not
 counted, as in PyTorch's flop counter). No torch in here.
 
-A model of a user's own is declared by its pieces, which were measured once (`skeletons/cutting.py`).
+A model of a user's own is declared by its pieces, which were measured once (`nas/network/measuring.py`).
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ class Source:
     """What makes a model of a user's own, and where it is cut."""
 
     model: str
-    """A name in `skeletons.cutting.MODELS`, such as `my_model.py:make`."""
+    """A name in `skeletons.wrapped.MODELS`, such as `my_model.py:make`."""
     blocks: tuple[str, ...]
     """Where the lists of its blocks are in it."""
     input_shape: Shape

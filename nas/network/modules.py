@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nas.architecture import parts
-from nas.architecture.skeletons.cutting import pieces
+from nas.network.cutting import pieces
 
 NARROW = 8
 """Channels below which strided 1×1 convolutions take every stride-th pixel first: the gradient of

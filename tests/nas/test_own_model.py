@@ -23,10 +23,10 @@ from nas import (
     wrap,
 )  # fmt: skip
 from nas.architecture.plan import check_merges
-from nas.architecture.skeletons.cutting import make
 from nas.architecture.skeletons.families import read_skeleton
 from nas.evaluation.evaluate import evaluate_together
 from nas.files.settings import from_mapping
+from nas.network.cutting import make
 from nas.training.memory import training_bytes
 from tests.helpers import plugins_taken_away
 
@@ -267,7 +267,7 @@ def test_a_record_is_read_without_the_model():
     record = json.loads(json.dumps(asdict(wrapped)))
     space = json.loads(json.dumps(asdict(SearchSpace(wrapped, (1,)))))
     with plugins_taken_away():
-        from nas.architecture.skeletons.cutting import MODELS
+        from nas.architecture.skeletons.wrapped import MODELS
 
         MODELS.clear()
         assert read_skeleton(record) == wrapped

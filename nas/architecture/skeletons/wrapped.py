@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import ClassVar, Literal, NoReturn
+from typing import Any, ClassVar, Literal, NoReturn
 
 from nas.architecture.merges import MERGES, Site
 from nas.architecture.parts import (
@@ -25,9 +25,25 @@ from nas.architecture.parts import (
     Source,
     strided,
 )
-from nas.architecture.skeletons.measuring import Cut, measured, weights_of
 from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.errors import InputError
+
+MODELS: dict[str, Callable[..., Any]] = {}
+"""What makes models, by `my_model.py:make`; as lasting as the plugins whose functions these are."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where a piece ends, and what it costs."""
+
+    shape: Shape
+    params: int
+    macs: int
+    """For one input, as PyTorch's flop counter counts them."""
+    kept: int
+    """Values that one input leaves for the backward pass."""
+    in_place: bool = False
+    """Whether it changes its input, which other layers may read, and so needs a copy."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +51,10 @@ class Wrapped(AnySkeleton):
     """The stem, blocks and head of a model, made by `wrapped`."""
 
     formats: ClassVar = ("fp32",)
+    measure: ClassVar[Callable[[Source], tuple[tuple[Cut, ...], str]]]
+    """Cuts a model, and gives its `cuts` and `weights`; `nas` sets it, since it needs the network's folder."""
     model: str
-    """A name in `cutting.MODELS`, such as `my_model.py:make`."""
+    """A name in MODELS, such as `my_model.py:make`."""
     blocks: tuple[str, ...]
     """Where the lists of its blocks are in it; none is its longest list."""
     cuts: tuple[Cut, ...]
@@ -151,7 +169,7 @@ def wrapped(model: str, blocks: tuple[str, ...], input_shape: Shape, classes: in
             no skip fits any of its blocks.
     """
     source = Source(model, tuple(blocks), tuple(input_shape), classes)
-    cuts, weights = measured(source), weights_of(source)
+    cuts, weights = Wrapped.measure(source)
     made = Wrapped(source.input_shape, classes, model, source.blocks, cuts, weights)
     for index in range(1, made.layers + 1):
         for node in range(index):

@@ -5,32 +5,28 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from nas.architecture.parts import Shape, Source
-from nas.architecture.skeletons.cutting import pieces
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.flop_counter import FlopCounterMode
+
+from nas.architecture.parts import Source
+from nas.architecture.skeletons.wrapped import Cut
 from nas.errors import InputError, one_line
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
+from nas.network.cutting import pieces
 
 BATCH = 2
 """Of the inputs that pieces are measured with."""
 
 
-@dataclass(frozen=True)
-class Cut:
-    """Where a piece ends, and what it costs."""
+def measure(source: Source) -> tuple[tuple[Cut, ...], str]:
+    """Every piece of a model, and the hash of the weights that no seed changes.
 
-    shape: Shape
-    params: int
-    macs: int
-    """For one input, as PyTorch's flop counter counts them."""
-    kept: int
-    """Values that one input leaves for the backward pass."""
-    in_place: bool = False
-    """Whether it changes its input, which other layers may read, and so needs a copy."""
+    Raises:
+        InputError: the model cannot be made, cut or run.
+    """
+    return measured(source), weights_of(source)
 
 
 def measured(source: Source) -> tuple[Cut, ...]:
@@ -49,8 +45,6 @@ def measured(source: Source) -> tuple[Cut, ...]:
 
 
 def _measured(found: Sequence[nn.Module], source: Source, device: str) -> tuple[Cut, ...]:
-    import torch
-
     x, cuts = torch.zeros(BATCH, *source.input_shape, device=device), []
     for index, piece in enumerate(found):
         where = f"model {source.model!r}, {_name(index, len(found))}"
@@ -72,10 +66,6 @@ def _measured(found: Sequence[nn.Module], source: Source, device: str) -> tuple[
 
 def _run(piece: nn.Module, x: Tensor) -> tuple[Tensor, int, int]:
     """The output, and for one input the MACs and the values saved for the backward pass."""
-    import torch
-    from torch.autograd.graph import saved_tensors_hooks
-    from torch.utils.flop_counter import FlopCounterMode
-
     own = {id(parameter) for parameter in piece.parameters()}
     saved: dict[int, Tensor] = {}
 
@@ -93,8 +83,6 @@ def _run(piece: nn.Module, x: Tensor) -> tuple[Tensor, int, int]:
 
 def weights_of(source: Source) -> str:
     """Hash of the tensors that are the same whatever the seed; empty where all are drawn or constant."""
-    import torch
-
     content, trained = hashlib.blake2b(digest_size=8), False
     for one, other in zip(pieces(source, 0), pieces(source, 1), strict=True):
         learnt = dict(one.named_parameters())

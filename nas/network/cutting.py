@@ -1,7 +1,7 @@
 """A model of a user's own, cut at its blocks: what stands before them, each block, what follows.
 
 The forward pass around the blocks is traced (torch.fx); blocks are left whole, whatever they do
-inside. Piece i reads the output of piece i - 1 and nothing else. PyTorch is imported when a model is cut.
+inside. Piece i reads the output of piece i - 1 and nothing else.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import fx, nn
 
 from nas.architecture.parts import Source
+from nas.architecture.skeletons.wrapped import MODELS
 from nas.errors import InputError, brief, called, one_line, refuse
 
-if TYPE_CHECKING:
-    from torch import fx, nn
-
-MODELS: dict[str, Callable[..., Any]] = {}
-"""What makes models, by `my_model.py:make`; as lasting as the plugins whose functions these are."""
 SLICED = re.compile(r"(.*?)(?:\[(-?\d*):(-?\d*)\])?")
 
 
@@ -33,8 +32,6 @@ def make(source: Source, seed: int) -> nn.Module:
     Raises:
         InputError: its file is not loaded, or it makes no module.
     """
-    import torch
-
     what, maker = f"model {source.model!r}", _maker(source)
     known = {"input_shape": source.input_shape, "classes": source.classes}
     wanted = inspect.signature(maker).parameters
@@ -42,7 +39,7 @@ def make(source: Source, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         model = called(what, partial(maker, **given))
-    if not isinstance(model, torch.nn.Module):
+    if not isinstance(model, nn.Module):
         refuse(what, maker, model, "a torch.nn.Module")
     return model
 
@@ -67,8 +64,6 @@ def pieces(source: Source, seed: int) -> tuple[nn.Module, ...]:
 @lru_cache(maxsize=2)
 def _pieces(maker: Callable[..., Any], source: Source, seed: int) -> tuple[nn.Module, ...]:
     """What `pieces` gives, until another function has the model's name."""
-    from torch import nn
-
     model = make(source, seed)
     if isinstance(model, nn.ModuleList | nn.ModuleDict):  # has no forward pass of its own
         model = nn.Sequential(OrderedDict(model.named_children()))
@@ -125,8 +120,6 @@ def block_paths(model: nn.Module, blocks: Sequence[str]) -> list[str]:
 
 def _lists(model: nn.Module) -> Iterator[tuple[str, list[str]]]:
     """The path of every list of modules in the model, and those of its modules."""
-    from torch import nn
-
     for name, module in model.named_modules():
         if isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict):
             children = [f"{name}.{child}".lstrip(".") for child, _ in module.named_children()]
@@ -145,8 +138,6 @@ def _matches(name: str, pattern: str) -> bool:
 
 def _trace(model: nn.Module, paths: Sequence[str]) -> fx.Graph:
     """The forward pass, in which everything but what holds the blocks is one call."""
-    from torch import fx
-
     around = {path.rpartition(".")[0] for path in paths}
     around |= {name[:end] for name in around for end in _dots(name)}
 
@@ -165,8 +156,6 @@ def _dots(name: str) -> Iterator[int]:
 
 def _cut(model: nn.Module, graph: fx.Graph, paths: Sequence[str]) -> Iterator[nn.Module]:
     """A module for every piece."""
-    from torch import fx
-
     image = next(node for node in graph.nodes if node.op == "placeholder")
     (answer,) = next(node for node in graph.nodes if node.op == "output").args
     ends: list[Any] = []
