@@ -44,9 +44,7 @@ class UninitialisedConv(nn.Conv2d):
         strided = self.kernel_size == (1, 1) and self.stride != (1, 1)
         if strided and self.in_channels < NARROW:
             rows, columns = self.stride
-            return F.conv2d(
-                x[:, :, ::rows, ::columns], self.weight, self.bias, groups=self.groups
-            )
+            return F.conv2d(x[:, :, ::rows, ::columns], self.weight, self.bias, groups=self.groups)
         return super().forward(x)
 
 

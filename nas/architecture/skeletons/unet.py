@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Literal
@@ -17,7 +17,7 @@ from nas.architecture.skeletons.convolutional import MOST, NORMS
 from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.errors import InputError, brief, unknown
 
-CHOICES = {
+CHOICES: dict[str, Collection[str]] = {
     "block": BLOCKS,
     "norm": NORMS,
     "stem": ("3x3", "none"),
