@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nas.architecture.genome import Genome
+from nas.architecture.layers import Layer, Skip
 from nas.architecture.merges import MERGES
 from nas.architecture.skeletons.convolutional import Skeleton, Stage
+from nas.architecture.skeletons.skeleton import AnySkeleton
+from nas.architecture.skeletons.unet import UNet
 from nas.errors import unknown
 
 if TYPE_CHECKING:
@@ -21,12 +24,12 @@ class Baseline:
 
     name: str
     genome: Genome
-    skeleton: Skeleton
+    skeleton: AnySkeleton
     source: str
     """The exercise or paper it comes from."""
 
     def network(self, seed: int = 0) -> Network:
-        """The compiled network: images (N, C, H, W) -> logits (N, classes)."""
+        """The compiled network: images (N, C, H, W) -> logits (N, classes), or maps (N, classes, H, W)."""
         from nas.network.compile import compile_network
 
         return compile_network(self.genome, self.skeleton, seed)
@@ -36,11 +39,12 @@ class Baseline:
         return replace(self, skeleton=narrow(self.skeleton, divisor))
 
 
-def narrow(skeleton: Skeleton, divisor: int) -> Skeleton:
+def narrow(skeleton: AnySkeleton, divisor: int) -> AnySkeleton:
     """A skeleton with every width divided by a number, one channel at least."""
-    stages = tuple(replace(s, width=max(1, s.width // divisor)) for s in skeleton.stages)
-    stem = skeleton.stem_width
-    return replace(skeleton, stages=stages, stem_width=stem and max(1, stem // divisor))
+    less = skeleton.widened([max(1, width // divisor) for width in skeleton.widths])
+    if isinstance(less, Skeleton) and less.stem_width:
+        return replace(less, stem_width=max(1, less.stem_width // divisor))
+    return less
 
 
 BOTTLENECKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -77,6 +81,56 @@ def cifar_skeleton(depth: int) -> Skeleton:
     n = (depth - 2) // 6
     stages = (Stage(n, 16), Stage(n, 32, 2), Stage(n, 64, 2))
     return Skeleton((3, 32, 32), 10, stages, adapter="A", init="he")
+
+
+def convnext_skeleton(depths: Sequence[int], widths: Sequence[int]) -> Skeleton:
+    """ConvNeXt on ImageNet: a stage's blocks, after a layer that halves the sides in all but the first."""
+    stages = [Stage(depths[0], widths[0])]
+    stages += [Stage(1 + n, width, 2) for n, width in zip(depths[1:], widths[1:], strict=True)]
+    return Skeleton(
+        (3, 224, 224), 1000, tuple(stages), stem="patch", block="convnext", norm="layer", bias=True
+    )  # fmt: skip
+
+
+def convnext_genome(depths: Sequence[int], merge: str = "channel") -> Genome:
+    """A skip around every block, and none around the layers that halve the sides."""
+    first, *others = (f"{merge}(1)*{blocks}" for blocks in depths)
+    return Genome.parse(" - ".join([first, *others]))
+
+
+def unet_skeleton() -> UNet:
+    """The U-Net of 2015, of five levels, with padding: pictures keep their sides."""
+    levels = (64, 128, 256, 512, 1024)
+    return UNet((1, 572, 572), 2, levels, stem="none", norm="none", bias=True, init="he")
+
+
+def mirrored(skeleton: UNet, merge: str) -> Genome:
+    """The mirrored node in the first layer of every level on the way up, and no other skips."""
+    layers, joined = [], set[int]()
+    for index in range(1, skeleton.layers + 1):
+        source = skeleton.mirror(index)
+        if source is None or source in joined:
+            layers.append(Layer())
+        else:
+            joined.add(source)
+            layers.append(Layer(merge, (Skip(index - source),)))
+    return Genome(tuple(layers))
+
+
+def _maps_and_convnexts() -> Iterator[Baseline]:
+    unet, paper = unet_skeleton(), "Ronneberger et al. 2015"
+    yield Baseline(
+        "unet", mirrored(unet, "concat"), unet, f"{paper}, with a 1×1 convolution a join"
+    )
+    yield Baseline(
+        "unet/add", mirrored(unet, "add"), unet, f"{paper}, with sums for concatenations"
+    )
+    yield Baseline("unet/plain", Genome.plain(unet.layers), unet, f"{paper}, without its skips")
+    depths, widths = (3, 3, 9, 3), (96, 192, 384, 768)
+    yield Baseline(
+        "convnext-tiny", convnext_genome(depths), convnext_skeleton(depths, widths),
+        "Liu et al. 2022; timm's convnext_tiny, whose scale per channel begins at 1e-6",
+    )  # fmt: skip
 
 
 def _baselines() -> Iterator[Baseline]:
@@ -126,7 +180,9 @@ def _baselines() -> Iterator[Baseline]:
         yield Baseline(f"cifar/plain-{depth}", Genome.plain(skeleton.layers), skeleton, paper)
 
 
-BASELINES: dict[str, Baseline] = {baseline.name: baseline for baseline in _baselines()}
+BASELINES: dict[str, Baseline] = {
+    baseline.name: baseline for baseline in (*_baselines(), *_maps_and_convnexts())
+}
 
 
 def find_baseline(name: str) -> Baseline:

@@ -2,7 +2,7 @@
 
 A block is a branch F from the previous node to the layer's output shape. MACs per output pixel, for
 a 3×3 convolution from c to c channels: 9c². Pre-activation blocks (He et al. 2016) start with
-norm-ReLU and leave the sum after the merge as it is.
+norm-ReLU and leave the sum after the merge as it is, and so do ConvNeXt's.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nas.architecture.parts import Chain, Conv, MaxPool, Norm, Relu, Shape
+from nas.architecture.map_parts import PatchConv
+from nas.architecture.parts import Chain, Conv, Gelu, MaxPool, Norm, Relu, Shape
 
 NormRule = Callable[[Shape], Norm | None]
 
@@ -21,8 +22,11 @@ class Block:
 
     expansion: int
     preactivation: bool
+    """Whether it leaves what the merge gives as it is: no ReLU follows, nor stands in the stem."""
     branch: Callable[[Shape, int, int, bool, NormRule], Chain]
     """(input shape, width, stride, bias, norm rule) -> the branch."""
+    pooled_norm: bool = False
+    """Whether the head of a classifier has its norm after the pooling, and no ReLU."""
 
 
 def basic(inputs: Shape, width: int, stride: int, bias: bool, norm: NormRule) -> Chain:
@@ -87,11 +91,28 @@ def preact_bottleneck(inputs: Shape, width: int, stride: int, bias: bool, norm: 
     )
 
 
+def convnext(inputs: Shape, width: int, stride: int, bias: bool, norm: NormRule) -> Chain:
+    """Depthwise 7×7, norm, 1×1 to 4·width, GELU, 1×1 back (Liu et al. 2022): 8·width² + 49·width MACs a
+    pixel. What makes a map smaller or wider is a layer of its own there: norm, stride×stride."""
+    if stride > 1 or inputs[0] != width:
+        return Chain.of(norm=norm(inputs), conv=PatchConv(inputs, width, stride, bias))
+    conv1 = Conv(inputs, width, 7, 1, bias, groups=width)
+    conv2 = Conv(conv1.shape, 4 * width, 1, 1, bias)
+    return Chain.of(
+        conv1=conv1,
+        norm=norm(conv1.shape),
+        conv2=conv2,
+        gelu=Gelu(conv2.shape),
+        conv3=Conv(conv2.shape, width, 1, 1, bias),
+    )
+
+
 BLOCKS: dict[str, Block] = {
     "basic": Block(1, False, basic),
     "bottleneck": Block(4, False, bottleneck),
     "preact-basic": Block(1, True, preact_basic),
     "preact-bottleneck": Block(4, True, preact_bottleneck),
+    "convnext": Block(1, True, convnext, pooled_norm=True),
 }
 
 
@@ -122,4 +143,15 @@ def stem_7x7(inputs: Shape, width: int, bias: bool, norm: NormRule, activation: 
     )
 
 
-STEMS: dict[str, Stem] = {"3x3": Stem(1, stem_3x3), "7x7": Stem(4, stem_7x7)}
+def stem_patch(inputs: Shape, width: int, bias: bool, norm: NormRule, activation: bool) -> Chain:
+    """4×4 convolution of stride 4 and norm (ConvNeXt's), which stays where blocks begin with one."""
+    conv = PatchConv(inputs, width, 4, bias)
+    relu = Relu(conv.shape) if activation else None
+    return Chain.of(conv=conv, norm=norm(conv.shape), relu=relu)
+
+
+STEMS: dict[str, Stem] = {
+    "3x3": Stem(1, stem_3x3),
+    "7x7": Stem(4, stem_7x7),
+    "patch": Stem(4, stem_patch),
+}

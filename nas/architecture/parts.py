@@ -42,7 +42,10 @@ def strided(shape: Shape, channels: int, stride: int) -> Shape:
 
 @dataclass(frozen=True)
 class Conv(Part):
-    """Convolution with padding kernel // 2; `bias_start` fixes where a bias begins."""
+    """Convolution with padding kernel // 2; `bias_start` fixes where a bias begins.
+
+    With as many `groups` as channels it is depthwise.
+    """
 
     inputs: Shape
     channels: int
@@ -50,6 +53,7 @@ class Conv(Part):
     stride: int = 1
     bias: bool = False
     bias_start: float | None = None
+    groups: int = 1
 
     @property
     def shape(self) -> Shape:
@@ -57,12 +61,12 @@ class Conv(Part):
 
     @property
     def params(self) -> int:
-        return self.channels * (self.inputs[0] * self.kernel**2 + self.bias)
+        return self.channels * (self.inputs[0] // self.groups * self.kernel**2 + self.bias)
 
     @property
     def macs(self) -> int:
         _, height, width = self.shape
-        return self.channels * self.inputs[0] * self.kernel**2 * height * width
+        return self.channels * self.inputs[0] // self.groups * self.kernel**2 * height * width
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,12 @@ class Vector(Part):
 
 @dataclass(frozen=True)
 class Relu(Part):
+    shape: Shape
+    params = macs = 0
+
+
+@dataclass(frozen=True)
+class Gelu(Part):
     shape: Shape
     params = macs = 0
 

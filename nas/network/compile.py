@@ -76,7 +76,8 @@ def _check_forward(
 
 
 def initialise(network: nn.Module, scheme: str, seed: int) -> None:
-    """Sets all weights from (seed, module name): PyTorch's defaults, or He's (2015) for convolutions.
+    """Sets all weights from (seed, module name): PyTorch's defaults, or He's (2015) for convolutions but
+    transposed ones.
 
     Norms have theirs, which are not random, since they were made. Models of a user's own are made with
     the seed.
@@ -88,10 +89,11 @@ def initialise(network: nn.Module, scheme: str, seed: int) -> None:
         if isinstance(module, OwnPiece):
             module.fill(seed)
             inside = f"{name}."
-        elif isinstance(module, nn.Conv2d | nn.Linear):
+        elif isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             he = scheme == "he" and isinstance(module, nn.Conv2d)
             weight = module.weight
-            sizes = tuple(weight.shape), module.bias is not None, weight.dtype
+            biases = 0 if module.bias is None else len(module.bias)
+            sizes = tuple(weight.shape), biases, weight.dtype
             make = _weights if weight.numel() <= KEPT_WEIGHTS else _weights.__wrapped__
             values, bias = make(seed, name, he, *sizes)
             weight.data.copy_(values)
@@ -106,7 +108,7 @@ def initialise(network: nn.Module, scheme: str, seed: int) -> None:
 
 @lru_cache(maxsize=256)
 def _weights(
-    seed: int, name: str, he: bool, shape: tuple[int, ...], biased: bool, dtype: torch.dtype
+    seed: int, name: str, he: bool, shape: tuple[int, ...], biases: int, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor | None]:
     """A module's initial weights and bias, which all genomes share."""
     generator = module_generator(seed, name)
@@ -115,10 +117,10 @@ def _weights(
         nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu", generator=generator)
     else:
         nn.init.kaiming_uniform_(weight, a=math.sqrt(5), generator=generator)
-    if not biased:
+    if not biases:
         return weight, None
     bound = 0.0 if he else 1 / math.sqrt(weight[0].numel())
-    bias = weight.new_empty(shape[0])
+    bias = weight.new_empty(biases)
     return weight, nn.init.uniform_(bias, -bound, bound, generator=generator)
 
 

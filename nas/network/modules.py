@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nas.architecture import parts
+from nas.architecture import map_parts, parts
 from nas.network.cutting import pieces
+from nas.network.map_modules import ChannelNorm, PatchConv, UpConv, Upsample
 
 NARROW = 8
 """Channels below which strided 1×1 convolutions take every stride-th pixel first: the gradient of
@@ -43,7 +44,7 @@ class UninitialisedConv(nn.Conv2d):
         strided = self.kernel_size == (1, 1) and self.stride != (1, 1)
         if strided and self.in_channels < NARROW:
             rows, columns = self.stride
-            return F.conv2d(x[:, :, ::rows, ::columns], self.weight, self.bias)
+            return F.conv2d(x[:, :, ::rows, ::columns], self.weight, self.bias, groups=self.groups)
         return super().forward(x)
 
 
@@ -77,6 +78,10 @@ class OwnPiece(nn.Module):
         self.module.load_state_dict(made.state_dict())
 
 
+UNINITIALISED = UninitialisedConv, UninitialisedLinear, PatchConv, UpConv
+"""Modules whose weights are left to `initialise`."""
+
+
 def draws(network: nn.Module) -> bool:
     """Whether a network may draw random numbers when it is trained, as dropout does."""
     return any(isinstance(module, OwnPiece) for module in network.modules())
@@ -99,7 +104,7 @@ def _copy(module: nn.Module) -> nn.Module:
         new.__dict__[name] = value.copy() if isinstance(value, dict | set) else value
     for name, parameter in module._parameters.items():
         if parameter is not None:
-            left = isinstance(module, UninitialisedConv | UninitialisedLinear)
+            left = isinstance(module, UNINITIALISED)
             value = torch.empty_like(parameter) if left else parameter.detach().clone()
             new._parameters[name] = nn.Parameter(value)
     for name, buffer in module._buffers.items():
@@ -127,8 +132,9 @@ def _chain(chain: parts.Chain) -> nn.Sequential:
 
 def _conv(part: parts.Conv) -> nn.Module:
     conv = UninitialisedConv(
-        part.inputs[0], part.channels, part.kernel, part.stride, part.kernel // 2, bias=part.bias
-    )
+        part.inputs[0], part.channels, part.kernel, part.stride, part.kernel // 2,
+        groups=part.groups, bias=part.bias,
+    )  # fmt: skip
     if part.bias_start is not None:
         conv.bias_start = part.bias_start  # type: ignore[assignment]
     return conv
@@ -140,11 +146,20 @@ MODULES: dict[type, Callable[[Any], nn.Module]] = {
     parts.Norm: lambda part: nn.BatchNorm2d(part.shape[0]),
     parts.Linear: lambda part: Head(part.inputs[0], part.features),
     parts.Relu: lambda part: nn.ReLU(inplace=True),
+    parts.Gelu: lambda part: nn.GELU(),
     parts.Sigmoid: lambda part: nn.Sigmoid(),
     parts.MaxPool: lambda part: nn.MaxPool2d(3, 2, 1),
     parts.GlobalPool: lambda part: nn.AdaptiveAvgPool2d(1),
     parts.Shrink: lambda part: nn.AdaptiveAvgPool2d(part.sides),
     parts.Project: lambda part: UninitialisedLinear(part.inputs[-1], part.features),
     parts.Subsample: lambda part: Subsample(part.stride, part.channels - part.inputs[0]),
+    map_parts.Identity: lambda part: nn.Identity(),
+    map_parts.ChannelNorm: lambda part: ChannelNorm(part.shape[0]),
+    map_parts.PatchConv: lambda part: PatchConv(
+        part.inputs[0], part.channels, part.side, part.bias
+    ),
+    map_parts.Halve: lambda part: nn.MaxPool2d(2, ceil_mode=True),
+    map_parts.Upsample: lambda part: Upsample(part.factor, part.sides),
+    map_parts.UpConv: lambda part: UpConv(part.inputs[0], part.channels, part.sides, part.bias),
 }
 """What makes the module of a part, by the part's class; its weights are left to `initialise`."""

@@ -15,6 +15,13 @@ from torch import Tensor, nn
 from nas.proxy import Proxy
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+NORMS = (nn.BatchNorm2d, nn.LayerNorm)
+"""What stays in fp32, and whose factors are not decayed."""
+
+
+def is_norm(module: nn.Module) -> bool:
+    """Whether a module normalises."""
+    return isinstance(module, NORMS)
 
 
 class Flat:
@@ -84,14 +91,14 @@ def flatten(network: nn.Module, proxy: Proxy) -> list[Flat]:
     norms = {
         f"{name}.{part}"
         for name, module in network.named_modules()
-        if isinstance(module, nn.BatchNorm2d)
+        if is_norm(module)
         for part in ("weight", "bias")
     }
     named = {n: p for n, p in network.named_parameters() if p.requires_grad}
     kinds = (
         ({n: p for n, p in named.items() if p.ndim > 1}, DTYPES[proxy.precision], proxy.weight_decay),
         ({n: p for n, p in named.items() if p.ndim <= 1 and n not in norms}, DTYPES[proxy.precision], 0.0),
-        ({n: p for n, p in named.items() if n in norms}, torch.float32, 0.0),
+        ({n: p for n, p in named.items() if p.ndim <= 1 and n in norms}, torch.float32, 0.0),
     )  # fmt: skip
     adamw = proxy.optimizer == "adamw"
     return [
@@ -106,7 +113,7 @@ def in_precision(network: nn.Module, proxy: Proxy) -> Iterator[torch.dtype]:
     A network that is being trained does so already.
     """
     dtype = DTYPES[proxy.precision]
-    norms = {id(p) for m in network.modules() if isinstance(m, nn.BatchNorm2d) for p in m.parameters()}  # fmt: skip
+    norms = {id(p) for m in network.modules() if is_norm(m) for p in m.parameters()}
     changed = [(p, p.data) for p in network.parameters() if p.dtype != dtype and id(p) not in norms]
     for parameter, _ in changed:
         parameter.data = parameter.data.to(dtype)

@@ -68,10 +68,12 @@ def synflow(candidate: Candidate) -> float:
     import torch
     from torch import nn
 
+    from nas.network.parameters import is_norm
+
     ((images, _),) = candidate.batches(1)
     network = candidate.network().double().eval()
     for name, module in list(network.named_modules()):
-        if isinstance(module, nn.BatchNorm2d):
+        if is_norm(module):
             network.set_submodule(name, nn.Identity())
         elif isinstance(module, nn.ReLU):
             module.inplace = False  # behind an identity it would overwrite a node that others read

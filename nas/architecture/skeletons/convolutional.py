@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from math import prod
@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 from nas.architecture.blocks import BLOCKS, STEMS, Block
 from nas.architecture.declared import branch_of, stem_of
+from nas.architecture.map_parts import ChannelNorm
 from nas.architecture.merges import Site
 from nas.architecture.notation import MAX_LAYERS
 from nas.architecture.parts import (
@@ -29,6 +30,12 @@ from nas.errors import InputError, brief, unknown
 
 MOST = {"input_shape": 1 << 16, "classes": 1_000_000, "width": 1 << 16, "stride": 1 << 16}
 """What a skeleton's numbers are at most; beyond, nothing could be trained."""
+NORMS: dict[str, Callable[[Shape], Norm | None]] = {
+    "batch": Norm,
+    "layer": ChannelNorm,
+    "none": lambda shape: None,
+}
+"""What gives the norm of a map of a shape."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,8 @@ class Skeleton(AnySkeleton):
     """A name in STEMS."""
     block: str = "basic"
     """A name in BLOCKS."""
-    norm: Literal["batch", "none"] = "batch"
+    norm: Literal["batch", "layer", "none"] = "batch"
+    """Layer norm is that of every pixel over its channels."""
     bias: bool = False
     """Whether convolutions have a bias."""
     activation: bool | None = None
@@ -126,7 +134,7 @@ class Skeleton(AnySkeleton):
     @property
     def least_side(self) -> int:
         """Least side of a picture at which every stride still has two pixels to choose from."""
-        strides = [2, 2] if self.stem == "7x7" else []
+        strides = {"7x7": [2, 2], "patch": [4]}.get(self.stem, [])
         strides += [stage.stride for stage in self.stages if stage.stride > 1]
         return self.stride // strides[-1] + 1 if strides else 1
 
@@ -136,7 +144,7 @@ class Skeleton(AnySkeleton):
 
     def norm_of(self, shape: Shape) -> Norm | None:
         """The norm for a map of this shape, or None where the skeleton has none."""
-        return Norm(shape) if self.norm == "batch" else None
+        return NORMS[self.norm](shape)
 
     def blocks(self) -> Iterator[tuple[int, int, int]]:
         """(stage from 1, width, stride) of every layer in order."""
@@ -177,6 +185,8 @@ class Skeleton(AnySkeleton):
         shape = self.shapes[-1]
         pool = GlobalPool(shape)
         fc = Linear(pool.shape, self.classes)
+        if self.kind.pooled_norm:
+            return Chain.of(pool=pool, norm=self.norm_of(pool.shape), fc=fc)
         if not self.kind.preactivation:
             return Chain.of(pool=pool, fc=fc)
         return Chain.of(norm=self.norm_of(shape), relu=Relu(shape), pool=pool, fc=fc)
@@ -261,4 +271,4 @@ def _check_number(name: str, value: int, most: int, least: int = 1) -> None:
         raise InputError(f"skeleton: {name} is {brief(value)}; it must be at most {most}")
 
 
-_CHOICES = {"norm": ("batch", "none"), "adapter": ("A", "B"), "init": ("pytorch", "he")}
+_CHOICES = {"norm": tuple(NORMS), "adapter": ("A", "B"), "init": ("pytorch", "he")}
