@@ -119,6 +119,12 @@ class Relu(Part):
 
 
 @dataclass(frozen=True)
+class Gelu(Part):
+    shape: Shape
+    params = macs = 0
+
+
+@dataclass(frozen=True)
 class Sigmoid(Part):
     shape: Shape
     params = macs = 0
@@ -181,6 +187,7 @@ class Project(Part):
 
     inputs: Shape
     features: int
+    bias: bool = True
 
     @property
     def shape(self) -> Shape:
@@ -188,7 +195,7 @@ class Project(Part):
 
     @property
     def params(self) -> int:
-        return self.features * (self.inputs[-1] + 1)
+        return self.features * (self.inputs[-1] + self.bias)
 
     @property
     def macs(self) -> int:

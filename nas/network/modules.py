@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nas.architecture import parts
+from nas.architecture import parts, token_parts
 from nas.architecture.skeletons.cutting import pieces
+from nas.network import token_modules
 
 NARROW = 8
 """Channels below which strided 1×1 convolutions take every stride-th pixel first: the gradient of
@@ -77,6 +78,12 @@ class OwnPiece(nn.Module):
         self.module.load_state_dict(made.state_dict())
 
 
+UNINITIALISED = (
+    UninitialisedConv, UninitialisedLinear, token_modules.Patches, token_modules.Embedding,
+)  # fmt: skip
+"""Modules whose weights are left to `initialise`."""
+
+
 def draws(network: nn.Module) -> bool:
     """Whether a network may draw random numbers when it is trained, as dropout does."""
     return any(isinstance(module, OwnPiece) for module in network.modules())
@@ -99,7 +106,7 @@ def _copy(module: nn.Module) -> nn.Module:
         new.__dict__[name] = value.copy() if isinstance(value, dict | set) else value
     for name, parameter in module._parameters.items():
         if parameter is not None:
-            left = isinstance(module, UninitialisedConv | UninitialisedLinear)
+            left = isinstance(module, UNINITIALISED)
             value = torch.empty_like(parameter) if left else parameter.detach().clone()
             new._parameters[name] = nn.Parameter(value)
     for name, buffer in module._buffers.items():
@@ -140,11 +147,25 @@ MODULES: dict[type, Callable[[Any], nn.Module]] = {
     parts.Norm: lambda part: nn.BatchNorm2d(part.shape[0]),
     parts.Linear: lambda part: Head(part.inputs[0], part.features),
     parts.Relu: lambda part: nn.ReLU(inplace=True),
+    parts.Gelu: lambda part: nn.GELU(),
     parts.Sigmoid: lambda part: nn.Sigmoid(),
     parts.MaxPool: lambda part: nn.MaxPool2d(3, 2, 1),
     parts.GlobalPool: lambda part: nn.AdaptiveAvgPool2d(1),
     parts.Shrink: lambda part: nn.AdaptiveAvgPool2d(part.sides),
-    parts.Project: lambda part: UninitialisedLinear(part.inputs[-1], part.features),
+    parts.Project: lambda part: UninitialisedLinear(part.inputs[-1], part.features, part.bias),
     parts.Subsample: lambda part: Subsample(part.stride, part.channels - part.inputs[0]),
+    token_parts.LayerNorm: lambda part: token_modules.LayerNorm(
+        part.shape[-1], part.epsilon, bias=part.bias
+    ),
+    token_parts.RmsNorm: lambda part: token_modules.RmsNorm(part.shape[-1], part.epsilon),
+    token_parts.TanhGelu: lambda part: nn.GELU("tanh"),
+    token_parts.Attend: lambda part: token_modules.Attend(part.heads, part.causal, part.rotary),
+    token_parts.Embedding: lambda part: token_modules.Embedding(part.symbols, part.features),
+    token_parts.Patches: lambda part: token_modules.Patches(
+        part.inputs[0], part.side, part.features, part.bias
+    ),
+    token_parts.ClassToken: lambda part: token_modules.ClassToken(1, part.shape[1]),
+    token_parts.Positions: lambda part: token_modules.Positions(*part.shape),
+    token_parts.TokenPool: lambda part: token_modules.TokenPool(part.pooling),
 }
 """What makes the module of a part, by the part's class; its weights are left to `initialise`."""

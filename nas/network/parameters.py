@@ -12,9 +12,17 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from nas.network.token_modules import Embedding
 from nas.proxy import Proxy
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+NORMS = (nn.BatchNorm2d, nn.LayerNorm, nn.RMSNorm)
+"""What stays in fp32, and whose factors are not decayed."""
+
+
+def is_norm(module: nn.Module) -> bool:
+    """Whether a module normalises."""
+    return isinstance(module, NORMS)
 
 
 class Flat:
@@ -69,19 +77,22 @@ class Flat:
 def flatten(network: nn.Module, proxy: Proxy) -> list[Flat]:
     """Binds a network's parameters to buffers: weights (decayed), other vectors, norms.
 
-    What an own model has frozen is left as it is.
+    Embeddings, positions and class tokens are not decayed: those of minGPT and timm are not either. What
+    an own model has frozen is left as it is.
     """
     norms = {
         f"{name}.{part}"
         for name, module in network.named_modules()
-        if isinstance(module, nn.BatchNorm2d)
+        if is_norm(module)
         for part in ("weight", "bias")
     }
     named = {n: p for n, p in network.named_parameters() if p.requires_grad}
+    embedded = {id(m.weight) for m in network.modules() if isinstance(m, Embedding)}
+    decayed = {n for n, p in named.items() if p.ndim > 1 and id(p) not in embedded}
     kinds = (
-        ({n: p for n, p in named.items() if p.ndim > 1}, DTYPES[proxy.precision], proxy.weight_decay),
-        ({n: p for n, p in named.items() if p.ndim <= 1 and n not in norms}, DTYPES[proxy.precision], 0.0),
-        ({n: p for n, p in named.items() if n in norms}, torch.float32, 0.0),
+        ({n: named[n] for n in named if n in decayed}, DTYPES[proxy.precision], proxy.weight_decay),
+        ({n: p for n, p in named.items() if n not in decayed | norms}, DTYPES[proxy.precision], 0.0),
+        ({n: p for n, p in named.items() if n in norms - decayed}, torch.float32, 0.0),
     )  # fmt: skip
     return [Flat(parameters, dtype, decay) for parameters, dtype, decay in kinds if parameters]
 
@@ -93,7 +104,7 @@ def in_precision(network: nn.Module, proxy: Proxy) -> Iterator[torch.dtype]:
     A network that is being trained does so already.
     """
     dtype = DTYPES[proxy.precision]
-    norms = {id(p) for m in network.modules() if isinstance(m, nn.BatchNorm2d) for p in m.parameters()}  # fmt: skip
+    norms = {id(p) for m in network.modules() if is_norm(m) for p in m.parameters()}
     changed = [(p, p.data) for p in network.parameters() if p.dtype != dtype and id(p) not in norms]
     for parameter, _ in changed:
         parameter.data = parameter.data.to(dtype)
