@@ -85,7 +85,7 @@ class ClassToken(Embedding):
     """Puts one token before all others."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([self.weight.expand(len(x), 1, -1), x], 1)
+        return torch.cat([self.weight.expand(x.shape[0], 1, -1), x], 1)
 
 
 class TokenPool(nn.Module):
