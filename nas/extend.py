@@ -16,9 +16,9 @@ before the first layer, both made of `parts`; data are `Raw` arrays, split by `m
 """
 
 from nas.architecture import parts
-from nas.architecture.blocks import Block, Stem
 from nas.architecture.genome import Motif
 from nas.architecture.merges import Merge, Site, excitation, total
+from nas.architecture.skeletons.blocks import Block, Stem
 from nas.data.dataset import Data, Raw, make_data
 
 __all__ = [

@@ -20,8 +20,8 @@ from nas.errors import InputError, brief
 TABLES = {
     "MERGES": "nas.architecture.merges",
     "MODELS": "nas.architecture.skeletons.wrapped",
-    "BLOCKS": "nas.architecture.blocks",
-    "STEMS": "nas.architecture.blocks",
+    "BLOCKS": "nas.architecture.skeletons.blocks",
+    "STEMS": "nas.architecture.skeletons.blocks",
     "SOURCES": "nas.data.load",
     "STRATEGIES": "nas.strategies.propose",
     "MUTATIONS": "nas.strategies.mutations",
@@ -33,8 +33,8 @@ TABLES = {
 KINDS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "MERGES": ("nas.architecture.merges", ("Merge",), "an instance of a class over Merge"),
     "MODELS": ("nas.architecture.skeletons.wrapped", (), "a function () -> torch.nn.Module"),
-    "BLOCKS": ("nas.architecture.blocks", ("Block",), "a Block"),
-    "STEMS": ("nas.architecture.blocks", ("Stem",), "a Stem"),
+    "BLOCKS": ("nas.architecture.skeletons.blocks", ("Block",), "a Block"),
+    "STEMS": ("nas.architecture.skeletons.blocks", ("Stem",), "a Stem"),
     "SOURCES": ("nas.data.dataset", (), "a function (folder) -> Raw"),
     "STRATEGIES": (
         "nas.strategies.propose", ("Strategy",),

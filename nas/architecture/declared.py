@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nas.architecture.blocks import Block, NormRule, Stem
 from nas.architecture.merges import Merge, Site
 from nas.architecture.parts import Chain, Part, Shape, Vector, strided
+from nas.architecture.skeletons.blocks import Block, NormRule, Stem
 from nas.errors import brief, called, own_name, refuse, wrong
 
 

@@ -57,7 +57,7 @@ def _wider(skeleton: AnySkeleton) -> Iterator[AnySkeleton]:
         even = [round((1 + step / 100) * width) for width in skeleton.widths]
         for shifts in product((0, 1, -1), repeat=len(even)):
             widths = tuple(width + shift for width, shift in zip(even, shifts, strict=True))
-            if widths in seen or min(widths) < 1:
+            if widths in seen or min(widths, default=0) < 1:
                 continue
             seen.add(widths)
             yield skeleton.widened(widths)

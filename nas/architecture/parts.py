@@ -191,6 +191,7 @@ class Project(Part):
 
     inputs: Shape
     features: int
+    bias: bool = True
 
     @property
     def shape(self) -> Shape:
@@ -198,7 +199,7 @@ class Project(Part):
 
     @property
     def params(self) -> int:
-        return self.features * (self.inputs[-1] + 1)
+        return self.features * (self.inputs[-1] + self.bias)
 
     @property
     def macs(self) -> int:

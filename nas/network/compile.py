@@ -18,7 +18,10 @@ from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.errors import called, own_name, refuse
 from nas.network.modules import OwnPiece
 from nas.network.network import Merged, Network
+from nas.network.token_modules import Embedding
 
+SPREAD = 0.02
+"""Standard deviation of the scheme "normal", and of embeddings in every scheme (Radford et al. 2019)."""
 KEPT_WEIGHTS = 1 << 16
 """Of the largest module whose initial weights are kept for the next network."""
 
@@ -76,8 +79,8 @@ def _check_forward(
 
 
 def initialise(network: nn.Module, scheme: str, seed: int) -> None:
-    """Sets all weights from (seed, module name): PyTorch's defaults, or He's (2015) for convolutions but
-    transposed ones.
+    """Sets all weights from (seed, module name): PyTorch's defaults; He's (2015) for convolutions but
+    transposed ones; or normal ones with biases 0, as Transformers have them.
 
     Norms have theirs, which are not random, since they were made. Models of a user's own are made with
     the seed.
@@ -89,6 +92,12 @@ def initialise(network: nn.Module, scheme: str, seed: int) -> None:
         if isinstance(module, OwnPiece):
             module.fill(seed)
             inside = f"{name}."
+        elif isinstance(module, Embedding):
+            _fill_normal(module.weight, seed, name)
+        elif scheme == "normal" and isinstance(module, nn.Conv2d | nn.Linear):
+            _fill_normal(module.weight, seed, name)
+            if module.bias is not None:
+                nn.init.constant_(module.bias, getattr(module, "bias_start", 0.0))
         elif isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             he = scheme == "he" and isinstance(module, nn.Conv2d)
             weight = module.weight
@@ -104,6 +113,18 @@ def initialise(network: nn.Module, scheme: str, seed: int) -> None:
         elif isinstance(module, Merged):
             for part_name, start in module.starts.items():
                 nn.init.constant_(getattr(module, part_name), start)
+
+
+def _fill_normal(weight: Tensor, seed: int, name: str) -> None:
+    make = _normal if weight.numel() <= KEPT_WEIGHTS else _normal.__wrapped__
+    weight.data.copy_(make(seed, name, tuple(weight.shape), weight.dtype))
+
+
+@lru_cache(maxsize=256)
+def _normal(seed: int, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """A module's normal weights, which all genomes share."""
+    weight = torch.empty(shape, dtype=dtype, device="cpu")
+    return nn.init.normal_(weight, std=SPREAD, generator=module_generator(seed, name))
 
 
 @lru_cache(maxsize=256)

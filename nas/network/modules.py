@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nas.architecture import map_parts, parts
+from nas.architecture import map_parts, parts, token_parts
+from nas.network import token_modules
 from nas.network.cutting import pieces
 from nas.network.map_modules import ChannelNorm, PatchConv, UpConv, Upsample
 
@@ -78,7 +79,10 @@ class OwnPiece(nn.Module):
         self.module.load_state_dict(made.state_dict())
 
 
-UNINITIALISED = UninitialisedConv, UninitialisedLinear, PatchConv, UpConv
+UNINITIALISED = (
+    UninitialisedConv, UninitialisedLinear, PatchConv, UpConv, token_modules.Patches,
+    token_modules.Embedding,
+)  # fmt: skip
 """Modules whose weights are left to `initialise`."""
 
 
@@ -151,7 +155,7 @@ MODULES: dict[type, Callable[[Any], nn.Module]] = {
     parts.MaxPool: lambda part: nn.MaxPool2d(3, 2, 1),
     parts.GlobalPool: lambda part: nn.AdaptiveAvgPool2d(1),
     parts.Shrink: lambda part: nn.AdaptiveAvgPool2d(part.sides),
-    parts.Project: lambda part: UninitialisedLinear(part.inputs[-1], part.features),
+    parts.Project: lambda part: UninitialisedLinear(part.inputs[-1], part.features, part.bias),
     parts.Subsample: lambda part: Subsample(part.stride, part.channels - part.inputs[0]),
     map_parts.Identity: lambda part: nn.Identity(),
     map_parts.ChannelNorm: lambda part: ChannelNorm(part.shape[0]),
@@ -161,5 +165,18 @@ MODULES: dict[type, Callable[[Any], nn.Module]] = {
     map_parts.Halve: lambda part: nn.MaxPool2d(2, ceil_mode=True),
     map_parts.Upsample: lambda part: Upsample(part.factor, part.sides),
     map_parts.UpConv: lambda part: UpConv(part.inputs[0], part.channels, part.sides, part.bias),
+    token_parts.LayerNorm: lambda part: token_modules.LayerNorm(
+        part.shape[-1], part.epsilon, bias=part.bias
+    ),
+    token_parts.RmsNorm: lambda part: token_modules.RmsNorm(part.shape[-1], part.epsilon),
+    token_parts.TanhGelu: lambda part: nn.GELU("tanh"),
+    token_parts.Attend: lambda part: token_modules.Attend(part.heads, part.causal, part.rotary),
+    token_parts.Embedding: lambda part: token_modules.Embedding(part.symbols, part.features),
+    token_parts.Patches: lambda part: token_modules.Patches(
+        part.inputs[0], part.side, part.features, part.bias
+    ),
+    token_parts.ClassToken: lambda part: token_modules.ClassToken(1, part.shape[1]),
+    token_parts.Positions: lambda part: token_modules.Positions(*part.shape),
+    token_parts.TokenPool: lambda part: token_modules.TokenPool(part.pooling),
 }
 """What makes the module of a part, by the part's class; its weights are left to `initialise`."""

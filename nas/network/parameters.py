@@ -12,10 +12,11 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from nas.network.token_modules import Embedding
 from nas.proxy import Proxy
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-NORMS = (nn.BatchNorm2d, nn.LayerNorm)
+NORMS = (nn.BatchNorm2d, nn.LayerNorm, nn.RMSNorm)
 """What stays in fp32, and whose factors are not decayed."""
 
 
@@ -86,7 +87,8 @@ class Flat:
 def flatten(network: nn.Module, proxy: Proxy) -> list[Flat]:
     """Binds a network's parameters to buffers: weights (decayed), other vectors, norms.
 
-    What an own model has frozen is left as it is.
+    Embeddings, positions and class tokens are not decayed: those of minGPT and timm are not either. What
+    an own model has frozen is left as it is.
     """
     norms = {
         f"{name}.{part}"
@@ -95,10 +97,12 @@ def flatten(network: nn.Module, proxy: Proxy) -> list[Flat]:
         for part in ("weight", "bias")
     }
     named = {n: p for n, p in network.named_parameters() if p.requires_grad}
+    embedded = {id(m.weight) for m in network.modules() if isinstance(m, Embedding)}
+    decayed = {n for n, p in named.items() if p.ndim > 1 and id(p) not in embedded}
     kinds = (
-        ({n: p for n, p in named.items() if p.ndim > 1}, DTYPES[proxy.precision], proxy.weight_decay),
-        ({n: p for n, p in named.items() if p.ndim <= 1 and n not in norms}, DTYPES[proxy.precision], 0.0),
-        ({n: p for n, p in named.items() if p.ndim <= 1 and n in norms}, torch.float32, 0.0),
+        ({n: named[n] for n in named if n in decayed}, DTYPES[proxy.precision], proxy.weight_decay),
+        ({n: p for n, p in named.items() if n not in decayed | norms}, DTYPES[proxy.precision], 0.0),
+        ({n: p for n, p in named.items() if n in norms - decayed}, torch.float32, 0.0),
     )  # fmt: skip
     adamw = proxy.optimizer == "adamw"
     return [

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nas.architecture.blocks import BLOCKS, STEMS
 from nas.architecture.genome import Genome
 from nas.architecture.merges import MERGES
 from nas.architecture.plan import plan
+from nas.architecture.skeletons.blocks import BLOCKS, STEMS
 from nas.architecture.skeletons.families import read_skeleton
 from nas.errors import InputError, brief
 from nas.files.safe import write_text

@@ -9,6 +9,7 @@ from nas.architecture.map_parts import Halve, PatchConv, UpConv, Upsample
 from nas.architecture.parts import Chain, Conv, Gelu, Norm, Part, Piece, Project, Sigmoid
 from nas.architecture.plan import Plan
 from nas.architecture.skeletons.skeleton import AnySkeleton
+from nas.architecture.token_parts import Attend, TanhGelu
 from nas.proxy import Proxy
 
 MARGIN = 1.5
@@ -17,7 +18,9 @@ WORKSPACE_BYTES = 96 << 20
 """What cuDNN, cuBLAS and a captured graph take for a network beside its tensors."""
 SHARE = 0.8
 """Of a device's free memory, what is planned with."""
-KEPT = Conv, Norm, Project, Sigmoid, Gelu, PatchConv, Halve, Upsample, UpConv
+KEPT = (
+    Conv, Norm, Project, Sigmoid, Gelu, PatchConv, Halve, Upsample, UpConv, TanhGelu
+)  # fmt: skip
 """Parts whose output is kept for the backward pass."""
 VALUE_BYTES = {"fp32": 4, "bf16": 2}
 
@@ -64,6 +67,9 @@ def _kept(part: Part) -> int:
     """Values of an image that a part's output adds to what is kept; ReLU works in place."""
     if isinstance(part, Piece):
         return part.kept
+    if isinstance(part, Attend):
+        # the output once more with its heads side by side, and queries and keys once more when turned
+        return (2 + 2 * part.rotary) * prod(part.shape)
     return prod(part.shape) if isinstance(part, KEPT) else 0
 
 

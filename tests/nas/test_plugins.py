@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from nas import Genome, InputError, SearchSpace, Skeleton, Stage, extend, plugins
-from nas.architecture.blocks import BLOCKS, STEMS
 from nas.architecture.merges import MERGES
+from nas.architecture.skeletons.blocks import BLOCKS, STEMS
 from nas.data.load import SOURCES
 from nas.plugins import MOVED, TABLES, installed_plugins, load_plugin
 from nas.strategies.problem import PastTrial, Problem

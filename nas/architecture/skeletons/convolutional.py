@@ -8,7 +8,6 @@ from functools import cached_property, partial
 from math import prod
 from typing import ClassVar, Literal
 
-from nas.architecture.blocks import BLOCKS, STEMS, Block
 from nas.architecture.declared import branch_of, stem_of
 from nas.architecture.map_parts import ChannelNorm
 from nas.architecture.merges import Site
@@ -25,6 +24,7 @@ from nas.architecture.parts import (
     Subsample,
     strided,
 )
+from nas.architecture.skeletons.blocks import BLOCKS, STEMS, Block
 from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.errors import InputError, brief, unknown
 

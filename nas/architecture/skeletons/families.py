@@ -7,14 +7,16 @@ from typing import Annotated, Any, TypeAlias
 
 from nas.architecture.skeletons.convolutional import Skeleton
 from nas.architecture.skeletons.skeleton import AnySkeleton
+from nas.architecture.skeletons.transformer import Transformer
 from nas.architecture.skeletons.unet import UNet
 from nas.architecture.skeletons.wrapped import Wrapped
 from nas.errors import InputError, brief, unknown
 
 FAMILIES: dict[str, type[AnySkeleton]] = {
     "convolutional": Skeleton,
-    "wrapped": Wrapped,
+    "transformer": Transformer,
     "unet": UNet,
+    "wrapped": Wrapped,
 }
 """By the `family` of a record; one without has the convolutional, as all had before there were others."""
 

@@ -109,6 +109,10 @@ class AnySkeleton(ABC):
         """The stage of layer `index`, from 1: layers of one stage are drawn together."""
         return 1
 
+    def layer_name(self, index: int) -> str:
+        """What layer `index` does, where layers differ in that, for pictures and tables."""
+        return ""
+
     def sources(self, index: int) -> Sequence[int]:
         """The nodes that skips into layer `index` may start from."""
         return range(index)

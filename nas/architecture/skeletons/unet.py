@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Literal
 
-from nas.architecture.blocks import BLOCKS, STEMS, Block
 from nas.architecture.declared import branch_of, parts_of, stem_of
 from nas.architecture.map_parts import Halve, Identity, UpConv, Upsample
 from nas.architecture.merges import MERGES, Site
 from nas.architecture.notation import MAX_LAYERS
 from nas.architecture.parts import Chain, Conv, Norm, Part, Relu, Shape, strided
+from nas.architecture.skeletons.blocks import BLOCKS, STEMS, Block
 from nas.architecture.skeletons.convolutional import MOST, NORMS
 from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.errors import InputError, brief, unknown

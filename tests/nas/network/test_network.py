@@ -16,8 +16,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas import Genome, InputError, Skeleton, Stage, compile_network, plan
-from nas.architecture.blocks import BLOCKS
 from nas.architecture.merges import MERGES
+from nas.architecture.skeletons.blocks import BLOCKS
 from nas.network.network import Network
 from tests.conftest import random_genome
 

@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nas import Genome, InputError, compile_network, plan
 from nas.architecture import map_parts, parts
-from nas.architecture.blocks import BLOCKS
 from nas.architecture.merges import MERGES
+from nas.architecture.skeletons.blocks import BLOCKS
 from nas.architecture.skeletons.unet import UNet
 from nas.network.compile import initialise
 from nas.network.modules import build

@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from nas import Genome, InputError, Proxy, Skeleton, Stage, compile_network, plan, score
-from nas.architecture.blocks import BLOCKS
 from nas.architecture.merges import MERGES
+from nas.architecture.skeletons.blocks import BLOCKS
 from nas.predictors.zero_cost import (
     EIGENVALUE_FLOOR,
     SCORES,

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from baselines import BASELINES
 from nas import Genome, InputError, Layer, Skeleton, Skip, Stage, compile_network, plan
 from nas.architecture import parts
-from nas.architecture.blocks import BLOCKS, STEMS, Block
 from nas.architecture.merges import MERGES
+from nas.architecture.skeletons.blocks import BLOCKS, STEMS, Block
 from nas.devices.device import one_thread
 from nas.saving.classifier import Classifier
 from nas.saving.source.module import source_of
