@@ -172,9 +172,7 @@ def _checked(path: Path, labels: np.ndarray, images: np.ndarray) -> np.ndarray:
         flat = flat.astype(np.int64)
     if labels.ndim < 3:
         return flat
-    if flat.dtype.kind not in "bui" or (
-        flat.size and (flat.min() < 0 or flat.max() > NOT_JUDGED)
-    ):
+    if flat.dtype.kind not in "bui" or (flat.size and (flat.min() < 0 or flat.max() > NOT_JUDGED)):
         raise InputError(
             f"{path}: masks of {flat.dtype}; whole numbers from 0 to {NOT_JUDGED} are needed"
         )

@@ -55,7 +55,9 @@ def encoded(text: str, symbols: Sequence[str]) -> np.ndarray:
             f"character {brief(strange[0])} is none of the {len(symbols)} symbols: "
             f"{brief(''.join(symbols))}"
         )
-    points, known = (np.frombuffer("".join(some).encode("utf-32-le"), "<u4") for some in (text, symbols))
+    points, known = (
+        np.frombuffer("".join(some).encode("utf-32-le"), "<u4") for some in (text, symbols)
+    )
     return np.searchsorted(known, points).astype(np.uint8)
 
 
