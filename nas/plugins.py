@@ -35,7 +35,7 @@ KINDS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "MODELS": ("nas.architecture.skeletons.wrapped", (), "a function () -> torch.nn.Module"),
     "BLOCKS": ("nas.architecture.skeletons.blocks", ("Block",), "a Block"),
     "STEMS": ("nas.architecture.skeletons.blocks", ("Stem",), "a Stem"),
-    "SOURCES": ("nas.data.dataset", (), "a function (folder) -> Raw"),
+    "SOURCES": ("nas.data.dataset", (), "a function (folder) -> Raw or str"),
     "STRATEGIES": (
         "nas.strategies.propose", ("Strategy",),
         "a function (population, problem, rng) -> Proposal, or a Strategy,",

@@ -6,6 +6,8 @@ import json
 
 from nas.data.dataset import Data
 from nas.data.description import sentences
+from nas.data.fitting import check_task
+from nas.tasks.table import TASKS
 from search_spaces.named import MERGES
 
 ENOUGH = 1000
@@ -66,7 +68,11 @@ def template(data: Data, file: str) -> str:
 
     Args:
         file: its name, for the command in its first line.
+
+    Raises:
+        InputError: data without classes.
     """
+    check_task(TASKS["classification"], data)
     side, train = min(data.shape[1:]), len(data.train)
     count = f"images = {ENOUGH}  # of {train}; without this line, all"
     shrink = f"resolution = {max(SMALL // 2, side // 2)}  # pictures are shrunk to this side"

@@ -1,16 +1,18 @@
-"""A data set: images and labels in three parts, and how they are split."""
+"""A data set: images, or sequences of a text, with labels in three parts, and how they are split."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from nas.architecture.parts import Shape
 from nas.data.preprocessing import Preprocessing
 from nas.errors import InputError, brief
+from nas.tasks.segmentation import NOT_JUDGED
 
 LEAST = (4, 2, 1)
 """Images of a class, by how many parts came with the data: so that each other part can have one."""
@@ -20,10 +22,13 @@ FEW = 4
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Images with labels and their split.
+    """Examples with labels and their split; `train`, `validation` and `test` are sorted indices.
 
-    `images` is uint8 (N, C, H, W), `labels` int64 (N,) from 0; `train`, `validation` and `test` are
-    sorted indices into both.
+    | kind | `images` | `labels` | `classes` |
+    |---|---|---|---|
+    | pictures with classes | uint8 (N, C, H, W) | int64 (N,) from 0 | their names |
+    | pictures with masks | uint8 (N, C, H, W) | uint8 (N, H, W) from 0; 255: not judged | their names |
+    | a text | uint8 (N, T), symbols from 0 | uint8 (N, T), the next symbols | the symbols |
     """
 
     name: str
@@ -36,8 +41,9 @@ class Data:
     split_seed: int
     fingerprint: str
     """Hash of images, labels and split."""
-    preprocessing: Preprocessing
-    """How the images were made of pictures, and how others are made that a network is to see."""
+    preprocessing: Preprocessing | None
+    """How the images were made of pictures, and how others are made that a network is to see; None of
+    a text, of which `classes` are the symbols."""
     given: tuple[str, ...] = ()
     """The parts beside the training part that came with the data; others were split off it."""
     found: str = ""
@@ -47,22 +53,35 @@ class Data:
 
     @property
     def shape(self) -> Shape:
-        """(C, H, W)."""
-        return tuple(self.images.shape[1:])  # type: ignore[return-value]
+        """(C, H, W) of pictures, (T,) of a text."""
+        return tuple(self.images.shape[1:])
+
+    @property
+    def kind(self) -> Literal["pictures", "text"]:
+        return "text" if self.images.ndim == 2 else "pictures"
+
+    @property
+    def labelled(self) -> Literal["classes", "masks", "symbols"]:
+        """What an example is labelled with, in the words of `Task.labels`."""
+        if self.kind == "text":
+            return "symbols"
+        return "masks" if self.labels.ndim == 3 else "classes"
 
     def part(self, name: str) -> np.ndarray:
         """Indices of `train`, `validation` or `test`."""
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
     def guessing(self, part: str) -> float:
-        """Accuracy on a part of always saying the class that is most frequent in training."""
+        """Accuracy on a part of always saying the class that is most frequent in training; of data
+        with classes (`nas.data.fitting.guessing` is for all)."""
         most = np.bincount(self.labels[self.train]).argmax()
         return float(np.mean(self.labels[self.part(part)] == most))
 
 
 @dataclass(frozen=True)
 class Raw:
-    """What a source delivers; parts that it does not have are split off the first."""
+    """What a source delivers, in arrays as those of `Data`; parts that it does not have are split off
+    the first."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -85,8 +104,8 @@ def make_data(name: str, raw: Raw, split_seed: int = 0, source: str = "") -> Dat
     sets need large parts to tell patterns apart).
 
     Raises:
-        InputError: wrong shapes or types, labels that are no classes, fewer than two classes, too
-            few images of a class.
+        InputError: wrong shapes or types, masks of another size, labels that are no classes, fewer
+            than two classes, too few images, or too few of a class.
     """
     images, labels = _checked(name, raw.images, raw.labels)
     count = len(images)
@@ -104,11 +123,15 @@ def make_data(name: str, raw: Raw, split_seed: int = 0, source: str = "") -> Dat
             )
         parts[part] = np.arange(len(images), len(images) + len(more))
         images, labels = np.concatenate([images, more]), np.concatenate([labels, more_labels])
-    if labels.min() < 0 or labels.max() >= len(raw.classes):
+    judged = labels[labels != NOT_JUDGED] if labels.ndim == 3 else labels
+    if judged.size and (judged.min() < 0 or judged.max() >= len(raw.classes)):
         raise InputError(
-            f"{name}: labels from {labels.min()} to {labels.max()}, but {len(raw.classes)} classes"
+            f"{name}: labels from {judged.min()} to {judged.max()}, but {len(raw.classes)} classes"
         )
-    _check_classes(name, labels[:count], raw.classes, LEAST[len(parts)])
+    if labels.ndim == 1:
+        _check_classes(name, labels[:count], raw.classes, LEAST[len(parts)])
+    else:
+        _check_values(name, images[:count], labels[:count], raw.classes, LEAST[len(parts)])
     rest, came = np.arange(count), tuple(parts)
     if "test" not in parts:
         rest, parts["test"] = _split(name, rest, labels, count // 4, split_seed)
@@ -121,20 +144,20 @@ def make_data(name: str, raw: Raw, split_seed: int = 0, source: str = "") -> Dat
         digest.update(np.ascontiguousarray(array).data)
     return Data(
         name, images, labels, raw.classes, rest, parts["validation"], parts["test"], split_seed,
-        digest.hexdigest(), raw.preprocessing or Preprocessing(*images.shape[1:]), came, raw.found,
-        source,
+        digest.hexdigest(), raw.preprocessing or _as_found(images), came, raw.found, source,
     )  # fmt: skip
 
 
 def subset(indices: np.ndarray, labels: np.ndarray, count: int | None, seed: int) -> np.ndarray:
-    """A stratified choice of `count` indices, sorted; all of them where count is None or more."""
+    """A choice of `count` indices, sorted; all of them where count is None or more. It is stratified
+    where each example has one label."""
     if count is None or count >= len(indices):
         return indices
     from sklearn.model_selection import train_test_split
 
     try:
         kept, _ = train_test_split(
-            indices, train_size=count, stratify=labels[indices], random_state=seed
+            indices, train_size=count, stratify=_strata(labels, indices), random_state=seed
         )
     except ValueError as error:
         raise InputError(f"proxy: {count} of {len(indices)} images: {error}") from None
@@ -148,7 +171,7 @@ def _split(
 
     try:
         first, second = train_test_split(
-            indices, test_size=count, stratify=labels[indices], random_state=seed
+            indices, test_size=count, stratify=_strata(labels, indices), random_state=seed
         )
     except ValueError as error:
         raise InputError(
@@ -157,14 +180,40 @@ def _split(
     return np.sort(first), np.sort(second)
 
 
+def _strata(labels: np.ndarray, indices: np.ndarray) -> np.ndarray | None:
+    return labels[indices] if labels.ndim == 1 else None
+
+
+def _as_found(images: np.ndarray) -> Preprocessing | None:
+    return Preprocessing(*images.shape[1:]) if images.ndim == 4 else None
+
+
+def label_counts(labels: np.ndarray) -> np.ndarray:
+    """How often each value occurs in labels of bytes (N, …), (256,), without a larger copy of them."""
+    return sum((np.bincount(one.ravel(), minlength=256) for one in labels), np.zeros(256, int))
+
+
 def _checked(name: str, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if images.dtype != np.uint8:
         raise InputError(f"{name}: images are {images.dtype}; uint8 (0 to 255) is needed")
-    if images.ndim != 4 or 0 in images.shape:
+    text = images.ndim == 2 and labels.shape == images.shape
+    if not (text or images.ndim == 4) or 0 in images.shape:
         raise InputError(f"{name}: images have shape {images.shape}; (N, C, H, W) is needed")
-    if labels.shape != (len(images),):
+    if labels.shape == (len(images),):
+        return np.ascontiguousarray(images), labels.astype(np.int64)
+    if labels.ndim == 3 and labels.shape[1:] != images.shape[2:]:
+        raise InputError(
+            f"{name}: masks of shape {labels.shape[1:]} for images of {images.shape[2:]}; "
+            "every pixel needs its class"
+        )
+    if len(labels) != len(images) or not (text or labels.ndim == 3):
         raise InputError(f"{name}: {len(images)} images, but labels of shape {labels.shape}")
-    return np.ascontiguousarray(images), labels.astype(np.int64)
+    if labels.dtype.kind not in "bui" or labels.min() < 0 or labels.max() > NOT_JUDGED:
+        raise InputError(
+            f"{name}: labels of {labels.dtype} from {labels.min()} to {labels.max()}; whole numbers "
+            f"from 0 to {NOT_JUDGED} are needed"
+        )
+    return np.ascontiguousarray(images), labels.astype(np.uint8)
 
 
 def _check_classes(name: str, labels: np.ndarray, classes: Sequence[str], least: int) -> None:
@@ -184,3 +233,22 @@ def _check_classes(name: str, labels: np.ndarray, classes: Sequence[str], least:
                 f"{name}: class {brief(classes[value])} has {number} of {len(labels)} images; at "
                 f"least {least} of each class are needed, for training, validation and test"
             )
+
+
+def _check_values(
+    name: str, images: np.ndarray, labels: np.ndarray, classes: Sequence[str], least: int
+) -> None:
+    """Raises InputError unless these are enough sequences of a text's symbols, or pictures with masks
+    of two classes or more."""
+    if images.ndim == 2 and images.max() >= len(classes):
+        raise InputError(f"{name}: symbols up to {images.max()}, but {len(classes)} of them")
+    if len(images) < least:
+        raise InputError(
+            f"{name}: {len(images)} examples; at least {least} are needed, for training, validation "
+            "and test"
+        )
+    there = label_counts(labels)[: len(classes)]
+    if np.count_nonzero(there) < 2:
+        raise InputError(
+            f"{name}: data with {np.count_nonzero(there)} class; at least 2 are needed"
+        )

@@ -40,8 +40,8 @@ def read_folder(path: Path, side: int | None) -> Raw:
             folders that are neither classes nor parts.
     """
     try:
-        parts = _parts(path)
-        classes = _folders(parts["train"])
+        parts = find_parts(path)
+        classes = folders(parts["train"])
         if not classes:
             raise InputError(f"{parts['train']}: there is no folder for a class in it")
         found = {part: _by_class(folder, classes) for part, folder in parts.items()}
@@ -49,38 +49,33 @@ def read_folder(path: Path, side: int | None) -> Raw:
         raise InputError(f"{path}: {error.strerror or error}") from None
     _check_masks(path, found["train"])
     files = [file for by in found.values() for some in by.values() for file in some]
-    sizes, modes = _headers(files)
-    channels = 1 if modes <= {"L", "1"} else 3
-    square = len(sizes) > 1
-    width, height = (side or SIDE,) * 2 if square else next(iter(sizes))
-    prepare = Preprocessing(channels, height, width, square)
-    check_bytes(f"{path}", len(files) * channels * height * width)
+    prepare, sizes = measured(path, files, side)
     made = {part: _decoded(by, classes, prepare) for part, by in found.items()}
     images, labels = made["train"]
     test_images, test_labels = made.get("test", (None, None))
     validation_images, validation_labels = made.get("validation", (None, None))
     return Raw(
         images, labels, tuple(classes), test_images, test_labels, validation_images,
-        validation_labels, prepare, _told(sizes),
+        validation_labels, prepare, sizes,
     )  # fmt: skip
 
 
-def _folders(path: Path) -> list[str]:
+def folders(path: Path) -> list[str]:
     """Names of the folders in one, without hidden ones and what archives of macOS leave."""
     names = [entry.name for entry in os.scandir(path) if entry.is_dir()]
     return sorted(name for name in names if not name.startswith((".", "__MACOSX")))
 
 
-def _parts(path: Path) -> dict[str, Path]:
+def find_parts(path: Path) -> dict[str, Path]:
     """The folders of the parts by name; the folder itself is `train` where it is not split.
 
     Raises:
         InputError: it is split in a way that cannot be told.
     """
     by_name = {name: part for part, names in PARTS.items() for name in names}
-    names = _folders(path)
+    names = folders(path)
     found = {name: by_name.get(name.lower()) for name in names}
-    split = {name: part for name, part in found.items() if part and _folders(path / name)}
+    split = {name: part for name, part in found.items() if part and folders(path / name)}
     whole = bool(names) and all(found.values())
     if "train" not in split.values():
         if not whole:
@@ -106,7 +101,7 @@ def _by_class(folder: Path, classes: Sequence[str]) -> dict[str, list[str]]:
     Raises:
         InputError: a class without pictures, or one that the training part does not have.
     """
-    there = _folders(folder)
+    there = folders(folder)
     strange = [name for name in there if name not in classes]
     if strange:
         raise InputError(
@@ -131,23 +126,42 @@ def _check_masks(path: Path, found: dict[str, list[str]]) -> None:
         for other in found:
             if other != name and len(stems[name] & stems[other]) > len(stems[name]) / 2:
                 raise InputError(
-                    f"{path}: the files of {name} are named as those of {other}: these are pictures "
-                    "with their masks, and this program learns classes; a folder for each class is "
-                    "needed"
+                    f"{path}: the files of {name} are named as those of {other}: pictures with their "
+                    "masks have the folders images and masks, and nothing beside them; pictures with "
+                    "classes have a folder for each"
                 )
 
 
 def _decoded(
     by: dict[str, list[str]], classes: Sequence[str], prepare: Preprocessing
 ) -> tuple[np.ndarray, np.ndarray]:
-    files = [file for some in by.values() for file in some]
+    images = decoded([file for some in by.values() for file in some], prepare)
+    labels = np.repeat([classes.index(name) for name in by], [len(some) for some in by.values()])
+    return images, labels
+
+
+def decoded(files: Sequence[str], prepare: Preprocessing) -> np.ndarray:
+    """The pictures, uint8 (N, C, H, W)."""
     images = np.empty((len(files), *prepare.shape), np.uint8)
     for index, file in enumerate(files):
         with opened(file) as image:
             array = np.asarray(prepare.applied(image.convert(MODES[prepare.channels])))
         images[index] = array[None] if prepare.channels == 1 else np.transpose(array, (2, 0, 1))
-    labels = np.repeat([classes.index(name) for name in by], [len(some) for some in by.values()])
-    return images, labels
+    return images
+
+
+def measured(path: Path, files: Sequence[str], side: int | None) -> tuple[Preprocessing, str]:
+    """What is done to these pictures of a folder, by their headers, and their sizes in words.
+
+    Raises:
+        InputError: one that cannot be read or is too large, or too many of them.
+    """
+    sizes, modes = _headers(files)
+    channels = 1 if modes <= {"L", "1"} else 3
+    square = len(sizes) > 1
+    width, height = (side or SIDE,) * 2 if square else next(iter(sizes))
+    check_bytes(f"{path}", len(files) * channels * height * width)
+    return Preprocessing(channels, height, width, square), _told(sizes)
 
 
 def _told(sizes: set[tuple[int, int]]) -> str:

@@ -1,4 +1,4 @@
-"""Image sets as arrays of bytes, with a stratified split that is fixed by a seed."""
+"""Data by name or path, as arrays of bytes in three parts that a seed fixes."""
 
 from __future__ import annotations
 
@@ -8,23 +8,28 @@ from pathlib import Path
 
 import numpy as np
 
+from nas.data.canvases import load_digits_canvas, load_fashion_canvas
 from nas.data.dataset import Data, Raw, make_data
 from nas.data.folder import read_folder
 from nas.data.images import load_cifar, load_digits, load_fashion_mnist
+from nas.data.masks import has_masks, read_masks
 from nas.data.npz import load_npz
+from nas.data.text import cut, load_shakespeare, read_text
 from nas.errors import InputError, called, refuse, unknown
 
 
 def load_data(
     name: str, data_dir: str | Path | None = None, split_seed: int = 0, side: int | None = None
 ) -> Data:
-    """A named set, a folder of pictures by class (split into train, val and test or not), an `.npz` file.
+    """A named set, a folder of pictures by class or with masks (split into train, val and test or not),
+    an `.npz` file, a text in a `.txt` file.
 
     Args:
         name: a name in SOURCES, or a path.
         data_dir: where sets lie or are downloaded to; `~/.cache/skipnas` by default.
-        split_seed: fixes the stratified split.
-        side: side in pixels of a folder's pictures where these differ in size.
+        split_seed: fixes the split, stratified where examples have classes; it does not change a text's.
+        side: side in pixels of a folder's pictures where these differ in size, or symbols of a text's
+            sequences.
 
     Raises:
         InputError: unknown, unreadable or unusable data; the message says what to do.
@@ -32,30 +37,34 @@ def load_data(
     where = _expanded(data_dir or Path.home() / ".cache" / "skipnas")
     path = _expanded(name)
     if name in SOURCES:
-        raw = _from_source(name, where)
+        raw = _from_source(name, where, side)
     elif path.suffix == ".npz":
         raw = load_npz(path)
+    elif path.suffix == ".txt":
+        raw = cut(name, read_text(path), side)
     elif os.path.isdir(path):
-        raw = read_folder(path, side)
+        raw = read_masks(path, side) if has_masks(path) else read_folder(path, side)
     elif os.sep in name:
-        raise InputError(f"--data {name}: there is no such folder or .npz file")
+        raise InputError(f"--data {name}: there is no such folder, .npz or .txt file")
     else:
-        raise unknown("data", name, SOURCES, place="--data (or a folder, or an .npz file)")
+        raise unknown("data", name, SOURCES, place="--data (or a folder, an .npz or a .txt file)")
     whole = path.resolve()
     named = (name, name) if name in SOURCES else (whole.name, str(whole))
     return make_data(named[0], raw, split_seed, named[1])
 
 
-def _from_source(name: str, where: Path) -> Raw:
+def _from_source(name: str, where: Path, side: int | None) -> Raw:
     """What a source delivers, which may be a user's own.
 
     Raises:
-        InputError: it delivers something else than arrays.
+        InputError: it delivers something else than arrays or a text.
     """
     what, source = f"data {name!r}", SOURCES[name]
     raw = called(what, source, where)
+    if isinstance(raw, str):
+        return cut(name, raw, side)
     if not isinstance(raw, Raw):
-        refuse(what, source, raw, "a Raw of images, labels and classes")
+        refuse(what, source, raw, "a Raw of images, labels and classes, or a text (str)")
     for part in (
         "images",
         "labels",
@@ -74,9 +83,12 @@ def _expanded(path: str | Path) -> Path:
         raise InputError(f"{path}: {error}") from None
 
 
-SOURCES: dict[str, Callable[[Path], Raw]] = {
+SOURCES: dict[str, Callable[[Path], Raw | str]] = {
     "digits": load_digits,
     "fashion-mnist": load_fashion_mnist,
     "cifar10": lambda where: load_cifar(where, 10),
     "cifar100": lambda where: load_cifar(where, 100),
+    "digits-canvas": load_digits_canvas,
+    "fashion-canvas": load_fashion_canvas,
+    "shakespeare": load_shakespeare,
 }

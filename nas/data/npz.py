@@ -13,8 +13,10 @@ from zipfile import ZipFile, ZipInfo
 import numpy as np
 
 from nas.data.dataset import Raw
+from nas.data.masks import numbered
 from nas.errors import InputError, brief
 from nas.files.limits import check_bytes
+from nas.tasks.segmentation import NOT_JUDGED
 
 KINDS = "buifSU"
 """Of the types that are read: truth values, numbers, text."""
@@ -99,37 +101,45 @@ NPZ = (
 def load_npz(path: Path) -> Raw:
     """`images` and `labels`, or `x_train` and `y_train`; N first, channels 1 or 3.
 
+    Labels are one for each image, or masks (N, H, W), of which 255 is a pixel that is not judged.
     `test_images`, `validation_images` (`x_test`, `x_val`) and their labels may be there too.
 
     Raises:
-        InputError: the file cannot be read, or its labels are no classes.
+        InputError: the file cannot be read, or its labels are neither classes nor masks.
     """
     arrays = read_npz(path, NPZ, 2)
     if arrays is None:
         raise InputError(f"{path}: has {brief(names(path))}; images and labels are needed")
     given = dict(zip(NPZ[0], _first(arrays), strict=True))
-    images, labels = given["images"], given["labels"]
-    assert images is not None
-    assert labels is not None
-    values, labels = np.unique(_checked(path, labels, images), return_inverse=True)
-    for part in ("test", "validation"):
-        part_images, part_labels = given[f"{part}_images"], given[f"{part}_labels"]
-        if (part_images is None) != (part_labels is None):
+    labels: dict[str, np.ndarray] = {}
+    for part, prefix in (("train", ""), ("test", "test_"), ("validation", "validation_")):
+        images, own = given[f"{prefix}images"], given[f"{prefix}labels"]
+        if (images is None) != (own is None):
             raise InputError(f"{path}: {part} images and {part} labels come together or not at all")
-        if part_images is None or part_labels is None:
-            continue
-        found = _checked(path, part_labels, part_images)
+        if images is not None and own is not None:
+            labels[part] = _checked(path, own, images)
+            given[f"{prefix}images"] = _channels_first(images)
+    masks = labels["train"].ndim == 3
+    if any((some.ndim == 3) != masks for some in labels.values()):
+        raise InputError(f"{path}: labels are masks in one part and classes in another")
+    found, classes = (numbered if masks else _numbered)(f"{path}", labels)
+    given |= {f"{part}_labels": found.get(part) for part in ("test", "validation")}
+    return Raw(classes=classes, **(given | {"labels": found["train"]}))  # type: ignore[arg-type]
+
+
+def _numbered(
+    place: str, labels: dict[str, np.ndarray]
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Labels by part, from 0 in the order of the training part's, and these as names."""
+    values = np.unique(labels["train"])
+    for part, found in labels.items():
         strange = np.setdiff1d(found, values)
         if len(strange):
             raise InputError(
-                f"{path}: {part} labels {strange[:5]} are not among the training labels"
+                f"{place}: {part} labels {strange[:5]} are not among the training labels"
             )
-        given |= {
-            f"{part}_images": _channels_first(part_images),
-            f"{part}_labels": np.searchsorted(values, found),
-        }
-    given |= {"images": _channels_first(images), "labels": labels}
-    return Raw(classes=tuple(map(str, values)), **given)  # type: ignore[arg-type]
+    numbers = {part: np.searchsorted(values, found) for part, found in labels.items()}
+    return numbers, tuple(map(str, values))
 
 
 def _first(arrays: dict[str, np.ndarray]) -> Iterator[np.ndarray | None]:
@@ -139,26 +149,34 @@ def _first(arrays: dict[str, np.ndarray]) -> Iterator[np.ndarray | None]:
 
 
 def _checked(path: Path, labels: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """Labels of classes, (N,).
+    """Labels of classes, (N,), or masks, uint8 (N, H, W).
 
     Raises:
-        InputError: they are masks, quantities, or columns of one class each.
+        InputError: they are images, quantities, or columns of one class each.
     """
-    classes = "this program learns classes: one whole number or name for each image is needed"
-    if labels.ndim > 2 and labels.shape[0] == len(images):
-        raise InputError(f"{path}: labels of shape {labels.shape} are masks or images; {classes}")
+    classes = (
+        "classes are learnt: one whole number or name for each image is needed, or masks (N, H, W)"
+    )
+    if labels.ndim > 3 and labels.shape[0] == len(images):
+        raise InputError(f"{path}: labels of shape {labels.shape} are images; {classes}")
     if labels.ndim == 2 and labels.shape[1] > 1:
         raise InputError(
             f"{path}: labels of shape {labels.shape} have {labels.shape[1]} numbers an image; "
             f"{classes} (of one column for each class, labels.argmax(1))"
         )
-    flat = labels.reshape(-1)
+    flat = labels if labels.ndim == 3 else labels.reshape(-1)
     if flat.dtype.kind == "f":
         broken = flat[flat != np.rint(flat)]  # nan is among them
         if len(broken):
             raise InputError(f"{path}: labels such as {broken[0]:.4g} are quantities; {classes}")
         flat = flat.astype(np.int64)
-    return flat
+    if labels.ndim < 3:
+        return flat
+    if flat.dtype.kind not in "bui" or (flat.size and (flat.min() < 0 or flat.max() > NOT_JUDGED)):
+        raise InputError(
+            f"{path}: masks of {flat.dtype}; whole numbers from 0 to {NOT_JUDGED} are needed"
+        )
+    return flat.astype(np.uint8)
 
 
 def _channels_first(images: np.ndarray) -> np.ndarray:

@@ -85,13 +85,14 @@ class Preprocessing:
             )
         return array[None] if self.channels == 1 else np.transpose(array, (2, 0, 1))
 
-    def applied(self, image: Image) -> Image:
-        """A picture in the right colours, in its size."""
+    def applied(self, image: Image, nearest: bool = False) -> Image:
+        """A picture in the right colours, in its size; a mask, by the `nearest` pixel."""
         if not self.square:
             return image
-        from PIL import ImageOps
+        from PIL import Image, ImageOps
 
-        return ImageOps.fit(image, (self.width, self.height))
+        way = Image.Resampling.NEAREST if nearest else Image.Resampling.BICUBIC
+        return ImageOps.fit(image, (self.width, self.height), way)
 
     @staticmethod
     def _image(array: np.ndarray) -> Image:

@@ -14,12 +14,12 @@ TASKS: dict[str, Task] = {
 }
 
 
-def find_task(name: str) -> Task:
-    """The task of this name.
+def find_task(name: str, place: str = "proxy") -> Task:
+    """The task of this name, which stands in a place.
 
     Raises:
         InputError: there is none.
     """
     if name not in TASKS:
-        raise unknown("task", name, TASKS, place="proxy")
+        raise unknown("task", name, TASKS, place=place)
     return TASKS[name]

@@ -68,6 +68,12 @@ def _precisions() -> Iterable[str]:
     return CHOICES["precision"]
 
 
+def _tasks() -> Iterable[str]:
+    from nas.tasks.table import TASKS
+
+    return TASKS
+
+
 def _trackers() -> Iterable[str]:
     from studies.tracking.find import TRACKERS
 
@@ -84,6 +90,7 @@ NAMES: dict[str, Callable[[], Iterable[str]]] = {
     "scores": _scores,
     "augments": _augments,
     "precisions": _precisions,
+    "tasks": _tasks,
     "trackers": _trackers,
 }
 """What `{strategies}` and the like stand for in a help text."""
