@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.data.dataset import Data
+from nas.data.fitting import check_task
 from nas.data.load import SOURCES, load_data
 from nas.errors import InputError
 from nas.proxy import Proxy
+from nas.tasks.table import find_task
 from search_spaces import load_plugins
 from studies.retraining.pattern import Pattern, find_pattern
 from studies.store.url import STORAGE
@@ -85,9 +87,11 @@ def prepare(request: TrainRequest) -> Order:
     )
     device = find_device(request.device)
     proxy = long_proxy(pattern, request)
-    data = find_data(pattern, request)
+    data, task = find_data(pattern, request), find_task(proxy.task)
+    check_task(task, data)
     shape = tuple(prepare_part(data, proxy, "validation", device).images.shape[1:])
-    skeleton = pattern.skeleton.for_data(shape, len(data.classes))  # type: ignore[arg-type]
+    outputs = task.width(shape, len(data.classes))
+    skeleton = pattern.skeleton.for_data(shape, outputs)
     settings = RetrainSettings(
         pattern.genome.pattern, skeleton, resolved(proxy, skeleton, device), data,
         device_kind(device, skeleton.widths), request.seed,

@@ -13,6 +13,7 @@ from nas.architecture.genome import Genome
 from nas.architecture.plan import check_merges
 from nas.architecture.space import SearchSpace
 from nas.data.dataset import Data
+from nas.data.fitting import check_task
 from nas.data.load import SOURCES, load_data
 from nas.errors import InputError, unknown
 from nas.evaluation.own_file import OwnTraining
@@ -217,6 +218,7 @@ def prepare_settings(request: SearchRequest) -> tuple[SearchSettings, tuple[str,
     asked = Asked.of(request)
     find, space = find_machine(request), asked.space
     data = asked.data or _data(request, space)
+    check_task(find_task(space.proxy.task), data)
     space = space.for_data(data.shape, len(data.classes))
     found = find(space.skeleton, (space.proxy, space.final_proxy))
     space = replace(space, proxy=found.proxies[0], final=found.proxies[1])

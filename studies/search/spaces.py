@@ -85,9 +85,11 @@ def on_model(space: SearchSpace, model: str, blocks: str | None, data: Data) -> 
 
 def check_resolution(space: SearchSpace) -> None:
     """Raises InputError if a proxy shrinks the pictures below what the skeleton needs."""
-    channels, height, width = space.skeleton.input_shape
     for proxy in (space.proxy, space.final_proxy):
         side = proxy.resolution
+        if side is not None and len(space.skeleton.input_shape) != 3:
+            raise InputError(f"proxy: resolution {side} is for pictures")
+        channels, height, width = (*space.skeleton.input_shape, 0, 0)[:3]
         if side is not None and side > min(height, width):
             raise InputError(
                 f"proxy: resolution {side} is larger than the pictures' {height}×{width}"
