@@ -17,7 +17,7 @@ TRIES = 10
 NOISE = 96
 """Grey values of the background are below it, out of 255."""
 INK = 64
-"""Grey value from which a pixel belongs to its object."""
+"""Grey value from which a pixel of an object is drawn, and belongs to it."""
 
 
 def load_digits_canvas(where: Path) -> Raw:
@@ -71,7 +71,7 @@ def _canvases(
                 place = np.s_[top : top + len(piece), left : left + len(piece)]
                 if not taken[place].any():
                     taken[place] = True
-                    canvas[place] = np.maximum(canvas[place], piece)
-                    mask[place] = np.where(piece >= INK, labels[index] + 1, 0)
+                    ink = piece >= INK
+                    canvas[place][ink], mask[place][ink] = piece[ink], labels[index] + 1
                     break
     return canvases[:, None], masks

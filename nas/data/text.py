@@ -92,7 +92,7 @@ def cut(name: str, text: str, side: int | None) -> Raw:
         if count < FEWEST:
             raise InputError(
                 f"{name}: a text of {len(whole):,} characters is too short for sequences of {length}, "
-                f"of which a tenth of it has to hold {FEWEST}: at least "
+                f"of which a tenth of it has to hold {FEWEST}: some "
                 f"{10 * (FEWEST * length + 1):,} are needed, or shorter sequences"
             )
         parts += [stretch[i : i + count * length].reshape(count, length) for i in (0, 1)]

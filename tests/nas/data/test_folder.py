@@ -58,7 +58,7 @@ def test_parts_that_come_with_the_data_are_used_as_they_are(tmp_path, folders, g
         (("train/a", "train/b", "val/a", "valid/a"), "two of them are the same part"),
         (("val/a", "val/b", "test/a", "test/b"), "there is no train among them"),
         (("train", "val"), "train has no folder for a class"),
-        (("images", "masks"), "pictures with their masks"),
+        (("images", "masks", "more"), "pictures with their masks"),
     ],
 )
 def test_folders_that_are_neither_classes_nor_parts_are_refused(tmp_path, folders, message):
@@ -149,7 +149,7 @@ def npz(path, **arrays):
         (np.linspace(0, 1, 40), "are quantities"),
         (np.arange(40), "look like quantities"),
         (np.arange(40.0), "look like quantities"),
-        (np.zeros((40, 6, 6), np.uint8), "are masks or images"),
+        (np.zeros((40, 6, 6, 3), np.uint8), "are images"),
         (np.eye(4)[np.arange(40) % 4], "labels.argmax(1)"),
         (np.r_[np.zeros(38), 1, 1], "class '1' has 2 of 40 images; at least 4"),
     ],

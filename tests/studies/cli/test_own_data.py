@@ -202,3 +202,35 @@ def test_chance_is_a_warning(place, capsys):
     assert "Guessing the most frequent class gives 50.00 %: nothing was learnt." in out
     nas(capsys, "report", "own", "--out", "page.html")
     assert "Nothing was learnt: trial" in Path("page.html").read_text()
+
+
+def test_nas_data_of_a_text_and_of_a_task(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("my.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 80)
+    code, out, err = nas(capsys, "data", "my.txt")
+    assert code == 0, err
+    assert "sequences of 128 characters" in out
+    assert "bits per character" in out
+    code, out, _ = nas(capsys, "data", "my.txt", "--space", "digits9", "--json")
+    told = json.loads(out)
+    assert told["shape"] == [8]
+    assert told["classes"]["q"] == 80
+    assert told["task"] == "language"
+    code, out, _ = nas(capsys, "data", "digits", "--task", "denoising")
+    assert code == 0
+    assert "14.1" in out  # dB, 20 log10(255 / 50)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("data", "digits", "--task", "language"), "task language needs a text; digits is"),
+        (("data", "shakespeare", "--task", "denoising"), "needs pictures; shakespeare is a text"),
+        (("data", "digits", "--task", "counting"), "--task: unknown task 'counting'"),
+        (("data", "nowhere.txt"), "No such file"),
+        (("init", "my.toml", "--data", "shakespeare"), "task classification needs pictures"),
+    ],
+)
+def test_data_that_do_not_fit(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert message in refused(capsys, *arguments)
