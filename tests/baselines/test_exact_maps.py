@@ -116,7 +116,9 @@ def test_its_baselines_have_the_papers_widths():
     """23 convolutions (section 2), a 1×1 one a join besides."""
     for name, joins in (("unet", 4), ("unet/add", 0), ("unet/plain", 0)):
         network = BASELINES[name].narrowed(16).network()
-        convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+        convolutions = [
+            m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)
+        ]
         assert len(convolutions) == 23 + joins
         assert isinstance(BASELINES[name].skeleton, UNet)
         assert BASELINES[name].skeleton.shapes[5] == (1024, 36, 36)
