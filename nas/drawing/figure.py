@@ -120,7 +120,8 @@ def _boxes(axes: Axes, planned: Plan, heights: Sequence[float], named: bool) -> 
         if named:
             label = str(node) if node else "stem"
             axes.text(node, heights[node] - 0.5, label, ha="center", va="center", fontsize=8)
-    ends = [0.32, *range(1, len(heights) - 1), len(heights) - 1.32]
+    nodes, flat = [*map(float, range(len(heights)))], not any(heights)
+    ends = [0.32, *nodes[1:-1], nodes[-1] - 0.32] if flat else nodes
     axes.plot(ends, heights, color="black", lw=0.8, zorder=0)
 
 

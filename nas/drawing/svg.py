@@ -165,9 +165,13 @@ def _arcs(nodes: Sequence[_Node], axis: float, rise: float) -> Iterator[str]:
         for source, strength in node.skips:
             x = _x(target)
             radius = (x - _x(source)) / 2
+            start, end = f"{_x(source):.1f} {feet[source]:.1f}", f"{x:.1f} {foot - 4:.1f}"
+            over = f"A{radius:.1f} {radius * rise:.1f} 0 0 1 {end}"
+            if feet[source] != foot:  # a curve as high, whose controls are a third higher
+                top = min(feet[source], foot) - radius * rise * 4 / 3
+                over = f"C{_x(source):.1f} {top:.1f} {x:.1f} {top:.1f} {end}"
             yield (
-                f'<path d="M{_x(source):.1f} {feet[source]:.1f}A{radius:.1f} {radius * rise:.1f} 0 0 1 '
-                f'{x:.1f} {foot - 4:.1f}" fill="none" stroke="{colour}" '
+                f'<path d="M{start}{over}" fill="none" stroke="{colour}" '
                 f'stroke-width="{_thickness(strength):.1f}"/>'
                 f'<path d="M{x - 4:.1f} {foot - 7:.1f}h8l-4 7z" fill="{colour}"/>'
             )
