@@ -55,7 +55,7 @@ def source_of(classifier: Classifier, weights: str) -> str:
     card, skeleton = classifier.card, classifier.skeleton
     if not isinstance(skeleton, Skeleton):
         raise InputError(
-            f"the source of {skeleton.title} is your own; only our skeletons are written"
+            f"{skeleton.title}: only convolutional skeletons are written as source; other formats have all"
         )
     planned, borrowed = plan(classifier.genome, skeleton), Borrowed()
     for one in MAY_IMPORT:
