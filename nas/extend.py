@@ -12,10 +12,10 @@
     MERGES = {"half": Half()}
 
 A merge declares its learnt parts for a `Site`; a `Block` is a layer's branch, a `Stem` what comes
-before the first layer, both made of `parts`; data are `Raw` arrays, split by `make_data`.
+before the first layer, both made of `parts` and `map_parts`; data are `Raw` arrays, split by `make_data`.
 """
 
-from nas.architecture import parts
+from nas.architecture import map_parts, parts
 from nas.architecture.genome import Motif
 from nas.architecture.merges import Merge, Site, excitation, total
 from nas.architecture.skeletons.blocks import Block, Stem
@@ -31,6 +31,7 @@ __all__ = [
     "Stem",
     "excitation",
     "make_data",
+    "map_parts",
     "parts",
     "total",
 ]

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from nas.architecture.skeletons.convolutional import Skeleton, Stage
+from nas.architecture.skeletons.families import FAMILIES
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.architecture.space import SearchSpace
 from nas.errors import InputError, brief, unknown
 from nas.files.settings import check_keys, from_mapping, read_toml
@@ -51,6 +53,9 @@ def load_space(path: str | Path, spaces: dict[str, SearchSpace]) -> SearchSpace:
     for name, kind in TABLES.items():
         field = "final_proxy" if name == "final" and name in given else name
         source = start if name == "space" else getattr(start, field, None)
+        if name == "skeleton":
+            kind = _family(given.get(name), source, f"{path} [{name}]")
+            source = source if isinstance(source, kind) else None
         defaults = {f.name: getattr(source, f.name) for f in fields(kind)} if source else {}
         if name == "skeleton" and not source:
             defaults = _of_data(data, spaces)
@@ -77,6 +82,16 @@ TABLES: dict[str, type] = {
     "proxy": Proxy,
     "final": Proxy,
 }
+
+
+def _family(table: Any, source: Any, place: str) -> type[AnySkeleton]:
+    """The class of the skeleton that a table is of: the family that it names, else that of the base."""
+    if not isinstance(table, dict) or "family" not in table:
+        return type(source) if source else Skeleton
+    family = table["family"]
+    if not isinstance(family, str) or family not in FAMILIES:
+        raise unknown("family of skeletons", family, FAMILIES, place=place)
+    return FAMILIES[family]
 
 
 def _of_data(data: str, spaces: dict[str, SearchSpace]) -> dict[str, Any]:

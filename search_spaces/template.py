@@ -35,7 +35,7 @@ stages = [  # runs of layers of one width; a stride of 2 halves the map
 ]
 stem = "{stem}"  # 7x7 has stride 2 and a pooling, for large pictures
 # block = "basic"
-# norm = "batch"  # or "none"
+# norm = "batch"  # or "layer", or "none"
 # adapter = "B"  # how a skip changes shape: B is a 1x1 convolution, A pads with zeros
 
 # What patterns are made of.

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nas.architecture.genome import Genome
 from nas.architecture.plan import Plan, plan
 from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.drawing.colours import PLAIN, colour_of
+from nas.drawing.levels import levels
 from nas.errors import InputError
 from nas.files.safe import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
 FORMATS = (".png", ".svg", ".pdf")
 MAX_DRAWN, MAX_DRAWN_SKIPS = 2_000, 10_000
 """Layers and skips of a picture, which takes seconds a thousand."""
+DROP = 1.0
+"""From a level of a U-Net to the next; nodes in a row are 1 apart."""
 
 
 def draw(genome: Genome, skeleton: AnySkeleton, title: str = "") -> Figure:
-    """Arcs over a line of layers: colour is the merge, thickness the strength, shade the stage.
+    """Arcs over a line of layers, which is a U for U-Nets: colour is the merge, thickness the strength,
+    shade the stage.
 
     Raises:
         InputError: more layers or skips than a picture shows, or a genome of another skeleton.
@@ -42,15 +48,16 @@ def draw(genome: Genome, skeleton: AnySkeleton, title: str = "") -> Figure:
     count = len(planned.layers)
     width = min(40.0, max(7.0, 0.62 * count + 1.5))
     per_unit = width / (count + 2)
-    height = 2.1 + min(6.0, per_unit * longest * 0.55)
+    heights = [-DROP * level for level in levels(planned.shapes)]
+    height = 2.1 + min(6.0, per_unit * longest * 0.55) - per_unit * min(heights)
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     top = max(1.0, 0.28 + longest * 0.55) + 0.4
     _stages(axes, planned, top)
-    _arcs(axes, planned)
-    _boxes(axes, planned, named=count <= 60)
+    _arcs(axes, planned, heights)
+    _boxes(axes, planned, heights, named=count <= 60)
     axes.set_xlim(-0.8, count + 0.8)
-    axes.set_ylim(-0.75, top)
+    axes.set_ylim(min(heights) - 0.75, top)
     axes.set_aspect("equal")
     axes.axis("off")
     if title:
@@ -72,36 +79,50 @@ def _stages(axes: Axes, planned: Plan, top: float) -> None:
         axes.text((left + right) / 2, top - 0.08, short, ha="center", va="top", fontsize=8)
 
 
-def _arcs(axes: Axes, planned: Plan) -> None:
-    from matplotlib.patches import Arc
-
+def _arcs(axes: Axes, planned: Plan, heights: Sequence[float]) -> None:
     for layer in planned.layers:
         for source, strength in layer.skips:
-            middle, span = (source + layer.index) / 2, layer.index - source
             colour = colour_of(layer.merge, "black")
             thickness = 0.8 + 1.6 * min(strength, 2.0)
-            arc = Arc(
-                (middle, 0.28), span, span * 1.1, theta1=0, theta2=180, color=colour, lw=thickness
-            )
-            axes.add_patch(arc)
-            axes.plot(layer.index, 0.28, marker="v", color=colour, markersize=2 + thickness)
+            start, end = ((node, heights[node] + 0.28) for node in (source, layer.index))
+            axes.add_patch(_arc(start, end, color=colour, lw=thickness))
+            axes.plot(*end, marker="v", color=colour, markersize=2 + thickness)
 
 
-def _boxes(axes: Axes, planned: Plan, named: bool) -> None:
+def _arc(start: tuple[float, float], end: tuple[float, float], **style: Any) -> Patch:
+    """Half an ellipse over two nodes of one level, and a curve as high between others."""
+    from matplotlib.patches import Arc, PathPatch
+    from matplotlib.path import Path as Curve
+
+    span = end[0] - start[0]
+    if start[1] == end[1]:
+        middle = (start[0] + end[0]) / 2, start[1]
+        return Arc(middle, span, span * 1.1, theta1=0, theta2=180, **style)
+    top = (
+        max(start[1], end[1]) + span * 1.1 / 2 * 4 / 3
+    )  # of the controls, of which 3/4 are reached
+    points = [start, (start[0], top), (end[0], top), end]
+    codes = [Curve.MOVETO, *[Curve.CURVE4] * 3]
+    return PathPatch(Curve(points, codes), fill=False, **style)
+
+
+def _boxes(axes: Axes, planned: Plan, heights: Sequence[float], named: bool) -> None:
     from matplotlib.patches import FancyBboxPatch
 
     for node in range(len(planned.shapes)):
         merge = planned.layers[node - 1].merge if node else None
         face = colour_of(merge, "black")
         box = FancyBboxPatch(
-            (node - 0.3, -0.2), 0.6, 0.4, boxstyle="round,pad=0.02,rounding_size=0.1",
+            (node - 0.3, heights[node] - 0.2), 0.6, 0.4, boxstyle="round,pad=0.02,rounding_size=0.1",
             facecolor=face, edgecolor="black", lw=0.8,
         )  # fmt: skip
         axes.add_patch(box)
         if named:
             label = str(node) if node else "stem"
-            axes.text(node, -0.5, label, ha="center", va="center", fontsize=8)
-    axes.plot([0.32, len(planned.shapes) - 1.32], [0, 0], color="black", lw=0.8, zorder=0)
+            axes.text(node, heights[node] - 0.5, label, ha="center", va="center", fontsize=8)
+    nodes, flat = [*map(float, range(len(heights)))], not any(heights)
+    ends = [0.32, *nodes[1:-1], nodes[-1] - 0.32] if flat else nodes
+    axes.plot(ends, heights, color="black", lw=0.8, zorder=0)
 
 
 def _legend(axes: Axes, planned: Plan) -> None:

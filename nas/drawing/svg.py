@@ -14,6 +14,7 @@ from itertools import groupby
 from nas.architecture.genome import Genome
 from nas.architecture.plan import Plan
 from nas.drawing.colours import colour_of
+from nas.drawing.levels import levels
 
 MAX_DRAWN = 400
 """Layers; a longer pattern is told by its notation only."""
@@ -21,6 +22,8 @@ UNIT, HALF_WIDTH, HALF_HEIGHT = 46.0, 13.0, 9.0
 """Pixels from node to node, and half a node's box."""
 HIGHEST = 230.0
 """Pixels of the longest skip's arc."""
+DROP = 40.0
+"""Pixels from a level of a U-Net to the next."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class _Node:
     merge: str | None = None
     skips: tuple[tuple[int, float], ...] = ()
     """(source node, strength)."""
+    level: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,11 +64,13 @@ def plan_svg(
         least: the share of its width below which it does not shrink, so that the page scrolls.
     """
     stem = f"stem: {shape_text(planned.shapes[0])}, {planned.stem.params:,} parameters"
-    nodes = [_Node("stem", stem)]
+    depths = levels(planned.shapes)
+    nodes = [_Node("stem", stem, level=depths[0])]
     for layer in planned.layers:
         tip = f"layer {layer.index}: {layer.token}, {shape_text(layer.shape)}, "
         tip += f"{layer.params:,} parameters, {layer.macs:,} MACs"
-        nodes.append(_Node(str(layer.index), tip, layer.merge, layer.skips))
+        depth = depths[layer.index]
+        nodes.append(_Node(str(layer.index), tip, layer.merge, layer.skips, depth))
     bands = []
     for stage, members in groupby(planned.layers, key=lambda layer: layer.stage):
         run = list(members)
@@ -91,10 +97,11 @@ def _svg(
     rise = min(1.1, HIGHEST / (longest * UNIT / 2))
     top = (16.0 if title else 0.0) + (24.0 if bands else 8.0)
     axis = top + longest * UNIT / 2 * rise + HALF_HEIGHT + 8
-    legend = list(_legend(nodes, axis + 44))
+    lowest = axis + DROP * max(node.level for node in nodes)
+    legend = list(_legend(nodes, lowest + 44))
     width = max(UNIT * (layers + 1.4), *(x for x, _ in legend), 7.5 * len(title))
-    height = axis + 56
-    parts = [*_bands(bands, top, axis), *_arcs(nodes, axis, rise), *_boxes(nodes, axis)]
+    height = lowest + 56
+    parts = [*_bands(bands, top, lowest), *_arcs(nodes, axis, rise), *_boxes(nodes, axis)]
     parts += [part for _, part in legend]
     if title:
         parts.append(_text(width / 2, 13, title, 12))
@@ -152,15 +159,19 @@ def _bands(bands: Sequence[_Band], top: float, axis: float) -> Iterator[str]:
 
 
 def _arcs(nodes: Sequence[_Node], axis: float, rise: float) -> Iterator[str]:
-    foot = axis - HALF_HEIGHT
+    feet = [axis + DROP * node.level - HALF_HEIGHT for node in nodes]
     for target, node in enumerate(nodes):
-        colour = _colour(node.merge)
+        colour, foot = _colour(node.merge), feet[target]
         for source, strength in node.skips:
             x = _x(target)
             radius = (x - _x(source)) / 2
+            start, end = f"{_x(source):.1f} {feet[source]:.1f}", f"{x:.1f} {foot - 4:.1f}"
+            over = f"A{radius:.1f} {radius * rise:.1f} 0 0 1 {end}"
+            if feet[source] != foot:  # a curve as high, whose controls are a third higher
+                top = min(feet[source], foot) - radius * rise * 4 / 3
+                over = f"C{_x(source):.1f} {top:.1f} {x:.1f} {top:.1f} {end}"
             yield (
-                f'<path d="M{_x(source):.1f} {foot:.1f}A{radius:.1f} {radius * rise:.1f} 0 0 1 '
-                f'{x:.1f} {foot - 4:.1f}" fill="none" stroke="{colour}" '
+                f'<path d="M{start}{over}" fill="none" stroke="{colour}" '
                 f'stroke-width="{_thickness(strength):.1f}"/>'
                 f'<path d="M{x - 4:.1f} {foot - 7:.1f}h8l-4 7z" fill="{colour}"/>'
             )
@@ -171,21 +182,26 @@ def _thickness(strength: float) -> float:
 
 
 def _boxes(nodes: Sequence[_Node], axis: float) -> Iterator[str]:
-    yield (
-        f'<path d="M{_x(0):.1f} {axis:.1f}H{_x(len(nodes) - 1):.1f}" stroke="currentColor" '
-        'opacity="0.6"/>'
-    )
-    for index, node in enumerate(nodes):
+    middles = [axis + DROP * node.level for node in nodes]
+    yield (f'<path d="{_line(middles)}" fill="none" stroke="currentColor" opacity="0.6"/>')
+    for index, (node, middle) in enumerate(zip(nodes, middles, strict=True)):
         left = _x(index) - HALF_WIDTH
         box = (
-            f'x="{left:.1f}" y="{axis - HALF_HEIGHT:.1f}" width="{2 * HALF_WIDTH:.0f}" '
+            f'x="{left:.1f}" y="{middle - HALF_HEIGHT:.1f}" width="{2 * HALF_WIDTH:.0f}" '
             f'height="{2 * HALF_HEIGHT:.0f}" rx="4"'
         )
         yield (
             f"<g><title>{escape(node.tip)}</title>"
             f'<rect {box} fill="{_colour(node.merge)}" stroke="currentColor"/>'
-            f"{_text(_x(index), axis + HALF_HEIGHT + 15, node.label)}</g>"
+            f"{_text(_x(index), middle + HALF_HEIGHT + 15, node.label)}</g>"
         )
+
+
+def _line(middles: Sequence[float]) -> str:
+    """From node to node; straight where all are of one level."""
+    if len(set(middles)) == 1:
+        return f"M{_x(0):.1f} {middles[0]:.1f}H{_x(len(middles) - 1):.1f}"
+    return "M" + "L".join(f"{_x(index):.1f} {middle:.1f}" for index, middle in enumerate(middles))
 
 
 def _legend(nodes: Sequence[_Node], y: float) -> Iterator[tuple[float, str]]:

@@ -39,6 +39,8 @@ BETWEEN = {
     "stride": "target.stride // source.stride",
 }
 """An adapter's numbers, by two nodes."""
+CHANGES = "stride > 1 or inputs != width"
+"""When a layer may have another branch, as ConvNeXt's that halve the sides."""
 
 
 def source_of(classifier: Classifier, weights: str) -> str:
@@ -53,7 +55,7 @@ def source_of(classifier: Classifier, weights: str) -> str:
     card, skeleton = classifier.card, classifier.skeleton
     if not isinstance(skeleton, Skeleton):
         raise InputError(
-            f"the source of {skeleton.title} is your own; only our skeletons are written"
+            f"{skeleton.title}: only convolutional skeletons are written as source; other formats have all"
         )
     planned, borrowed = plan(classifier.genome, skeleton), Borrowed()
     for one in MAY_IMPORT:
@@ -90,15 +92,16 @@ def _built(planned: Plan, skeleton: Skeleton, borrowed: Borrowed) -> dict[str, A
     classes, places = Classes(Names([*OWN, *taken])), _places(planned, skeleton)
     adapters = list(_adapters(planned, places))
     branches = [(layer.branch, places[layer.index]) for layer in planned.layers]
-    if len({structure(branch) for branch, _ in branches}) > 1:
-        raise InputError(f"block {skeleton.block!r} has other parts in some layers than in others")
+    changing, others = _split(branches, skeleton)
+    change = f"{skeleton.block}-change"
     chains: dict[str, tuple[Order, Uses, str]] = {
         "stem": ((), [(planned.stem, {})], "From pictures to h0"),
-        skeleton.block: (BRANCH, branches, "The branch F of a layer"),
+        change: (BRANCH, changing, "The branch F of a layer that changes the shape"),
+        skeleton.block: (BRANCH, others, "The branch F of a layer"),
         "adapter": (ADAPTER, adapters, "A: what fits a skip to a layer"),
         "head": ((), [(planned.head, {})], "From the last layer to logits"),
     }
-    classes.share(skeleton.block, BRANCH, planned.layers[0].branch)
+    classes.share(skeleton.block, BRANCH, others[0][0])
     for role, (order, uses, words) in chains.items():
         for part, place in uses:
             classes.collect(role, order, part, place, words)
@@ -121,8 +124,26 @@ def _built(planned: Plan, skeleton: Skeleton, borrowed: Borrowed) -> dict[str, A
         "adapter": adapter and adapter.text("    return ", BETWEEN),
         "strengths": strengths,
         "pattern": pattern_lines(planned, names, strengths) if merges else [],
-        "loop": _loop(planned, skeleton, calls[skeleton.block], site, bool(adapter), bool(merges)),
-    }
+        "loop": _loop(
+            planned, skeleton, calls[skeleton.block], calls.get(change), site, bool(adapter),
+            bool(merges),
+        ),
+    }  # fmt: skip
+
+
+def _split(branches: Uses, skeleton: Skeleton) -> tuple[Uses, Uses]:
+    """The branches that are built otherwise because they change the shape, and all others.
+
+    Raises:
+        InputError: they differ in another way.
+    """
+    if len({structure(branch) for branch, _ in branches}) == 1:
+        return [], branches
+    changing = [(b, at) for b, at in branches if at["stride"] > 1 or at["inputs"] != at["width"]]
+    others = [use for use in branches if use not in changing]
+    if any(len({structure(branch) for branch, _ in uses}) != 1 for uses in (changing, others)):
+        raise InputError(f"block {skeleton.block!r} has other parts in some layers than in others")
+    return changing, others
 
 
 def _places(planned: Plan, skeleton: Skeleton) -> dict[int, Place]:
@@ -168,13 +189,14 @@ def _write_merges(
 
 
 def _loop(
-    planned: Plan, skeleton: Skeleton, branch: Call, site: Order, adapted: bool, merged: bool
-) -> str:
+    planned: Plan, skeleton: Skeleton, branch: Call, change: Call | None, site: Order,
+    adapted: bool, merged: bool,
+) -> str:  # fmt: skip
     """The lines that make all layers."""
     times = skeleton.kind.expansion
     channels = f"{times} * width" if times > 1 else "width"
     own = {"channels": channels, "skips": "len(skips)"}
-    reading = "inputs" in branch.variables or "inputs" in site
+    reading = bool(change) or "inputs" in branch.variables or "inputs" in site
     lines = []
     if adapted:
         lines.append(f"        nodes = [Node({planned.shapes[0][0]}, 1)]  # h0")
@@ -191,6 +213,10 @@ def _loop(
     if adapted:
         lines.append(f"            nodes.append(Node({channels}, nodes[-1].stride * stride))")
     arguments = [branch.text("")]
+    if change:
+        lines += [f"            if {CHANGES}:", change.text("                branch = ")]
+        lines += ["            else:", branch.text("                branch = ")]
+        arguments = ["branch"]
     if merged:
         if site:
             told = [own.get(name, name) for name in site]

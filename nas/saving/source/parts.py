@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from nas.architecture import parts
+from nas.architecture import map_parts, parts
+from nas.network.map_modules import EPSILON
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,10 @@ def _conv(part: parts.Conv) -> Written:
             Argument(part.kernel),
             Argument(part.stride, "stride", 1),
             Argument(part.kernel // 2, "padding", 0),
+            Argument(part.groups, "groups", 1, size=part.groups > 1),
             Argument(part.bias, "bias", True),
         ),
-        f"{part.kernel}×{part.kernel} convolution",
+        f"{part.kernel}×{part.kernel} convolution" + " in groups" * (part.groups > 1),
     )
 
 
@@ -71,6 +73,10 @@ def _relu(part: parts.Relu) -> Written:
 
 def _sigmoid(part: parts.Sigmoid) -> Written:
     return Written("nn.Sigmoid({})", (), "sigmoid")
+
+
+def _gelu(part: parts.Gelu) -> Written:
+    return Written("nn.GELU({})", (), "GELU")
 
 
 def _max_pool(part: parts.MaxPool) -> Written:
@@ -105,6 +111,44 @@ def _subsample(part: parts.Subsample) -> Written:
     return Written("Subsample({})", arguments, "subsampling", helper=SUBSAMPLE.strip())
 
 
+CHANNEL_NORM = '''
+class ChannelNorm(nn.LayerNorm):
+    """Layer norm of every pixel over its channels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+'''
+
+
+def _channel_norm(part: map_parts.ChannelNorm) -> Written:
+    arguments = Argument(part.shape[0], size=True), Argument(EPSILON, "eps")
+    return Written("ChannelNorm({})", arguments, "norm", helper=CHANNEL_NORM.strip())
+
+
+PATCH_CONV = '''
+class PatchConv(nn.Conv2d):
+    """Convolution of patches; zeros fill those at the lower right."""
+
+    def __init__(self, inputs: int, channels: int, side: int, bias: bool) -> None:
+        super().__init__(inputs, channels, side, side, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        side = self.kernel_size[0]
+        down, right = -x.shape[2] % side, -x.shape[3] % side
+        return super().forward(nn.functional.pad(x, (0, right, 0, down)))
+'''
+
+
+def _patch_conv(part: map_parts.PatchConv) -> Written:
+    arguments = (
+        Argument(part.inputs[0], size=True),
+        Argument(part.channels, size=True),
+        Argument(part.side),
+        Argument(part.bias, "bias"),
+    )
+    return Written("PatchConv({})", arguments, "convolution of patches", helper=PATCH_CONV.strip())
+
+
 WRITERS: dict[type, Callable[[Any], Written]] = {
     parts.Conv: _conv,
     parts.Norm: _norm,
@@ -115,5 +159,8 @@ WRITERS: dict[type, Callable[[Any], Written]] = {
     parts.MaxPool: _max_pool,
     parts.GlobalPool: _global_pool,
     parts.Subsample: _subsample,
+    parts.Gelu: _gelu,
+    map_parts.ChannelNorm: _channel_norm,
+    map_parts.PatchConv: _patch_conv,
 }
 """Of every part but `Chain`, which becomes a class."""

@@ -106,7 +106,7 @@ def test_least_side_of_five_strides(side, fits):
     [
         ({"block": "basik"}, "did you mean basic"),
         ({"stem": "5x5"}, "unknown stem '5x5'"),
-        ({"norm": "layer"}, "unknown norm"),
+        ({"norm": "group"}, "unknown norm"),
         ({"adapter": "C"}, "unknown adapter"),
         ({"classes": 1}, "classes must be at least 2"),
         ({"stages": ()}, "at least one stage"),

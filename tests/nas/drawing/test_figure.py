@@ -1,14 +1,18 @@
 """Drawings: lanes do not overlap, pictures have every arc."""
 
 import random
+import re
 from itertools import pairwise
 
 import pytest
-from matplotlib.patches import Arc
+from matplotlib.patches import Arc, FancyBboxPatch, PathPatch
 
 from nas import Genome, InputError, Skeleton, Stage, plan
 from nas.architecture.merges import MERGES
+from nas.architecture.skeletons.unet import UNet
 from nas.drawing.figure import draw, save
+from nas.drawing.levels import levels
+from nas.drawing.svg import plan_svg
 from nas.drawing.text import lanes, text_rows
 from tests.conftest import random_genome
 
@@ -51,6 +55,25 @@ def test_parameters_and_macs_add_up():
     rows = text_rows(genome, where)
     assert sum(row[4] for row in rows) == plan(genome, where).params
     assert sum(row[5] for row in rows) == plan(genome, where).macs
+
+
+def test_a_u_net_is_a_u():
+    unet, genome = UNet((1, 16, 16), 1, (2, 3, 4)), Genome.parse("-*3 concat(1,2) add(4)")
+    assert levels(unet.shapes) == [0, 0, 1, 2, 1, 0]
+    halving = Skeleton((1, 8, 8), 10, (Stage(1, 4), Stage(1, 4, 2)))
+    assert levels(halving.shapes) == [0, 0, 0]
+    axes = draw(genome, unet).axes[0]
+    boxes = [p.get_y() for p in axes.patches if isinstance(p, FancyBboxPatch)]
+    assert [round(boxes[0] - y) for y in boxes] == [0, 0, 1, 2, 1, 0]
+    kinds = [type(p) for p in axes.patches if isinstance(p, Arc | PathPatch)]
+    assert kinds == [PathPatch, Arc, Arc]
+    lowest = [
+        float(y)
+        for y in re.findall(
+            r'<rect x="[\d.]+" y="([\d.]+)" [^>]* rx="4"', plan_svg(plan(genome, unet))
+        )
+    ]
+    assert [y - lowest[0] for y in lowest] == [0, 0, 40, 80, 40, 0]
 
 
 def test_two_write_the_same_picture(tmp_path):
