@@ -18,7 +18,7 @@ before the first layer, both made of `parts`; data are `Raw` arrays, split by `m
 from nas.architecture import parts
 from nas.architecture.blocks import Block, Stem
 from nas.architecture.genome import Motif
-from nas.architecture.merges import Merge, Site, excitation, total
+from nas.architecture.merges import Merge, Site, channel_axis, excitation, per_channel, total
 from nas.data.dataset import Data, Raw, make_data
 
 __all__ = [
@@ -29,8 +29,10 @@ __all__ = [
     "Raw",
     "Site",
     "Stem",
+    "channel_axis",
     "excitation",
     "make_data",
     "parts",
+    "per_channel",
     "total",
 ]

@@ -129,9 +129,19 @@ def _conv(part: parts.Conv) -> nn.Module:
     conv = UninitialisedConv(
         part.inputs[0], part.channels, part.kernel, part.stride, part.kernel // 2, bias=part.bias
     )
-    if part.bias_start is not None:
-        conv.bias_start = part.bias_start  # type: ignore[assignment]
-    return conv
+    return _starting(conv, part.bias_start)
+
+
+def _project(part: parts.Project) -> nn.Module:
+    linear = UninitialisedLinear(part.inputs[-1], part.features, part.bias)
+    return _starting(linear, part.bias_start)
+
+
+def _starting(module: nn.Module, bias_start: float | None) -> nn.Module:
+    """The module, which tells `initialise` where its bias begins; None is as in other modules."""
+    if bias_start is not None:
+        module.bias_start = bias_start  # type: ignore[assignment]
+    return module
 
 
 MODULES: dict[type, Callable[[Any], nn.Module]] = {
@@ -144,7 +154,7 @@ MODULES: dict[type, Callable[[Any], nn.Module]] = {
     parts.MaxPool: lambda part: nn.MaxPool2d(3, 2, 1),
     parts.GlobalPool: lambda part: nn.AdaptiveAvgPool2d(1),
     parts.Shrink: lambda part: nn.AdaptiveAvgPool2d(part.sides),
-    parts.Project: lambda part: UninitialisedLinear(part.inputs[-1], part.features),
+    parts.Project: _project,
     parts.Subsample: lambda part: Subsample(part.stride, part.channels - part.inputs[0]),
 }
 """What makes the module of a part, by the part's class; its weights are left to `initialise`."""
