@@ -324,7 +324,8 @@ class Route(Merge):
             root = (skip.square().mean(axis, keepdim=True) + self.epsilon).sqrt()
             scores.append((query * skip).sum(axis, keepdim=True) / root)
         shares = torch.stack(scores).softmax(0)
-        return branch + total([share * skip for share, skip in zip(shares, skips, strict=True)])
+        weighted = [share * skip for share, skip in zip(shares, skips, strict=True)]
+        return branch + total(weighted)
 
 
 MERGES: dict[str, Merge] = {
