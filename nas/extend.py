@@ -17,7 +17,7 @@ before the first layer, both made of `parts` and `map_parts`; data are `Raw` arr
 
 from nas.architecture import map_parts, parts
 from nas.architecture.genome import Motif
-from nas.architecture.merges import Merge, Site, excitation, total
+from nas.architecture.merges import Merge, Site, channel_axis, excitation, per_channel, total
 from nas.architecture.skeletons.blocks import Block, Stem
 from nas.data.dataset import Data, Raw, make_data
 
@@ -29,9 +29,11 @@ __all__ = [
     "Raw",
     "Site",
     "Stem",
+    "channel_axis",
     "excitation",
     "make_data",
     "map_parts",
     "parts",
+    "per_channel",
     "total",
 ]

@@ -187,11 +187,15 @@ class Shrink(Part):
 
 @dataclass(frozen=True)
 class Project(Part):
-    """Linear layer over the last axis: of tokens (T, D), or of features (D,)."""
+    """Linear layer over the last axis: of tokens (T, D), or of features (D,).
+
+    `bias_start` fixes where a bias begins.
+    """
 
     inputs: Shape
     features: int
     bias: bool = True
+    bias_start: float | None = None
 
     @property
     def shape(self) -> Shape:

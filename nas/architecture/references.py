@@ -23,6 +23,8 @@ REFERENCES: dict[str, Motif] = {
         "half": "add(1@0.5)",  # exercise 2
         "channel": "channel(1)",  # exercise 5
         "attention": "attention(1)",  # exercise 5
+        "mix": "mix(1)",  # residual weights of LAuReL, Menghani et al. 2024
+        "layerscale": "layerscale(1)",  # CaiT, Touvron et al. 2021
     }.items()
 }
 """The motif of each. Plain is what skips are compared with, residual the pattern of ResNet."""

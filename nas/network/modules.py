@@ -139,9 +139,19 @@ def _conv(part: parts.Conv) -> nn.Module:
         part.inputs[0], part.channels, part.kernel, part.stride, part.kernel // 2,
         groups=part.groups, bias=part.bias,
     )  # fmt: skip
-    if part.bias_start is not None:
-        conv.bias_start = part.bias_start  # type: ignore[assignment]
-    return conv
+    return _starting(conv, part.bias_start)
+
+
+def _project(part: parts.Project) -> nn.Module:
+    linear = UninitialisedLinear(part.inputs[-1], part.features, part.bias)
+    return _starting(linear, part.bias_start)
+
+
+def _starting(module: nn.Module, bias_start: float | None) -> nn.Module:
+    """The module, which tells `initialise` where its bias begins; None is as in other modules."""
+    if bias_start is not None:
+        module.bias_start = bias_start  # type: ignore[assignment]
+    return module
 
 
 MODULES: dict[type, Callable[[Any], nn.Module]] = {
@@ -155,7 +165,7 @@ MODULES: dict[type, Callable[[Any], nn.Module]] = {
     parts.MaxPool: lambda part: nn.MaxPool2d(3, 2, 1),
     parts.GlobalPool: lambda part: nn.AdaptiveAvgPool2d(1),
     parts.Shrink: lambda part: nn.AdaptiveAvgPool2d(part.sides),
-    parts.Project: lambda part: UninitialisedLinear(part.inputs[-1], part.features, part.bias),
+    parts.Project: _project,
     parts.Subsample: lambda part: Subsample(part.stride, part.channels - part.inputs[0]),
     map_parts.Identity: lambda part: nn.Identity(),
     map_parts.ChannelNorm: lambda part: ChannelNorm(part.shape[0]),

@@ -30,7 +30,11 @@ from nas.network.cutting import make
 from nas.training.memory import training_bytes
 from tests.helpers import plugins_taken_away
 
-MERGES = ("add", "scale", "channel", "attention", "se", "gate", "concat", "graft")
+OURS = (
+    "add", "scale", "channel", "attention", "se", "gate", "dense", "concat", "graft", "mix",
+    "layerscale", "route",
+)  # fmt: skip
+MERGES = tuple(name for name in OURS if name != "dense")
 PROXY = Proxy(epochs=2, images=100, batch=32, learning_rate=0.02)
 
 
@@ -192,8 +196,12 @@ def test_tokens():
     assert wrapped.shapes == ((16, 8), (16, 8), (16, 16), (16, 16))
     assert same(agrees(wrapped, Genome.plain(3)), made(wrapped), (1, 8, 8))
     agrees(wrapped, Genome.parse("add(1) scale(1,2) graft(1,2,3)"))
-    with pytest.raises(InputError, match=r"layer 2 'gate\(1\)': .* allowed: add, scale, graft"):
-        plan(Genome.parse("- gate(1) -"), wrapped)
+    agrees(wrapped, Genome.parse("route(1) gate(1,2) concat(1,2,3)"))
+    allowed = "add, scale, channel, gate, concat, graft, mix, layerscale, route"
+    with pytest.raises(InputError, match=rf"layer 2 'se\(1\)': .* allowed: {allowed}$"):
+        plan(Genome.parse("- se(1) -"), wrapped)
+    with pytest.raises(InputError, match=r"layer 2 'dense\(1\)': .* second branch"):
+        plan(Genome.parse("- dense(1) -"), wrapped)
     with pytest.raises(InputError, match="merge 'se' is for maps"):
         check_merges(("add", "se"), wrapped)
 
@@ -207,6 +215,42 @@ def test_maps_that_no_stride_fits():
     assert wrapped.shapes == ((1, 8, 8), (4, 3, 3), (4, 2, 2), (8, 2, 2))
     agrees(wrapped, Genome.parse("add(1) add(1,2) add(1,2,3)"))
     assert SearchSpace(wrapped, (1, 2), ("add",), (1.0,)).reachable == ((1,), (1, 2), (1, 2))
+    # 3×3 becomes 2×2 in layer 2: with stride 2, but by the stride alone it cannot
+    agrees(wrapped, Genome.parse("channel(1) gate(1,2) concat(1,2,3)"))
+
+
+def test_a_gate_is_not_where_no_layer_of_its_own_reads_the_input():
+    class Mixer(nn.Module):
+        """Map, tokens of another number, features."""
+
+        def __init__(self):
+            super().__init__()
+            self.blocks = nn.ModuleList(
+                [
+                    nn.Sequential(nn.Conv2d(1, 4, 2, 2), nn.Flatten(2)),
+                    nn.Linear(16, 8),
+                    nn.Linear(8, 8),
+                    nn.Flatten(),
+                    nn.Linear(32, 32),
+                ]
+            )
+            self.fc = nn.Linear(32, 10)
+
+        def forward(self, x):
+            for block in self.blocks:
+                x = block(x)
+            return self.fc(x)
+
+    wrapped = wrap(Mixer, (1, 8, 8), 10, "blocks")
+    assert wrapped.shapes == ((1, 8, 8), (4, 16), (4, 8), (4, 8), (32,), (32,))
+    able = {"add", "scale", "channel", "concat", "graft", "mix", "layerscale", "route"}
+    for index, gate in ((1, False), (2, True), (3, True), (4, False), (5, True)):
+        found = {name for name in OURS if not wrapped.lacks(name, index)}
+        assert found == able | ({"gate"} if gate else set()), index
+    said = wrapped.lacks("gate", 4)
+    assert "from 4×8 to 32" in said
+    assert said.endswith("allowed: add, scale, channel, concat, graft, mix, layerscale, route")
+    agrees(wrapped, Genome.parse("- gate(1) gate(1,2) - concat(1)"))
 
 
 def test_grafts_begin_as_no_change_and_learn():

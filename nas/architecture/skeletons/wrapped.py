@@ -101,8 +101,9 @@ class Wrapped(AnySkeleton):
 
     def site(self, index: int, skips: int) -> Site:
         inputs, shape = self.shapes[index - 1], self.shapes[index]
-        stride = stride_between(inputs, shape) or 0
-        return Site(inputs, shape, stride, skips, False, Norm, _no_second(index))
+        stride = stride_between(inputs, shape) or 1
+        bias = norm_of(shape) is None
+        return Site(inputs, shape, stride, skips, bias, norm_of, _no_second(index))
 
     def adapter_part(self, source: int, target: int) -> Part | None:
         """A 1×1 convolution with norm for maps, after a mean over areas where no stride fits; a linear
@@ -130,15 +131,23 @@ class Wrapped(AnySkeleton):
         )
 
     def lacks(self, merge: str, index: int) -> str:
-        made, inputs, shape = MERGES[merge], self.shapes[index - 1], self.shapes[index]
-        if made.second_branch:
-            why = "needs a second branch, and a model of your own has each block once"
-        elif not made.any_shape and not stride_between(inputs, shape):
-            why = f"is for maps that a stride makes smaller; the layer goes from {_text(inputs)} to {_text(shape)}"
-        else:
+        if not (why := self._unfit(merge, index)):
             return ""
-        able = [n for n, one in MERGES.items() if one.any_shape]
+        able = [name for name in MERGES if not self._unfit(name, index)]
         return f"merge {merge!r} {why}; allowed: {', '.join(able)}"
+
+    def _unfit(self, merge: str, index: int) -> str:
+        """Why a merge does not fit a layer; empty where it does."""
+        made, site = MERGES[merge], self.site(index, 1)
+        inputs, shape = site.inputs, site.shape
+        if made.second_branch:
+            return "needs a second branch, and a model of your own has each block once"
+        ends = f"the layer goes from {_text(inputs)} to {_text(shape)}"
+        if not made.any_shape and not stride_between(inputs, shape):
+            return f"is for maps that a stride makes smaller; {ends}"
+        if made.reads_input and site.pointwise(inputs, True, site.stride).shape != shape:
+            return f"has a 1×1 layer from the layer's input to its output; {ends}"
+        return ""
 
     def stage(self, index: int) -> int:
         """Layers in a row whose outputs have one shape are a stage."""
@@ -188,6 +197,11 @@ def stride_between(inputs: Shape, shape: Shape) -> int | None:
         return None
     near = -(-inputs[1] // shape[1]), max(1, inputs[1] // shape[1])
     return next((s for s in near if strided(inputs, shape[0], s) == shape), None)
+
+
+def norm_of(shape: Shape) -> Norm | None:
+    """Batch norm for maps; for tokens and features there is none."""
+    return Norm(shape) if len(shape) == 3 else None
 
 
 def _no_second(index: int) -> Callable[[], NoReturn]:

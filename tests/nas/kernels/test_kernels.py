@@ -29,7 +29,7 @@ STAGES = (Stage(2, 16), Stage(2, 32, 2), Stage(1, 48, 2))
 QUICK = Proxy(epochs=2, images=100, batch=20, precision="fp32", calibration_images=30)
 
 
-COMPUTED = tuple(sorted({*MERGES} - {"graft"}))
+COMPUTED = tuple(sorted({*MERGES} - {"graft", "mix", "route"}))
 """Merges that have a kernel; a graft is for trained networks, of whatever blocks."""
 
 
