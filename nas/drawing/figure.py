@@ -50,7 +50,7 @@ def draw(genome: Genome, skeleton: AnySkeleton, title: str = "") -> Figure:
     _arcs(axes, planned)
     _boxes(axes, planned, named=count <= 60)
     axes.set_xlim(-0.8, count + 0.8)
-    axes.set_ylim(-0.75, top)
+    axes.set_ylim(-1.0 if any(layer.name for layer in planned.layers) else -0.75, top)
     axes.set_aspect("equal")
     axes.axis("off")
     if title:
@@ -66,9 +66,9 @@ def _stages(axes: Axes, planned: Plan, top: float) -> None:
     for number, indices in stages.items():
         left, right = indices[0] - 0.5, indices[-1] + 0.5
         axes.axvspan(left, right, color="#000000", alpha=0.03 if number % 2 else 0.08, lw=0)
-        channels, rows, columns = planned.shapes[indices[-1]]
-        label = f"stage {number}: {channels}×{rows}×{columns}"
-        short = label if len(label) * 0.15 < right - left else f"{channels}"
+        shape = planned.shapes[indices[-1]]
+        label = f"stage {number}: {'×'.join(map(str, shape))}"
+        short = label if len(label) * 0.15 < right - left else f"{shape[0]}"
         axes.text((left + right) / 2, top - 0.08, short, ha="center", va="top", fontsize=8)
 
 
@@ -101,6 +101,8 @@ def _boxes(axes: Axes, planned: Plan, named: bool) -> None:
         if named:
             label = str(node) if node else "stem"
             axes.text(node, -0.5, label, ha="center", va="center", fontsize=8)
+            name = planned.layers[node - 1].name if node else ""
+            axes.text(node, -0.78, name, ha="center", va="center", fontsize=6)
     axes.plot([0.32, len(planned.shapes) - 1.32], [0, 0], color="black", lw=0.8, zorder=0)
 
 

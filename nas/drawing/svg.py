@@ -30,6 +30,8 @@ class _Node:
     merge: str | None = None
     skips: tuple[tuple[int, float], ...] = ()
     """(source node, strength)."""
+    name: str = ""
+    """Stands below the label."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,10 @@ def plan_svg(
     stem = f"stem: {shape_text(planned.shapes[0])}, {planned.stem.params:,} parameters"
     nodes = [_Node("stem", stem)]
     for layer in planned.layers:
-        tip = f"layer {layer.index}: {layer.token}, {shape_text(layer.shape)}, "
+        name = f" ({layer.name})" if layer.name else ""
+        tip = f"layer {layer.index}{name}: {layer.token}, {shape_text(layer.shape)}, "
         tip += f"{layer.params:,} parameters, {layer.macs:,} MACs"
-        nodes.append(_Node(str(layer.index), tip, layer.merge, layer.skips))
+        nodes.append(_Node(str(layer.index), tip, layer.merge, layer.skips, layer.name))
     bands = []
     for stage, members in groupby(planned.layers, key=lambda layer: layer.stage):
         run = list(members)
@@ -91,9 +94,10 @@ def _svg(
     rise = min(1.1, HIGHEST / (longest * UNIT / 2))
     top = (16.0 if title else 0.0) + (24.0 if bands else 8.0)
     axis = top + longest * UNIT / 2 * rise + HALF_HEIGHT + 8
-    legend = list(_legend(nodes, axis + 44))
+    under = axis + (10 if any(node.name for node in nodes) else 0)
+    legend = list(_legend(nodes, under + 44))
     width = max(UNIT * (layers + 1.4), *(x for x, _ in legend), 7.5 * len(title))
-    height = axis + 56
+    height = under + 56
     parts = [*_bands(bands, top, axis), *_arcs(nodes, axis, rise), *_boxes(nodes, axis)]
     parts += [part for _, part in legend]
     if title:
@@ -184,7 +188,8 @@ def _boxes(nodes: Sequence[_Node], axis: float) -> Iterator[str]:
         yield (
             f"<g><title>{escape(node.tip)}</title>"
             f'<rect {box} fill="{_colour(node.merge)}" stroke="currentColor"/>'
-            f"{_text(_x(index), axis + HALF_HEIGHT + 15, node.label)}</g>"
+            f"{_text(_x(index), axis + HALF_HEIGHT + 15, node.label)}"
+            f"{_text(_x(index), axis + HALF_HEIGHT + 25, node.name, 9) if node.name else ''}</g>"
         )
 
 

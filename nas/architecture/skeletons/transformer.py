@@ -105,10 +105,11 @@ class Transformer(AnySkeleton):
                     raise InputError(
                         f"skeleton: {name} is {brief(size)}; it must be from {least} to {most}"
                     )
-        if not 1 <= self.hidden <= _MOST["width"]:
+        narrowest, widest = 1 / self.width, _MOST["width"] / self.width
+        if not narrowest <= self.mlp_ratio <= widest:
             raise InputError(
-                f"skeleton: mlp_ratio {self.mlp_ratio} makes {self.hidden} hidden values of {self.width}; "
-                f"from 1 to {_MOST['width']} are allowed"
+                f"skeleton: mlp_ratio is {self.mlp_ratio}; it must be from {narrowest:g} to {widest:g}, for 1 to "
+                f"{_MOST['width']} hidden values"
             )
         if not 0 < self.epsilon < 1:
             raise InputError(f"skeleton: epsilon is {self.epsilon}; it must be between 0 and 1")
@@ -139,7 +140,7 @@ class Transformer(AnySkeleton):
     @property
     def hidden(self) -> int:
         """Values between the two linear layers of an MLP."""
-        return int(self.mlp_ratio * self.width)
+        return max(1, int(self.mlp_ratio * self.width))
 
     @property
     def layers(self) -> int:
