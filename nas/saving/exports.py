@@ -30,7 +30,7 @@ from nas.files.safe import replacing, write_text
 from nas.files.tensors import read_tensors
 from nas.saving.classifier import Classifier
 from nas.saving.network_file import HEADER, readable, save_network, write_weights
-from nas.saving.source.module import source_of
+from nas.saving.source.families import source_of
 
 BATCHES = (1, 7)
 """Sizes of the batches that a written program is checked with."""

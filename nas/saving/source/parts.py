@@ -73,6 +73,10 @@ def _sigmoid(part: parts.Sigmoid) -> Written:
     return Written("nn.Sigmoid({})", (), "sigmoid")
 
 
+def _gelu(part: parts.Gelu) -> Written:
+    return Written("nn.GELU({})", (), "GELU")
+
+
 def _max_pool(part: parts.MaxPool) -> Written:
     arguments = Argument(3), Argument(2, "stride"), Argument(1, "padding")
     return Written("nn.MaxPool2d({})", arguments, "3×3 maximum")
@@ -115,5 +119,6 @@ WRITERS: dict[type, Callable[[Any], Written]] = {
     parts.MaxPool: _max_pool,
     parts.GlobalPool: _global_pool,
     parts.Subsample: _subsample,
+    parts.Gelu: _gelu,
 }
-"""Of every part but `Chain`, which becomes a class."""
+"""Of every part of pictures but `Chain`, which becomes a class."""
