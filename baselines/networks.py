@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nas.architecture.genome import Genome
+from nas.architecture.layers import Layer, Skip
 from nas.architecture.merges import MERGES
 from nas.architecture.skeletons.convolutional import Skeleton, Stage
+from nas.architecture.skeletons.skeleton import AnySkeleton
+from nas.architecture.skeletons.transformer import Transformer
 from nas.errors import unknown
 
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ class Baseline:
 
     name: str
     genome: Genome
-    skeleton: Skeleton
+    skeleton: AnySkeleton
     source: str
     """The exercise or paper it comes from."""
 
@@ -36,11 +39,12 @@ class Baseline:
         return replace(self, skeleton=narrow(self.skeleton, divisor))
 
 
-def narrow(skeleton: Skeleton, divisor: int) -> Skeleton:
+def narrow(skeleton: AnySkeleton, divisor: int) -> AnySkeleton:
     """A skeleton with every width divided by a number, one channel at least."""
-    stages = tuple(replace(s, width=max(1, s.width // divisor)) for s in skeleton.stages)
-    stem = skeleton.stem_width
-    return replace(skeleton, stages=stages, stem_width=stem and max(1, stem // divisor))
+    less = skeleton.widened([max(1, width // divisor) for width in skeleton.widths])
+    if isinstance(less, Skeleton) and less.stem_width:
+        return replace(less, stem_width=max(1, less.stem_width // divisor))
+    return less
 
 
 BOTTLENECKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -77,6 +81,46 @@ def cifar_skeleton(depth: int) -> Skeleton:
     n = (depth - 2) // 6
     stages = (Stage(n, 16), Stage(n, 32, 2), Stage(n, 64, 2))
     return Skeleton((3, 32, 32), 10, stages, adapter="A", init="he")
+
+
+def gpt2_skeleton(**changes: object) -> Transformer:
+    """GPT-2 small, whose last layer has weights of its own here; unless changed."""
+    plain = Transformer((1024,), 50_257, 12, 768, 12, activation="gelu-tanh")
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def u_skips(skeleton: Transformer) -> Genome:
+    """The skip from the layer before, and a sum of mirrored blocks' outputs as U-ViT reads them."""
+    layers = []
+    for index in range(1, skeleton.layers + 1):
+        source = None if index % 2 else skeleton.mirror(index)
+        far = (Skip(index - source),) if source else ()
+        layers.append(Layer("add", (Skip(1), *far)))
+    return Genome(tuple(layers))
+
+
+def _transformers() -> Iterator[Baseline]:
+    """Not among them are parallel blocks (PaLM, Chowdhery et al. 2022): their MLP reads what attention
+    reads, and a layer here reads the layer before it."""
+    gpt2, residual = gpt2_skeleton(), Genome.residual(24)
+    paper = "Radford et al. 2019"
+    yield Baseline("gpt2", residual, gpt2, f"{paper}: norms before the branches")
+    yield Baseline("gpt2/plain", Genome.plain(24), gpt2, f"{paper}, without its skips")
+    yield Baseline(
+        "gpt2/post", residual, gpt2_skeleton(position="post"),
+        "Vaswani et al. 2017: norms after the sums",
+    )  # fmt: skip
+    yield Baseline(
+        "gpt2/rezero", Genome.parse("scale(1)*24"), gpt2_skeleton(norm="none"),
+        "Bachlechner et al. 2020: no norms, branches scaled from 0",
+    )  # fmt: skip
+    yield Baseline(
+        "gpt2/u-skips", u_skips(gpt2), gpt2, "after Bao et al. 2023, with sums for concatenations"
+    )
+    vit = Transformer((3, 224, 224), 1000, 12, 192, 3, patch=16, epsilon=1e-6)
+    yield Baseline(
+        "vit-tiny", residual, vit, "Dosovitskiy et al. 2021; timm's vit_tiny_patch16_224"
+    )
 
 
 def _baselines() -> Iterator[Baseline]:
@@ -126,7 +170,9 @@ def _baselines() -> Iterator[Baseline]:
         yield Baseline(f"cifar/plain-{depth}", Genome.plain(skeleton.layers), skeleton, paper)
 
 
-BASELINES: dict[str, Baseline] = {baseline.name: baseline for baseline in _baselines()}
+BASELINES: dict[str, Baseline] = {
+    baseline.name: baseline for baseline in (*_baselines(), *_transformers())
+}
 
 
 def find_baseline(name: str) -> Baseline:

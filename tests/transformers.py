@@ -23,7 +23,7 @@ def skeletons(draw):
         draw(st.sampled_from([0.5, 1.5, 4.0])),
         patch,
         pooling,
-        draw(st.sampled_from(["layer", "rms"])),
+        draw(st.sampled_from(["layer", "rms", "none"])),
         draw(st.sampled_from(["pre", "post", "sandwich"])),
         draw(st.sampled_from([None, True])) if text or free else None,
         draw(st.sampled_from(["learned", "rotary", "none"])),

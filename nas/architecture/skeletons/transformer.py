@@ -54,7 +54,7 @@ class Transformer(AnySkeleton):
     """Side of a patch in pixels; texts have none."""
     pooling: Literal["token", "mean"] = "token"
     """What a picture's class is read from: a token of its own, or the mean of all tokens."""
-    norm: Literal["layer", "rms"] = "layer"
+    norm: Literal["layer", "rms", "none"] = "layer"
     position: Literal["pre", "post", "sandwich"] = "pre"
     """Where norms are: before the branch, after the merge, or before the branch and at its end."""
     causal: bool | None = None
@@ -155,8 +155,10 @@ class Transformer(AnySkeleton):
     def shapes(self) -> tuple[Shape, ...]:
         return (self.tokens,) * (1 + self.layers)
 
-    def norm_of(self, shape: Shape) -> Norm:
-        """The norm for tokens (T, D) or features (D,)."""
+    def norm_of(self, shape: Shape) -> Norm | None:
+        """The norm for tokens (T, D) or features (D,); None where the skeleton has none."""
+        if self.norm == "none":
+            return None
         if self.norm == "rms":
             return RmsNorm(shape, self.epsilon)
         return LayerNorm(shape, self.epsilon, self.bias)
@@ -264,7 +266,7 @@ class Transformer(AnySkeleton):
 
 _CHOICES = {
     "pooling": ("token", "mean"),
-    "norm": ("layer", "rms"),
+    "norm": ("layer", "rms", "none"),
     "position": ("pre", "post", "sandwich"),
     "positions": ("learned", "rotary", "none"),
     "activation": ("gelu", "gelu-tanh"),

@@ -92,7 +92,7 @@ def test_a_space_of_it():
         ({"mlp_ratio": 0.01}, "mlp_ratio is 0.01; it must be from 0.0625"),
         ({"mlp_ratio": float("nan")}, "mlp_ratio is nan"),
         ({"epsilon": 0.0}, "epsilon is 0.0"),
-        ({"norm": "batch"}, "unknown norm 'batch': .*allowed: layer, rms"),
+        ({"norm": "batch"}, "unknown norm 'batch': .*allowed: layer, none, rms"),
         ({"positions": "alibi"}, "unknown positions 'alibi'"),
     ],
 )
