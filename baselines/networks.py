@@ -11,6 +11,7 @@ from nas.architecture.layers import Layer, Skip
 from nas.architecture.merges import MERGES
 from nas.architecture.skeletons.convolutional import Skeleton, Stage
 from nas.architecture.skeletons.skeleton import AnySkeleton
+from nas.architecture.skeletons.transformer import Transformer
 from nas.architecture.skeletons.unet import UNet
 from nas.errors import unknown
 
@@ -133,6 +134,46 @@ def _maps_and_convnexts() -> Iterator[Baseline]:
     )  # fmt: skip
 
 
+def gpt2_skeleton(**changes: object) -> Transformer:
+    """GPT-2 small, whose last layer has weights of its own here; unless changed."""
+    plain = Transformer((1024,), 50_257, 12, 768, 12, activation="gelu-tanh")
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def u_skips(skeleton: Transformer) -> Genome:
+    """The skip from the layer before, and a sum of mirrored blocks' outputs as U-ViT reads them."""
+    layers = []
+    for index in range(1, skeleton.layers + 1):
+        source = None if index % 2 else skeleton.mirror(index)
+        far = (Skip(index - source),) if source else ()
+        layers.append(Layer("add", (Skip(1), *far)))
+    return Genome(tuple(layers))
+
+
+def _transformers() -> Iterator[Baseline]:
+    """Not among them are parallel blocks (PaLM, Chowdhery et al. 2022): their MLP reads what attention
+    reads, and a layer here reads the layer before it."""
+    gpt2, residual = gpt2_skeleton(), Genome.residual(24)
+    paper = "Radford et al. 2019"
+    yield Baseline("gpt2", residual, gpt2, f"{paper}: norms before the branches")
+    yield Baseline("gpt2/plain", Genome.plain(24), gpt2, f"{paper}, without its skips")
+    yield Baseline(
+        "gpt2/post", residual, gpt2_skeleton(position="post"),
+        "Vaswani et al. 2017: norms after the sums",
+    )  # fmt: skip
+    yield Baseline(
+        "gpt2/rezero", Genome.parse("scale(1)*24"), gpt2_skeleton(norm="none"),
+        "Bachlechner et al. 2020: no norms, branches scaled from 0",
+    )  # fmt: skip
+    yield Baseline(
+        "gpt2/u-skips", u_skips(gpt2), gpt2, "after Bao et al. 2023, with sums for concatenations"
+    )
+    vit = Transformer((3, 224, 224), 1000, 12, 192, 3, patch=16, epsilon=1e-6)
+    yield Baseline(
+        "vit-tiny", residual, vit, "Dosovitskiy et al. 2021; timm's vit_tiny_patch16_224"
+    )
+
+
 def _baselines() -> Iterator[Baseline]:
     for blocks in (20, 28, 56):
         yield Baseline(
@@ -181,7 +222,8 @@ def _baselines() -> Iterator[Baseline]:
 
 
 BASELINES: dict[str, Baseline] = {
-    baseline.name: baseline for baseline in (*_baselines(), *_maps_and_convnexts())
+    baseline.name: baseline
+    for baseline in (*_baselines(), *_maps_and_convnexts(), *_transformers())
 }
 
 

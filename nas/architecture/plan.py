@@ -37,6 +37,8 @@ class LayerPlan:
     """The merge's own parts."""
     after: Part | None
     """What follows the merge."""
+    name: str = ""
+    """What the layer does, where layers differ in that."""
 
     @property
     def params(self) -> int:
@@ -118,7 +120,7 @@ def _layer(index: int, layer: Layer, skeleton: AnySkeleton) -> LayerPlan:
     return LayerPlan(
         index, skeleton.stage(index), skeleton.shapes[index], str(layer), layer.merge,
         skeleton.branch(index), tuple(skips), tuple(adapters), tuple(learnt.items()),
-        skeleton.after(index),
+        skeleton.after(index), skeleton.layer_name(index),
     )  # fmt: skip
 
 

@@ -57,7 +57,8 @@ def draw(genome: Genome, skeleton: AnySkeleton, title: str = "") -> Figure:
     _arcs(axes, planned, heights)
     _boxes(axes, planned, heights, named=count <= 60)
     axes.set_xlim(-0.8, count + 0.8)
-    axes.set_ylim(min(heights) - 0.75, top)
+    named = any(layer.name for layer in planned.layers)
+    axes.set_ylim(min(heights) - (1.0 if named else 0.75), top)
     axes.set_aspect("equal")
     axes.axis("off")
     if title:
@@ -73,9 +74,9 @@ def _stages(axes: Axes, planned: Plan, top: float) -> None:
     for number, indices in stages.items():
         left, right = indices[0] - 0.5, indices[-1] + 0.5
         axes.axvspan(left, right, color="#000000", alpha=0.03 if number % 2 else 0.08, lw=0)
-        channels, rows, columns = planned.shapes[indices[-1]]
-        label = f"stage {number}: {channels}×{rows}×{columns}"
-        short = label if len(label) * 0.15 < right - left else f"{channels}"
+        shape = planned.shapes[indices[-1]]
+        label = f"stage {number}: {'×'.join(map(str, shape))}"
+        short = label if len(label) * 0.15 < right - left else f"{shape[0]}"
         axes.text((left + right) / 2, top - 0.08, short, ha="center", va="top", fontsize=8)
 
 
@@ -119,7 +120,10 @@ def _boxes(axes: Axes, planned: Plan, heights: Sequence[float], named: bool) -> 
         axes.add_patch(box)
         if named:
             label = str(node) if node else "stem"
-            axes.text(node, heights[node] - 0.5, label, ha="center", va="center", fontsize=8)
+            low = heights[node]
+            axes.text(node, low - 0.5, label, ha="center", va="center", fontsize=8)
+            name = planned.layers[node - 1].name if node else ""
+            axes.text(node, low - 0.78, name, ha="center", va="center", fontsize=6)
     nodes, flat = [*map(float, range(len(heights)))], not any(heights)
     ends = [0.32, *nodes[1:-1], nodes[-1] - 0.32] if flat else nodes
     axes.plot(ends, heights, color="black", lw=0.8, zorder=0)

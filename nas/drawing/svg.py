@@ -34,6 +34,8 @@ class _Node:
     skips: tuple[tuple[int, float], ...] = ()
     """(source node, strength)."""
     level: int = 0
+    name: str = ""
+    """Stands below the label."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,12 @@ def plan_svg(
     depths = levels(planned.shapes)
     nodes = [_Node("stem", stem, level=depths[0])]
     for layer in planned.layers:
-        tip = f"layer {layer.index}: {layer.token}, {shape_text(layer.shape)}, "
+        name = f" ({layer.name})" if layer.name else ""
+        tip = f"layer {layer.index}{name}: {layer.token}, {shape_text(layer.shape)}, "
         tip += f"{layer.params:,} parameters, {layer.macs:,} MACs"
         depth = depths[layer.index]
-        nodes.append(_Node(str(layer.index), tip, layer.merge, layer.skips, depth))
+        made = _Node(str(layer.index), tip, layer.merge, layer.skips, depth, layer.name)
+        nodes.append(made)
     bands = []
     for stage, members in groupby(planned.layers, key=lambda layer: layer.stage):
         run = list(members)
@@ -98,6 +102,7 @@ def _svg(
     top = (16.0 if title else 0.0) + (24.0 if bands else 8.0)
     axis = top + longest * UNIT / 2 * rise + HALF_HEIGHT + 8
     lowest = axis + DROP * max(node.level for node in nodes)
+    lowest += 10 if any(node.name for node in nodes) else 0
     legend = list(_legend(nodes, lowest + 44))
     width = max(UNIT * (layers + 1.4), *(x for x, _ in legend), 7.5 * len(title))
     height = lowest + 56
@@ -193,7 +198,8 @@ def _boxes(nodes: Sequence[_Node], axis: float) -> Iterator[str]:
         yield (
             f"<g><title>{escape(node.tip)}</title>"
             f'<rect {box} fill="{_colour(node.merge)}" stroke="currentColor"/>'
-            f"{_text(_x(index), middle + HALF_HEIGHT + 15, node.label)}</g>"
+            f"{_text(_x(index), middle + HALF_HEIGHT + 15, node.label)}"
+            f"{_text(_x(index), middle + HALF_HEIGHT + 25, node.name, 9) if node.name else ''}</g>"
         )
 
 

@@ -49,7 +49,17 @@ def text_rows(genome: Genome, skeleton: AnySkeleton) -> list[tuple[str, str, str
         marks += " …" if len(found) > len(shown) else ""
         part = planned.layers[node - 1] if node else planned.stem
         token = planned.layers[node - 1].token if node else "stem"
-        rows.append((str(node), token, marks, "×".join(map(str, shape)), part.params, part.macs))
+        name = planned.layers[node - 1].name if node else ""
+        rows.append(
+            (
+                f"{node} {name}".rstrip(),
+                token,
+                marks,
+                "×".join(map(str, shape)),
+                part.params,
+                part.macs,
+            )
+        )
     rows.append(("", "head", "", str(skeleton.classes), planned.head.params, planned.head.macs))
     return rows
 

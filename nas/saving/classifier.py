@@ -31,7 +31,7 @@ class Card:
     """
 
     mean: tuple[float, ...]
-    """Per channel, of pictures from 0 to 255."""
+    """Per channel, of pictures from 0 to 255; none for texts."""
     std: tuple[float, ...]
     classes: tuple[str, ...]
     """Names, in the order of the logits."""
@@ -45,7 +45,7 @@ class Card:
 
     def check(self, skeleton: AnySkeleton) -> None:
         """Raises InputError if it is not of a network with this skeleton."""
-        channels = skeleton.input_shape[0]
+        channels = _channels(skeleton)
         for name in ("mean", "std"):
             if len(getattr(self, name)) != channels:
                 raise InputError(f"{name} has {len(getattr(self, name))} values, not {channels}")
@@ -70,7 +70,8 @@ class Classifier(nn.Module):
     """A network that takes pictures from 0 to 255: it normalises them itself.
 
     Pictures (N, C, H, W), bytes or floating point -> logits (N, classes). (C, H, W) is the
-    skeleton's input shape; `predict` takes pictures of other sizes, as the training did.
+    skeleton's input shape; `predict` takes pictures of other sizes, as the training did. Where that is
+    (T,), it takes symbols (N, T), whole numbers below `classes` -> logits (N, T, classes).
 
     Raises:
         InputError: the card is of another network.
@@ -83,7 +84,7 @@ class Classifier(nn.Module):
         super().__init__()
         skeleton = network.skeleton
         if card is None:  # pictures are normalised already
-            channels, names = skeleton.input_shape[0], map(str, range(skeleton.classes))
+            channels, names = _channels(skeleton), map(str, range(skeleton.classes))
             card = Card((0.0,) * channels, (1.0,) * channels, tuple(names))
         card.check(skeleton)
         self.network, self.card = network, card
@@ -108,12 +109,22 @@ class Classifier(nn.Module):
     @property
     def preprocessing_words(self) -> str:
         """What is done to pictures before the network gets them, in sentences."""
+        if not _channels(self.skeleton):
+            return (
+                f"A text is {self.skeleton.side} symbols, each the number of a character in the list of "
+                "classes, from 0."
+            )
         words, (_, height, width) = self.preprocessing.words, self.skeleton.input_shape
         if self.preprocessing.shape[1:] != (height, width):
             words += f" They are then shrunk to {width}×{height} by averaging over areas."
         return words
 
     def forward(self, pictures: Tensor) -> Tensor:
+        if not _channels(self.skeleton):
+            symbols = self.skeleton.side
+            if pictures.ndim != 2 or pictures.shape[1] != symbols:
+                raise InputError(f"symbols must be (N, {symbols}), not {tuple(pictures.shape)}")
+            return self.network(pictures)
         channels, height, width = self.skeleton.input_shape
         if pictures.ndim != 4 or pictures.shape[1:] != (channels, height, width):
             raise InputError(
@@ -131,8 +142,13 @@ class Classifier(nn.Module):
                 (C, H, W).
 
         Raises:
-            InputError: it cannot be read, or has another size where the training's were not resized.
+            InputError: it cannot be read, or has another size where the training's were not resized, or
+                the network is one of texts.
         """
+        if not _channels(self.skeleton):
+            raise InputError(
+                "predict takes a picture; this network reads texts: call it on symbols"
+            )
         batch = torch.from_numpy(np.array(self.preprocessing(picture), order="C"))[None]
         shape = self.skeleton.input_shape
         if batch.shape[1:] != shape:
@@ -160,3 +176,8 @@ class Classifier(nn.Module):
             **card,
             "versions": dict(self.card.versions) or own,
         }
+
+
+def _channels(skeleton: AnySkeleton) -> int:
+    """Channels of the pictures that it reads; none where it reads texts."""
+    return skeleton.input_shape[0] if len(skeleton.input_shape) == 3 else 0

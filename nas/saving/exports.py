@@ -30,7 +30,7 @@ from nas.files.safe import replacing, write_text
 from nas.files.tensors import read_tensors
 from nas.saving.classifier import Classifier
 from nas.saving.network_file import HEADER, readable, save_network, write_weights
-from nas.saving.source.module import source_of
+from nas.saving.source.families import source_of
 
 BATCHES = (1, 7)
 """Sizes of the batches that a written program is checked with."""
@@ -145,7 +145,7 @@ def _write_program(classifier: Classifier, path: Path, weights: str) -> None:
 def _write_onnx(classifier: Classifier, path: Path, weights: str) -> None:
     example, shapes = _example(classifier)
     program = torch.onnx.export(
-        classifier, example, input_names=["pictures"], output_names=["logits"], dynamo=True,
+        classifier, example, input_names=[_input_name(classifier)], output_names=["logits"], dynamo=True,
         dynamic_shapes=shapes, verbose=False,
     )  # fmt: skip
     assert program is not None
@@ -163,9 +163,16 @@ FORMATS: dict[str, Format] = {
 }
 
 
+def _input_name(classifier: Classifier) -> str:
+    """What a program of ONNX calls its input."""
+    return "pictures" if len(classifier.skeleton.input_shape) == 3 else "symbols"
+
+
 def _example(classifier: Classifier) -> tuple[tuple[torch.Tensor], dict[str, dict[int, Dim]]]:
-    """Pictures to trace with, and which of their dimensions may be any: the batch."""
-    return (torch.zeros(2, *classifier.skeleton.input_shape),), {
+    """Pictures or symbols to trace with, and which of their dimensions may be any: the batch."""
+    pictures = _input_name(classifier) == "pictures"
+    dtype = torch.float32 if pictures else torch.int64
+    return (torch.zeros(2, *classifier.skeleton.input_shape, dtype=dtype),), {
         "pictures": {0: Dim("batch", min=1)}
     }
 
@@ -184,8 +191,11 @@ def _check_same(classifier: Classifier, path: Path) -> None:
 
 
 def example_pictures(classifier: Classifier) -> list[np.ndarray]:
-    """Batches of random pictures, always the same: float32 (N, C, H, W), whole from 0 to 255."""
+    """Batches of random inputs, always the same: float32 (N, C, H, W), whole from 0 to 255, or symbols as
+    int64 (N, T)."""
     rng, shape = np.random.default_rng(0), classifier.skeleton.input_shape
+    if _input_name(classifier) == "symbols":
+        return [rng.integers(0, classifier.skeleton.classes, (n, *shape)) for n in BATCHES]
     return [rng.integers(0, 256, (n, *shape)).astype(np.float32) for n in BATCHES]
 
 

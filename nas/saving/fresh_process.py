@@ -51,7 +51,8 @@ def _onnx(path: str, plugins: Sequence[str]) -> Answer:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return lambda pictures: session.run(["logits"], {"pictures": pictures})[0]
+    name = session.get_inputs()[0].name
+    return lambda pictures: session.run(["logits"], {name: pictures})[0]
 
 
 READERS: dict[str, Callable[[str, Sequence[str]], Answer]] = {

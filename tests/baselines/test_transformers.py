@@ -1,9 +1,12 @@
 """Compiled Transformers against timm's ViT and GPT-2 of `transformers`, with random weights."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
+from baselines import BASELINES
 from nas import Genome, compile_network, plan
 from nas.architecture.skeletons.transformer import Transformer
 
@@ -68,14 +71,6 @@ def test_timms_vit(pooling, more):
     check_same(theirs, skeleton, pictures)
 
 
-def test_the_size_of_vit_tiny():
-    """5,717,416 parameters (timm's vit_tiny_patch16_224), 1.3 GMACs (DeiT-Ti's in the literature)."""
-    skeleton = Transformer((3, 224, 224), 1000, 12, 192, 3, patch=16, epsilon=1e-6)
-    planned = plan(Genome.residual(24), skeleton)
-    assert planned.params == 5_717_416
-    assert round(planned.macs / 1e9, 1) == 1.3
-
-
 def test_gpt2():
     """Its last layer shares its weights with the embedding unless it is told not to."""
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
@@ -88,8 +83,25 @@ def test_gpt2():
     check_same(theirs, skeleton, symbols, ("c_attn", "c_proj", "c_fc"))
 
 
-def test_the_size_of_gpt2():
-    """124,439,808 parameters (transformers' gpt2), and those of the logits, which it shares."""
-    skeleton = Transformer((1024,), 50_257, 12, 768, 12, activation="gelu-tanh")
-    params = plan(Genome.residual(24), skeleton).params
-    assert params == 124_439_808 + 50_257 * 768
+def test_the_sizes_of_baselines():
+    """timm's vit_tiny_patch16_224 and transformers' gpt2, and the logits' weights, which that shares."""
+    vit, gpt2 = (plan(BASELINES[n].genome, BASELINES[n].skeleton) for n in ("vit-tiny", "gpt2"))
+    assert vit.params == 5_717_416
+    assert round(vit.macs / 1e9, 1) == 1.3  # DeiT-Ti's in the literature
+    assert gpt2.params == 124_439_808 + 50_257 * 768
+
+
+def test_rezero_has_no_norms_and_begins_as_the_identity():
+    baseline = BASELINES["gpt2/rezero"]
+    skeleton = replace(baseline.skeleton, width=24).for_data((8,), 11)
+    network = compile_network(baseline.genome, skeleton)
+    assert not any(isinstance(module, nn.LayerNorm) for module in network.modules())
+    symbols = torch.randint(0, 11, (2, 8))
+    torch.testing.assert_close(network(symbols), network.head(network.stem(symbols)))
+
+
+def test_u_skips_join_mirrored_blocks():
+    """Block 8 of 12 reads block 5's output beside block 7's, …, block 12 reads block 1's."""
+    planned = plan(BASELINES["gpt2/u-skips"].genome, BASELINES["gpt2/u-skips"].skeleton)
+    far = {layer.index: layer.skips[1][0] for layer in planned.layers if len(layer.skips) > 1}
+    assert far == {2 * (block - 1): 2 * (13 - block) for block in range(8, 13)}

@@ -54,7 +54,7 @@ class Transformer(AnySkeleton):
     """Side of a patch in pixels; texts have none."""
     pooling: Literal["token", "mean"] = "token"
     """What a picture's class is read from: a token of its own, or the mean of all tokens."""
-    norm: Literal["layer", "rms"] = "layer"
+    norm: Literal["layer", "rms", "none"] = "layer"
     position: Literal["pre", "post", "sandwich"] = "pre"
     """Where norms are: before the branch, after the merge, or before the branch and at its end."""
     causal: bool | None = None
@@ -105,10 +105,11 @@ class Transformer(AnySkeleton):
                     raise InputError(
                         f"skeleton: {name} is {brief(size)}; it must be from {least} to {most}"
                     )
-        if not 1 <= self.hidden <= _MOST["width"]:
+        narrowest, widest = 1 / self.width, _MOST["width"] / self.width
+        if not narrowest <= self.mlp_ratio <= widest:
             raise InputError(
-                f"skeleton: mlp_ratio {self.mlp_ratio} makes {self.hidden} hidden values of {self.width}; "
-                f"from 1 to {_MOST['width']} are allowed"
+                f"skeleton: mlp_ratio is {self.mlp_ratio}; it must be from {narrowest:g} to {widest:g}, for 1 to "
+                f"{_MOST['width']} hidden values"
             )
         if not 0 < self.epsilon < 1:
             raise InputError(f"skeleton: epsilon is {self.epsilon}; it must be between 0 and 1")
@@ -139,7 +140,7 @@ class Transformer(AnySkeleton):
     @property
     def hidden(self) -> int:
         """Values between the two linear layers of an MLP."""
-        return int(self.mlp_ratio * self.width)
+        return max(1, int(self.mlp_ratio * self.width))
 
     @property
     def layers(self) -> int:
@@ -154,8 +155,10 @@ class Transformer(AnySkeleton):
     def shapes(self) -> tuple[Shape, ...]:
         return (self.tokens,) * (1 + self.layers)
 
-    def norm_of(self, shape: Shape) -> Norm:
-        """The norm for tokens (T, D) or features (D,)."""
+    def norm_of(self, shape: Shape) -> Norm | None:
+        """The norm for tokens (T, D) or features (D,); None where the skeleton has none."""
+        if self.norm == "none":
+            return None
         if self.norm == "rms":
             return RmsNorm(shape, self.epsilon)
         return LayerNorm(shape, self.epsilon, self.bias)
@@ -263,7 +266,7 @@ class Transformer(AnySkeleton):
 
 _CHOICES = {
     "pooling": ("token", "mean"),
-    "norm": ("layer", "rms"),
+    "norm": ("layer", "rms", "none"),
     "position": ("pre", "post", "sandwich"),
     "positions": ("learned", "rotary", "none"),
     "activation": ("gelu", "gelu-tanh"),

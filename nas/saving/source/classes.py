@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from nas.architecture.parts import Chain, Part
 from nas.errors import InputError
 from nas.saving.source.formulas import Column, formula, renamed, used
-from nas.saving.source.parts import WRITERS
 from nas.saving.source.text import called, check_name, class_text
+from nas.saving.source.token_parts import WRITERS
 
 Place = Mapping[str, int]
 """The numbers of a layer, by the names of `formulas.VARIABLES`."""

@@ -63,12 +63,12 @@ def source_of(classifier: Classifier, weights: str) -> str:
     built = _built(planned, skeleton, borrowed)
     normalised = set(card.mean) != {0.0} or set(card.std) != {1.0}
     distances = [skip.distance for layer in classifier.genome.layers for skip in layer.skips]
-    body = _template().render(
+    body = template("module.py.jinja").render(
         weights=quoted(weights),
         class_names=class_names(card.classes),
         normalised=normalised,
-        mean=_constant("MEAN", card.mean, "of every channel, of pictures from 0 to 255"),
-        std=_constant("STD", card.std, ""),
+        mean=constant("MEAN", card.mean, "of every channel, of pictures from 0 to 255"),
+        std=constant("STD", card.std, ""),
         functions=list(borrowed.definitions.values()),
         stages=_stages(planned, skeleton),
         relu=skeleton.relu_after_merge,
@@ -112,7 +112,7 @@ def _built(planned: Plan, skeleton: Skeleton, borrowed: Borrowed) -> dict[str, A
     site: Order = ()
     for role, (order, uses, _) in chains.items():
         if role == "head":  # classes are written in the order of their use
-            names, site = _write_merges(merges, classes, places)
+            names, site = write_merges(merges, classes, places)
         if uses:
             calls[role] = classes.call(role, order, uses)
     strengths = any(strength != 1 for layer in planned.layers for _, strength in layer.skips)
@@ -172,7 +172,7 @@ def _adapters(planned: Plan, places: Mapping[int, Place]) -> Iterator[tuple[Part
                 yield part, {"inputs": inputs, "channels": layer.shape[0], "stride": stride}
 
 
-def _write_merges(
+def write_merges(
     merges: list[MergeClass], classes: Classes, places: Mapping[int, Place]
 ) -> tuple[dict[int, str], Order]:
     """Writes the merges' classes: the name of every layer's, and what their constructors are told."""
@@ -242,7 +242,8 @@ def _stages(planned: Plan, skeleton: Skeleton) -> list[str]:
     return lines
 
 
-def _constant(name: str, values: Sequence[float], said: str) -> list[str]:
+def constant(name: str, values: Sequence[float], said: str) -> list[str]:
+    """The lines of a constant, with what is said of it."""
     comment = f"  # {said}" if said else ""
     lines = [*tuple_of(values).lines(f"{name} = ", comment)]
     return (
@@ -253,8 +254,9 @@ def _constant(name: str, values: Sequence[float], said: str) -> list[str]:
 
 
 @cache
-def _template() -> Template:
-    text = files(__package__).joinpath("module.py.jinja").read_text(encoding="utf-8")
+def template(name: str) -> Template:
+    """A template of this folder."""
+    text = files(__package__).joinpath(name).read_text(encoding="utf-8")
     return Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     ).from_string(text)

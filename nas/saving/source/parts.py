@@ -163,4 +163,4 @@ WRITERS: dict[type, Callable[[Any], Written]] = {
     map_parts.ChannelNorm: _channel_norm,
     map_parts.PatchConv: _patch_conv,
 }
-"""Of every part but `Chain`, which becomes a class."""
+"""Of every part of pictures but `Chain`, which becomes a class."""

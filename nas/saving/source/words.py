@@ -12,12 +12,19 @@ from nas.saving.source.text import WIDTH, tuple_of
 
 def about(classifier: Classifier, planned: Plan, normalised: bool) -> str:
     """The module's docstring."""
-    channels, height, width = classifier.skeleton.input_shape
+    shape = classifier.skeleton.input_shape
+    text, sizes = len(shape) == 1, ", ".join(map(str, shape))
     range_of = "from 0 to 255" if normalised else "as the first layer gets them"
+    kind, one = ("model of texts", "text") if text else ("classifier of pictures", "picture")
+    given = (
+        f"symbols)  # int64 (N, {sizes})"
+        if text
+        else f"pictures)  # float32 (N, {sizes}) {range_of}"
+    )
     paragraphs = [
-        f"A classifier of pictures with the skip pattern {classifier.genome}.",
+        f"A {kind} with the skip pattern {classifier.genome}.",
         f"{_scored(classifier)}{classifier.preprocessing_words}",
-        f"{planned.params:,} parameters, {planned.macs:,} multiply-adds a picture. Written by "
+        f"{planned.params:,} parameters, {planned.macs:,} multiply-adds a {one}. Written by "
         f"skipnas {version('skipnas')}.",
     ]
     told = "\n\n".join(
@@ -26,7 +33,7 @@ def about(classifier: Classifier, planned: Plan, normalised: bool) -> str:
     )
     example = (
         "    network = load()  # with the weights beside this file; needs safetensors\n"
-        f"    logits = network(pictures)  # float32 (N, {channels}, {height}, {width}) {range_of}"
+        f"    logits = network({given}"
     )
     return f"{told}\n\n{example}"
 
