@@ -180,3 +180,22 @@ def test_torch_compile_in_one_graph():
     compiled = torch.compile(network, fullgraph=True)
     with torch.no_grad():
         torch.testing.assert_close(compiled(inputs), network(inputs), rtol=1e-4, atol=1e-5)
+
+
+def test_it_learns_a_text():
+    """Two blocks know a text of 15 different characters by heart after 60 steps of Adam."""
+    text = "the cat sat on the mat and the dog ran to the log. " * 20
+    symbols = sorted(set(text))
+    numbers = torch.tensor([symbols.index(character) for character in text])
+    generator = torch.Generator().manual_seed(0)
+    network = compile_network(Genome.residual(4), Transformer((16,), len(symbols), 2, 32, 4))
+    optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
+    for _ in range(60):
+        starts = torch.randint(0, len(numbers) - 17, (8, 1), generator=generator)
+        batch = numbers[starts + torch.arange(17)]
+        logits = network(batch[:, :-1]).flatten(0, 1)
+        loss = nn.functional.cross_entropy(logits, batch[:, 1:].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 1  # guessing costs log(15) = 2.7
