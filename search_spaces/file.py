@@ -51,9 +51,9 @@ def load_space(path: str | Path, spaces: dict[str, SearchSpace]) -> SearchSpace:
         raise InputError(f"{path}: data must be a string, not {brief(data)}")
     made: dict[str, Any] = {}
     for name, usual in TABLES.items():
-        kind = usual
         field = "final_proxy" if name == "final" and name in given else name
         source = start if name == "space" else getattr(start, field, None)
+        kind = usual
         if name == "skeleton":
             kind = _family(given.get(name), source, f"{path} [{name}]")
             source = source if isinstance(source, kind) else None
