@@ -183,6 +183,30 @@ def test_interrupted_or_not(small_toml, place):
     assert "PRUNED" in {state for _, _, state, *_ in trials_of(whole, "s")}
 
 
+def test_a_worker_goes_on_with_it(small_toml, place, tmp_path, capsys):
+    file, storage = place
+    whole = storage.replace("nas.db", "whole.db")
+    own = {"evaluate": f"{file}:train", "pruner": "halving", "evaluations": 12, "study": "s"}
+    run_search(request(small_toml, whole, **own))
+    ended = []
+    watcher = run.Watcher()
+    watcher.evaluated = ended.append
+    run_search(request(small_toml, storage, **own), watcher, lambda: len(ended) >= 5)
+    moved = tmp_path / "elsewhere" / "mine.py"
+    moved.parent.mkdir()
+    Path(file).rename(moved)
+    words = ("worker", "--study", "s", "--storage", storage, "--device", "cpu", "--workers", "1")
+    assert "name the file with --evaluate" in refused(capsys, *words)
+    moved.write_text(COUNTS + "# changed\n")
+    assert "the file has changed" in refused(capsys, *words, "--evaluate", f"{moved}:train")
+    moved.write_text(COUNTS)
+    code, out, err = nas(capsys, *words, "--evaluate", f"{moved}:train", "--json")
+    assert code == 0, err
+    told = [json.loads(line) for line in out.splitlines()]
+    assert len([line for line in told if line["event"] == "evaluated"]) == 12 - len(ended)
+    assert trials_of(storage, "s") == trials_of(whole, "s")
+
+
 def test_faults_cost_their_candidate_one_line(small_toml, place):
     file, storage = place
     result = run_search(request(small_toml, storage, evaluate=f"{file}:faulty", evaluations=24))
