@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nas.architecture.skeletons.convolutional import Skeleton, Stage
 from nas.architecture.skeletons.families import FAMILIES
 from nas.architecture.skeletons.skeleton import AnySkeleton
+from nas.architecture.skeletons.wrapped import Wrapped
 from nas.architecture.space import SearchSpace
 from nas.errors import InputError, brief, unknown
 from nas.files.settings import check_keys, from_mapping, read_toml
+from nas.own_model import named_model, wrap
 from nas.proxy import Proxy
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -27,8 +32,19 @@ class Choices:
     learning_rates: tuple[float, ...] = ()
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """The `[skeleton]` table beside a model of the user's own."""
+
+    input_shape: tuple[int, ...]
+    classes: int
+
+
 def load_space(path: str | Path, spaces: dict[str, SearchSpace]) -> SearchSpace:
     """The space that a TOML file describes; its name is the file's.
+
+    `model` (`my_model.py:make`, whose path begins at the file's folder) has a user's own model in the
+    place of the skeleton, cut at its `blocks`; `[skeleton]` may then say its `input_shape` and `classes`.
 
     Tables `[skeleton]`, `[space]` (distances, merges, strengths, always, period,
     learning_rates), `[proxy]`, `[final]`, and the keys `data` and `base`: what is not given comes from the space that `base` names, or from
@@ -39,21 +55,27 @@ def load_space(path: str | Path, spaces: dict[str, SearchSpace]) -> SearchSpace:
         InputError: unreadable, unknown or mistyped keys, impossible values; names file and key.
     """
     given = read_toml(path)
-    check_keys(given, ["base", "data", *TABLES], str(path))
+    check_keys(given, ["base", "data", "model", "blocks", *TABLES], str(path))
     base = given.get("base")
     if base is not None and (not isinstance(base, str) or base not in spaces):
         raise unknown("space", base, spaces, place=f"{path}: base")
-    if base is None and "skeleton" not in given:
-        raise InputError(f'{path}: a [skeleton] table or base = "…" is needed')
+    if base is None and not {"skeleton", "model"} & {*given}:
+        raise InputError(f'{path}: a [skeleton] table, model = "…" or base = "…" is needed')
     start = spaces[base] if base is not None else None
     data = given.get("data", start.data if start else "digits")
     if not isinstance(data, str):
         raise InputError(f"{path}: data must be a string, not {brief(data)}")
     made: dict[str, Any] = {}
-    for name, usual in TABLES.items():
+    if "model" in given or "blocks" in given:
+        usual = _sizes(start) if start else _of_data(data, spaces)
+        made["skeleton"] = _own_model(given, usual, path)
+        start = start.on(made["skeleton"], start.name) if start else None
+    for name, usual_kind in TABLES.items():
+        if name in made:
+            continue
         field = "final_proxy" if name == "final" and name in given else name
         source = start if name == "space" else getattr(start, field, None)
-        kind = usual
+        kind = usual_kind
         if name == "skeleton":
             kind = _family(given.get(name), source, f"{path} [{name}]")
             source = source if isinstance(source, kind) else None
@@ -61,10 +83,7 @@ def load_space(path: str | Path, spaces: dict[str, SearchSpace]) -> SearchSpace:
         if name == "skeleton" and not source:
             defaults = _of_data(data, spaces)
         if name in given:
-            table, place = given[name], f"{path} [{name}]"
-            if not isinstance(table, dict):
-                raise InputError(f"{place}: must be a table, not {brief(table)}")
-            made[name] = from_mapping(kind, {**_plain(defaults), **table}, place)
+            made[name] = _read(kind, _plain(defaults), given, name, path)
         elif source:
             made[name] = kind(**defaults)
     choices = vars(made.pop("space", None) or Choices((1, 2, 3), ("add", "concat"), (0.5, 1.0)))
@@ -95,12 +114,63 @@ def _family(table: Any, source: Any, place: str) -> type[AnySkeleton]:
     return FAMILIES[family]
 
 
+def _read(
+    kind: type[T], defaults: Mapping[str, Any], given: dict[str, Any], name: str, path: str | Path
+) -> T:
+    """What a table of a file says, over defaults."""
+    table, place = given.get(name, {}), f"{path} [{name}]"
+    if not isinstance(table, dict):
+        raise InputError(f"{place}: must be a table, not {brief(table)}")
+    return from_mapping(kind, {**defaults, **table}, place)
+
+
+def model_file(path: str | Path) -> Path | None:
+    """The file whose model a TOML file names, if it names one.
+
+    Raises:
+        InputError: the TOML file cannot be read, or its `model` is no name.
+    """
+    given = read_toml(path)
+    return named_model(_beside(given["model"], path))[1] if "model" in given else None
+
+
+def _beside(model: Any, path: str | Path) -> str:
+    """The name of a model, with the path of its file from here."""
+    if not isinstance(model, str):
+        raise InputError(
+            f"{path}: model must be a string such as my_model.py:make, not {brief(model)}"
+        )
+    file = named_model(model)[1]
+    return model if file is None else f"{Path(path).parent / file}:{model.rpartition(':')[2]}"
+
+
+def _own_model(given: dict[str, Any], usual: Mapping[str, Any], path: str | Path) -> Wrapped:
+    """The skeleton of the model that a TOML file names.
+
+    Args:
+        usual: input shape and classes, where the file does not say them.
+    """
+    if "model" not in given:
+        raise InputError(f"{path}: blocks goes with model")
+    blocks = given.get("blocks", "")
+    if not isinstance(blocks, str):
+        raise InputError(f"{path}: blocks must be a string, not {brief(blocks)}")
+    sizes = _read(Sizes, usual, given, "skeleton", path)
+    try:
+        return wrap(_beside(given["model"], path), sizes.input_shape, sizes.classes, blocks)
+    except InputError as error:
+        hint = "" if "skeleton" in given else " ([skeleton] may say its input_shape and classes)"
+        raise InputError(f"{path}: {error}{hint}") from None
+
+
 def _of_data(data: str, spaces: dict[str, SearchSpace]) -> dict[str, Any]:
     """Input shape and classes that a skeleton has before its data is known."""
-    usual = next((space.skeleton for space in spaces.values() if space.data == data), None)
-    if usual:
-        return {"input_shape": usual.input_shape, "classes": usual.classes}
-    return {"input_shape": (3, 32, 32), "classes": 10}
+    usual = next((space for space in spaces.values() if space.data == data), None)
+    return _sizes(usual) if usual else {"input_shape": (3, 32, 32), "classes": 10}
+
+
+def _sizes(space: SearchSpace) -> dict[str, Any]:
+    return {"input_shape": space.skeleton.input_shape, "classes": space.skeleton.classes}
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from nas.tasks.table import TASKS
 from studies.store.names import own_score
@@ -87,6 +87,14 @@ def percent(share: float) -> str:
     return f"{100 * share:.2f} %"
 
 
+SCORED = ("accuracy", "accuracies")
+"""Keys of facts under which a score of the user's own stands in the place of accuracy."""
+SIGNED = ("again", "over_fresh_seeds", "mean", "difference", "ahead", "gained")
+"""Keys of facts that hold means and differences of it."""
+INTERVALS = ("interval", "difference_interval")
+"""Keys of facts that hold intervals of those."""
+
+
 @dataclass(frozen=True)
 class Score:
     """What a study ranks by, in words. In all that is computed more is better; what is to be minimised is
@@ -111,6 +119,31 @@ class Score:
             return cls(own[0], True, own[1], "")
         examples = "sequences" if task.labels == "symbols" else "images"
         return cls(task.label, True, own[1], task.unit, examples)
+
+    def named(self, facts: Any) -> Any:
+        """Facts for other programs, as nested JSON values: what stands in the place of accuracy is called
+        by its own name, and has its own sign there."""
+        if not self.own:
+            return facts
+        if isinstance(facts, list):
+            return [self.named(one) for one in facts]
+        if not isinstance(facts, dict):
+            return facts
+        named = {}
+        for key, value in facts.items():
+            if key in SCORED:
+                named[self.name] = self._signed(value)
+            elif key in INTERVALS and value is not None:
+                named[key] = sorted(self._signed(value))
+            else:
+                named[key] = self._signed(value) if key in SIGNED else self.named(value)
+        return named
+
+    def _signed(self, told: Any) -> Any:
+        """A value, or a list of them."""
+        if isinstance(told, list):
+            return [self._signed(one) for one in told]
+        return None if told is None else self.sign * told
 
     @property
     def axis(self) -> str:

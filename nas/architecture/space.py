@@ -21,6 +21,7 @@ from nas.architecture.merges import MERGES
 from nas.architecture.notation import check_rate
 from nas.architecture.parts import Shape
 from nas.architecture.skeletons.families import RecordedSkeleton
+from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.errors import InputError, brief, unknown
 from nas.proxy import MOST, Proxy
 from nas.tasks.table import find_task
@@ -307,6 +308,17 @@ class SearchSpace:
                 if other.key not in seen:
                     seen.add(other.key)
                     yield other
+
+    def on(self, skeleton: AnySkeleton, name: str) -> SearchSpace:
+        """The same choices on another skeleton: without distances that reach further than its layers,
+        and with a motif that is no longer than they are."""
+        return replace(
+            self,
+            skeleton=skeleton,
+            distances=tuple(d for d in self.distances if d <= skeleton.layers),
+            period=min(self.period, skeleton.layers) if self.period else None,
+            name=name,
+        )
 
     def for_data(self, input_shape: Shape, classes: int) -> SearchSpace:
         """This space with a skeleton for the data's shape and classes, and for the proxy's task."""

@@ -145,8 +145,11 @@ class Facts:
     trials: tuple[Row, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """As nested JSON values; numbers that are not finite are null."""
-        return finite(_told(self))
+        """As nested JSON values; numbers that are not finite are null.
+
+        A score of the user's own has its own name and sign in the place of `accuracy`.
+        """
+        return Score.of(self.settings["objectives"]).named(finite(_told(self)))
 
 
 def collect(store: Store, url: str) -> Facts:

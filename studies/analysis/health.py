@@ -10,7 +10,7 @@ import numpy as np
 
 from nas.architecture.space import SearchSpace
 from studies.analysis.importance import Importance, importance
-from studies.formatting import listed, percent, plural
+from studies.formatting import Score, listed, plural
 from studies.search.objectives import OBJECTIVES
 from studies.search.settings import recorded_space
 from studies.store.names import LOSS
@@ -60,7 +60,10 @@ def health(
     own = [trial for trial in candidates(trials, space) if trial.ok]
     if len(own) < LEAST:
         return ()
-    found = [*_no_gain(record["objectives"][0], own, trials), *_unreliable(own, validity)]
+    found = [
+        *_no_gain(record["objectives"][0], own, trials),
+        *_unreliable(Score.of(record["objectives"]), own, validity),
+    ]
     if genes is not None:
         found += _without_effect(genes, space)
     return (*found, *_repeats(record, trials))
@@ -78,7 +81,8 @@ def _no_gain(goal: str, own: Sequence[Trial], trials: Sequence[Trial]) -> Iterat
     bar, best = max(given, key=score), max(own, key=score)
     if score(best) > score(bar):
         return
-    shown = OBJECTIVES[goal].show(abs(score(bar)))
+    asked = OBJECTIVES[goal]
+    shown = asked.show(score(bar) if asked.maximise else -score(bar))
     yield (
         f"None of {plural(len(own), 'candidate')} is better than the given pattern {role_of(bar)} "
         f"({shown}) by the search's own training: this space, or so short a search of it, has "
@@ -86,7 +90,7 @@ def _no_gain(goal: str, own: Sequence[Trial], trials: Sequence[Trial]) -> Iterat
     )
 
 
-def _unreliable(own: Sequence[Trial], validity: Validity | None) -> Iterator[str]:
+def _unreliable(score: Score, own: Sequence[Trial], validity: Validity | None) -> Iterator[str]:
     """Whether patterns differ by little more than the luck of their seeds.
 
     Contenders tell how far seeds scatter; all candidates, how far patterns and seeds together do.
@@ -98,9 +102,9 @@ def _unreliable(own: Sequence[Trial], validity: Validity | None) -> Iterator[str
     reliability = 1 - min(1.0, (within / whole) ** 2) if whole else 0.0
     if reliability < UNRELIABLE:
         yield (
-            f"The training of the search is unreliable: candidates scatter by {percent(whole)} in "
-            f"accuracy, and one pattern over seeds by {percent(within)} (reliability "
-            f"{reliability:.2f}), so their order is mostly luck; more epochs or images help "
+            "The training of the search is unreliable: candidates scatter by "
+            f"{score.show(score.sign * whole)} in {score.name}, and one pattern over seeds by "
+            f"{score.show(score.sign * within)} (reliability {reliability:.2f}), so their order is mostly luck; more epochs or images help "
             "(nas validate)."
         )
 

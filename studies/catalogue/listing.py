@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 from nas.errors import InputError
 from nas.plugins import is_loaded
 from studies.finals.finalists import trained
+from studies.formatting import Score
 from studies.search.settings import asked_evaluations, recorded_space
 from studies.store.names import FINALISTS, SETTINGS, TABLE, beside_names, search_names
 from studies.store.store import Store
@@ -41,7 +42,7 @@ class Listed:
 
     def as_json(self) -> dict[str, Any]:
         best = self.best
-        return {
+        listed = {
             "name": self.name, "space": self.space, "data": self.data, "strategy": self.strategy,
             "objectives": list(self.objectives), "trials": self.done, "evaluations": self.wanted,
             "best": best and {
@@ -53,6 +54,7 @@ class Listed:
             },
             "missing_plugins": list(self.missing),
         }  # fmt: skip
+        return Score.of(self.objectives).named(listed)
 
 
 def list_searches(storage: BaseStorage) -> list[Listed]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from nas.data.description import description
+from nas.files.settings import finite
 from nas.retraining.retrain import Fitted, TrainingWatcher
 from nas.retraining.settings import RetrainSettings
 from nas.training.curves import Curves
 from studies.analysis.health import health_of
+from studies.formatting import Score
 from studies.search.loop import Event
 from studies.search.request import SearchRequest
 from studies.search.run import Result, Watcher
@@ -22,7 +25,10 @@ from studies.store.url import shown
 
 
 class JsonWatcher(Watcher):
-    """One JSON object a line on standard output: started, evaluated, skipped, away, back, finalist, ended."""
+    """One JSON object a line on standard output: started, evaluated, skipped, away, back, finalist, ended.
+
+    Scores of the user's own are there by their names, in the place of accuracy.
+    """
 
     def __init__(self, request: SearchRequest) -> None:
         self.request = request
@@ -30,7 +36,7 @@ class JsonWatcher(Watcher):
     def started(
         self, settings: SearchSettings, store: Store, done: int, total: int, workers: int
     ) -> None:
-        self.store = store
+        self.store, self.score = store, Score.of(settings.objectives)
         line(
             "started",
             study=store.name,
@@ -42,9 +48,12 @@ class JsonWatcher(Watcher):
 
     def evaluated(self, event: Event) -> None:
         e = event.evaluation
+        scores: Mapping[str, float | None] = e.scores or {
+            self.score.name: None if self.score.own else e.accuracy
+        }
         line(
             "evaluated", number=event.number, notation=str(event.genome), status=e.status,
-            accuracy=e.accuracy, values=event.values, params=e.params, macs=e.macs,
+            **scores, values=event.values, params=e.params, macs=e.macs,
             seconds=round(e.seconds, 3), role=event.role, best=event.best, why=e.why,
         )  # fmt: skip
 
@@ -59,11 +68,12 @@ class JsonWatcher(Watcher):
 
     def ended(self, result: Result) -> None:
         for row in result.finalists:
-            line(
-                "finalist", name=row.name, notation=str(row.genome), accuracies=row.accuracies,
-                params=row.params, macs=row.macs, difference=row.difference, p=row.p,
-                ahead=row.ahead, ahead_p=row.ahead_p,
-            )  # fmt: skip
+            told = {
+                "name": row.name, "notation": str(row.genome), "accuracies": [*row.accuracies],
+                "params": row.params, "macs": row.macs, "difference": row.difference, "p": row.p,
+                "ahead": row.ahead, "ahead_p": row.ahead_p,
+            }  # fmt: skip
+            line("finalist", **self.score.named(told))
         best = result.best
         line(
             "ended", reason=result.outcome.reason, trials=len(result.trials),
@@ -97,4 +107,4 @@ def end_line(fitted: Fitted) -> None:
 
 
 def line(event: str, **values: Any) -> None:
-    print(json.dumps({"event": event, **values}), flush=True)
+    print(json.dumps(finite({"event": event, **values})), flush=True)

@@ -14,46 +14,13 @@ from nas.errors import InputError, brief, unknown
 from nas.files.safe import read_limited
 from studies.foreign.imported import Earlier
 from studies.foreign.optuna_trials import check_scores
+from studies.store.names import COLUMNS, own_score
 from studies.store.store import Store
 
 MOST_BYTES = 256 << 20
 NOTATION = "notation"
 QUALITIES = ("accuracy", "loss")
 """Scores of which an evaluation has one at least."""
-OURS = frozenset(
-    [
-        "number",
-        "state",
-        "notation",
-        "parents",
-        "duplicates",
-        "strategy",
-        "params",
-        "macs",
-        "seed",
-        "role",
-        "status",
-        "accuracy",
-        "accuracies",
-        "losses",
-        "scored_losses",
-        "gradient_norm_first",
-        "gradient_norm_last",
-        "seconds",
-        "peak_bytes",
-        "latency_1",
-        "latency_full",
-        "why",
-        "inherited_from",
-        "inherited_tensors",
-        "inherited_share",
-        "screen_score",
-        "screen_rejected",
-        "goal",
-        "told",
-    ]
-)
-"""Columns that `nas report --format csv` writes, beside genes and objectives."""
 
 
 def read_table(
@@ -84,7 +51,7 @@ def read_table(
             f"{path}: it needs the columns {NOTATION} and accuracy (or loss), and has "
             f"{', '.join(columns)[:200] or 'none'}"
         )
-    allowed = {*OURS, *objectives, *(gene.name for gene in space.genes)}
+    allowed = {*COLUMNS, *objectives, *(gene.name for gene in space.genes)}
     for name in columns:
         if name not in allowed:
             raise unknown("column", name, [NOTATION, *objectives], place=str(path))
@@ -114,11 +81,12 @@ def read_study(
     """The same of a search: its trials that were trained to the end."""
     found: list[Earlier] = []
     out: list[str] = []
+    own = own_score(objectives[0])
     for trial in store.trials():
         if not trial.ok:
             out.append("not trained to the end")
             continue
-        scores = {"accuracy": trial.attrs["accuracy"]}
+        scores = {} if own else {"accuracy": trial.attrs["accuracy"]}
         if losses := trial.attrs.get("scored_losses"):
             scores["loss"] = losses[-1]
         scores |= {

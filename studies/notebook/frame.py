@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 
 OURS = ("accuracy", "accuracies", "scores")
-"""Attributes that say of a score of the user's own what its column says."""
+"""Attributes that say of scores of the user's own what their columns say."""
 
 
 def load(study: str, storage: str = STORAGE, plugins: Sequence[str | Path] = ()) -> pd.DataFrame:
     """A row a trial by number: state, attributes (accuracy, params, macs, seconds, …), genes.
+
+    Scores of the user's own have columns of their own names, in the place of accuracy.
 
     Objectives that are no attributes, such as gradient-ratio, have columns too. Genes are columns of
     their own names, such as `l4.d1`, and empty for patterns outside the space. The merge of a layer
@@ -48,10 +50,12 @@ def frame_of(store: Store) -> pd.DataFrame:
 
     asked = store.settings.get("objectives", [])
     objectives = [(own_score(name) or (name,))[0] for name in asked]
-    left_out = {JUDGED, *(OURS if Score.of(asked).own else ())}
+    own = Score.of(asked).own
+    left_out = {JUDGED, *(OURS if own else ())}
     rows = []
     for trial in store.trials():
-        values = dict(zip(objectives, trial.values or (), strict=False))
+        values = dict(trial.attrs.get("scores", {})) if own else {}
+        values |= zip(objectives, trial.values or (), strict=False)
         named = {"number": trial.number, "state": trial.state.name.lower()}
         attrs = {name: value for name, value in trial.attrs.items() if name not in left_out}
         rows.append({**values, **named, **attrs, **trial.genes})

@@ -15,6 +15,7 @@ from nas.proxy import Proxy
 from nas.tasks.table import find_task
 from search_spaces import load_plugins
 from studies.retraining.pattern import Pattern, find_pattern
+from studies.search.spaces import plugins_of
 from studies.store.url import STORAGE
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def prepare(request: TrainRequest) -> Order:
     for name in ("seed", "split_seed"):
         if (getattr(request, name) or 0) < 0:
             raise InputError(f"--{name.replace('_', '-')} {getattr(request, name)}: at least 0")
-    plugins = {path.name: digest for path, digest in load_plugins(request.plugins).items()}
+    loaded = load_plugins(request.plugins) | plugins_of(request.space)
+    plugins = {path.name: digest for path, digest in loaded.items()}
     pattern = find_pattern(
         request.pattern, request.space, request.baseline, request.storage, plugins, request.layers
     )

@@ -50,10 +50,10 @@ def join_study(
     Raises:
         InputError: no such study, or this machine, its data or plugins are not what it was made with.
     """
-    watcher = watcher or Watcher()
+    watcher, plugins = watcher or Watcher(), load_plugins(joining.plugins)
     with storage_errors(joining.storage), connection(joining):
         store = _find(joining, Patience(watcher.away, watcher.back), stop)
-        settings, devices = _settings(joining, store)
+        settings, devices = _settings(joining, store, plugins)
         store.check(settings.record())
         with store.joined(joining.storage):
             while True:
@@ -85,15 +85,18 @@ def _find(joining: Joining, patience: Patience, stop: Callable[[], bool]) -> Sto
             time.sleep(1)
 
 
-def _settings(joining: Joining, store: Store) -> tuple[SearchSettings, tuple[str, ...]]:
+def _settings(
+    joining: Joining, store: Store, plugins: Mapping[Path, str]
+) -> tuple[SearchSettings, tuple[str, ...]]:
     """The study's settings as they would be here, and the devices of the workers."""
-    plugins = load_plugins(joining.plugins)
     record, goal = store.searched(), store.notes()[GOAL]
     find_strategy(record["strategy"], f"study {store.name!r}")
     found = find_machine(joining)(recorded_space(record).skeleton, ())
     data = recorded_data(record, store.notes(), joining.data, joining.data_dir)
     final = from_mapping(Proxy, goal["final"], "the finalists' proxy") if goal["final"] else None
-    evaluate = joining.evaluate or store.notes().get(EVALUATE)
+    noted = store.notes().get(EVALUATE)
+    there = noted and Path(noted.rpartition(":")[0]).exists()
+    evaluate = joining.evaluate or (noted if there else None)
     own = OwnTraining.find(evaluate) if evaluate else None
     settings = SearchSettings.from_record(record, data, found.kind, plugins, final, own)
     return settings, found.devices

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, log10
 
+from nas.architecture.space import RATE_GENE
 from nas.errors import InputError, unknown
 from nas.evaluation.result import Evaluation
-from studies.formatting import large, percent
-from studies.store.names import LOSS, own_score
+from studies.formatting import INTERVALS, SIGNED, large, percent
+from studies.store.names import COLUMNS, LOSS, own_score
 
 QUALITIES = ("accuracy", LOSS)
 """Objectives of which a search has one, and that first."""
@@ -124,6 +125,11 @@ OBJECTIVES = Objectives({
 """A diverged candidate has accuracy 0; its parameters and MACs are what they are."""
 
 
+TAKEN = frozenset({
+    *COLUMNS, *SIGNED, *INTERVALS, RATE_GENE, "best", "event", "heeds_part", "scores", "values", "name",
+    "std", "n", "p", "ahead_p", "trial", "evaluations", "numbers", "seeds",
+}) - {"accuracy"}  # fmt: skip
+"""Names that stand for something else beside a score, in tables and JSON."""
 UNTRAINED = ("params", "macs", "latency-1", "latency-full")
 """Objectives that do not come from the framework's own training."""
 
@@ -139,8 +145,10 @@ def own_objectives(
         place: what returns them, in an error: an own training, or a task.
 
     Raises:
-        InputError: none of the scores, and not what a plan or a measurement tells.
+        InputError: none of the scores, and not what a plan or a measurement tells; or a score whose
+            name stands for something else.
     """
+    _check_free(ways, place)
     own = {name: f"{way}:{name}" for name, way in ways.items()}
     for name in names:
         if name not in own and name not in own.values() and name not in UNTRAINED:
@@ -148,6 +156,13 @@ def own_objectives(
     if not names:
         names = (next(iter(own)), *default[1:])
     return tuple(own.get(name, name) for name in names)
+
+
+def _check_free(scores: Iterable[str], place: str) -> None:
+    """Raises InputError for a score of the user's own whose name stands for something else."""
+    for name in scores:
+        if name in TAKEN:
+            raise InputError(f"{place}: no score can be called {name}, which a trial has already")
 
 
 def check_objectives(
@@ -165,6 +180,7 @@ def check_objectives(
     for name in names:
         if name not in OBJECTIVES and not (own and own_score(name)):
             raise unknown("objective", name, OBJECTIVES, place="--objectives")
+    _check_free((score[0] for name in names if (score := own_score(name))), "--objectives")
     if len(set(names)) != len(names):
         raise InputError(f"--objectives {','.join(names)}: each one once")
     if own and names and not own_score(names[0]):

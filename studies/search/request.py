@@ -28,7 +28,7 @@ from studies.search.machines import Means, find_machine
 from studies.search.objectives import check_objectives, own_objectives
 from studies.search.screen import Screen
 from studies.search.settings import EVALUATIONS, SearchSettings
-from studies.search.spaces import check_resolution, find_space, on_model, starting_point
+from studies.search.spaces import check_resolution, find_space, on_model, plugins_of, starting_point
 from studies.store.names import own_score
 from studies.store.url import STORAGE, shown
 
@@ -155,7 +155,7 @@ class Asked:
         Raises:
             InputError: an unknown name, or options that do not go together.
         """
-        plugins = load_plugins(request.plugins)
+        plugins = load_plugins(request.plugins) | plugins_of(request.space)
         space, data = find_space(request.space), None
         if request.model:
             data = _data(request, space)
@@ -220,6 +220,7 @@ def prepare_settings(request: SearchRequest) -> tuple[SearchSettings, tuple[str,
     data = asked.data or _data(request, space)
     check_task(find_task(space.proxy.task), data)
     space = space.for_data(data.shape, len(data.classes))
+    check_merges(space.merges, space.skeleton)
     found = find(space.skeleton, (space.proxy, space.final_proxy))
     space = replace(space, proxy=found.proxies[0], final=found.proxies[1])
     check_resolution(space)

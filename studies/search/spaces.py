@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from baselines import find_baseline
 from nas.architecture.genome import Genome
@@ -11,7 +12,7 @@ from nas.architecture.space import SearchSpace
 from nas.data.dataset import Data
 from nas.errors import InputError, unknown
 from nas.own_model import wrap
-from search_spaces import SPACES, load_space
+from search_spaces import SPACES, load_plugins, load_space, model_file
 
 
 def find_space(name: str | SearchSpace) -> SearchSpace:
@@ -27,6 +28,12 @@ def find_space(name: str | SearchSpace) -> SearchSpace:
     if name.endswith(".toml"):
         return load_space(name, SPACES)
     raise unknown("space", name, SPACES, place="--space (or a .toml file)")
+
+
+def plugins_of(space: str | SearchSpace | None) -> dict[Path, str]:
+    """The hash of the file whose model a TOML file names, by its path: workers load it, and studies record it."""
+    file = model_file(space) if isinstance(space, str) and space.endswith(".toml") else None
+    return load_plugins([file]) if file else {}
 
 
 def starting_point(space: SearchSpace, start: str | None) -> tuple[SearchSpace, Genome | None]:
@@ -74,13 +81,7 @@ def on_model(space: SearchSpace, model: str, blocks: str | None, data: Data) -> 
     paths = tuple(blocks.split(",")) if blocks else ()
     skeleton = wrap(model, data.shape, len(data.classes), paths)
     check_merges(space.merges, skeleton)
-    return replace(
-        space,
-        skeleton=skeleton,
-        distances=tuple(d for d in space.distances if d <= skeleton.layers),
-        period=min(space.period, skeleton.layers) if space.period else None,
-        name=f"{space.name}-on-{skeleton.model.rpartition(':')[2]}",
-    )
+    return space.on(skeleton, f"{space.name}-on-{skeleton.model.rpartition(':')[2]}")
 
 
 def check_resolution(space: SearchSpace) -> None:

@@ -43,6 +43,14 @@ OWN_LOOP = "own loop"
 """Type of the device of a study whose candidates a loop of the user's own evaluates."""
 JUDGED = "pruner"
 """Key of what a pruner keeps with a trial."""
+COLUMNS = frozenset({
+    "number", "state", "notation", "parents", "duplicates", "strategy", "params", "macs", "seed",
+    "role", "status", "accuracy", "accuracies", "losses", "scored_losses", "gradient_norm_first",
+    "gradient_norm_last", "seconds", "peak_bytes", "latency_1", "latency_full", "why",
+    "inherited_from", "inherited_tensors", "inherited_share", "screen_score", "screen_rejected",
+    "goal", "told",
+})  # fmt: skip
+"""What `nas report --format csv` writes of a trial, beside genes and objectives."""
 RECORDED = ("space", "proxy", "data", "strategy", "objectives", "seed", "lag", "limits", "device")
 """What the record of a search has at least."""
 

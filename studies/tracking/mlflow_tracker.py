@@ -44,6 +44,7 @@ class MlflowTracker(Tracker):
     def started(self, run: Run) -> None:
         from mlflow import MlflowClient
 
+        self.score = run.score
         self.client: MlflowClient = MlflowClient()
         known = self.client.get_experiment_by_name(run.name)
         self.experiment = known.experiment_id if known else self.client.create_experiment(run.name)
@@ -79,10 +80,10 @@ class MlflowTracker(Tracker):
         run = self.client.create_run(self.experiment, tags=tags, run_name=name).info.run_id
         self._params(run, {"notation": trial.notation, "role": trial.role, **trial.genes})
         self._metrics(run, [(name, score, 0) for name, score in trial.scores.items()])
-        curve = [("curve", accuracy, epoch) for epoch, accuracy in enumerate(trial.curve, 1)]
-        self._metrics(run, curve)
-        if trial.best and "accuracy" in trial.scores:
-            self._metrics(self.run, [("best accuracy", trial.scores["accuracy"], trial.number)])
+        self._metrics(run, [("curve", score, epoch) for epoch, score in enumerate(trial.curve, 1)])
+        if trial.best and self.score in trial.scores:
+            best = f"best {self.score}", trial.scores[self.score], trial.number
+            self._metrics(self.run, [best])
         failed = trial.status in ("failed", "out of memory")
         self.client.set_terminated(run, "FAILED" if failed else "FINISHED")
 

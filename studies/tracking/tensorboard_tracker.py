@@ -31,7 +31,7 @@ class TensorBoardTracker(Tracker):
             raise InputError("--track tensorboard: pip install tensorboard") from None
 
     def started(self, run: Run) -> None:
-        self.search = run.kind == "search"
+        self.search, self.score = run.kind == "search", run.score
         self.folder = FOLDER / file_name(run.name)
         if run.folder is not None:
             self.folder = run.folder / "tensorboard"
@@ -48,8 +48,8 @@ class TensorBoardTracker(Tracker):
         role = f" ({trial.role})" if trial.role else ""
         self.board.add_text("patterns", f"`{trial.notation}`{role}", trial.number)
         curve = self._writer(self.folder / f"trial-{trial.number:05}")
-        for epoch, accuracy in enumerate(trial.curve, 1):
-            curve.add_scalar("accuracy/validation", accuracy, epoch)
+        for epoch, score in enumerate(trial.curve, 1):
+            curve.add_scalar(f"{self.score}/validation", score, epoch)
         curve.close()
         self.board.flush()
 

@@ -22,6 +22,8 @@ class Run:
     """Of a training's files; None for a search."""
     trials: tuple[Finished, ...] = ()
     """Of a search that goes on: those that have ended."""
+    score: str = "accuracy"
+    """Name of what a search ranks by, and of the curves: accuracy, or a score of the user's own."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,13 @@ class Finished:
     """A given pattern's name, or empty."""
     status: str
     scores: Mapping[str, float]
-    """Values by objective, and params, macs, seconds."""
+    """Values by objective, and params, macs, seconds; all scores of the user's own by their names."""
     curve: tuple[float, ...]
-    """Validation accuracy by epoch."""
+    """Validation accuracy by epoch, or the first score of the user's own."""
     genes: Mapping[str, Any]
     """Choices by name; empty for a pattern outside the space."""
     best: bool = False
-    """Whether it is the most accurate that the search found so far."""
+    """Whether it is the best that the search found so far."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from nas.retraining.settings import RetrainSettings
 from nas.saving.network_file import WEIGHTS
 from nas.training.curves import Curves
 from nas.training.optimizer import learning_rate
+from studies.formatting import Score
 from studies.report.page import flat
 from studies.report.write import file_name, write_report
 from studies.retraining.request import FOLDER
@@ -58,19 +59,20 @@ class TrackedSearch(Watcher):
     def started(
         self, settings: SearchSettings, store: Store, done: int, total: int, workers: int
     ) -> None:
-        self.space, self.objectives = settings.space, settings.objectives
+        self.space, self.metrics = settings.space, settings.metrics
+        self.score = Score.of(settings.objectives)
         trials = tuple(self._finished(t) for t in store.trials() if t.state.is_finished())
-        run = Run("search", store.name, dict(flat(store.settings)), None, trials)
+        run = Run("search", store.name, dict(flat(store.settings)), None, trials, self.score.name)
         self.sender.tell("started", run)
         self.watcher.started(settings, store, done, total, workers)
 
     def evaluated(self, event: Event) -> None:
         found, known = event.evaluation, event.evaluation.status != "failed"
-        scores = dict(zip(self.objectives, event.values if known else (), strict=False))
+        scores = dict(zip(self.metrics, event.values if known else (), strict=False))
         sizes = {"params": found.params, "macs": found.macs, "seconds": found.seconds}
         trial = Finished(
-            event.number, str(event.genome), event.role, found.status, {**sizes, **scores},
-            tuple(found.accuracies), genes_of(event.genome, self.space), event.best,
+            event.number, str(event.genome), event.role, found.status,
+            {**sizes, **found.scores, **scores}, self._curve(found.accuracies), genes_of(event.genome, self.space), event.best,
         )  # fmt: skip
         self.sender.tell("trial", trial)
         self.watcher.evaluated(event)
@@ -85,10 +87,14 @@ class TrackedSearch(Watcher):
 
     def ended(self, result: Result) -> None:
         self.watcher.ended(result)
-        scores = {row.name: row.mean for row in result.finalists if row.n}
-        scores = {f"test accuracy, {name}": mean for name, mean in scores.items()}
+        score = self.score
+        scores = {
+            f"test {score.name}, {row.name}": score.sign * row.mean
+            for row in result.finalists
+            if row.n
+        }
         if result.best:
-            scores["validation accuracy, best"] = result.best.attrs["accuracy"]
+            scores[f"validation {score.name}, best"] = score.sign * result.best.attrs["accuracy"]
         with tempfile.TemporaryDirectory(prefix="skipnas-") as folder:
             made = self._artefacts(result, Path(folder))
             end = End(result.outcome.reason, result.verdict.sentence, scores, made)
@@ -117,11 +123,16 @@ class TrackedSearch(Watcher):
     def _finished(self, trial: Trial, best: bool = False) -> Finished:
         attrs = trial.attrs
         scores = {name: attrs[name] for name in ("params", "macs", "seconds") if name in attrs}
-        scores |= dict(zip(self.objectives, trial.values or (), strict=False))
+        scores |= attrs.get("scores", {})
+        scores |= zip(self.metrics, trial.values or (), strict=False)
         return Finished(
             trial.number, str(trial.genome), role_of(trial), status_of(trial), scores,
-            tuple(attrs.get("accuracies") or ()), genes_of(trial.genome, self.space), best,
+            self._curve(attrs.get("accuracies") or ()), genes_of(trial.genome, self.space), best,
         )  # fmt: skip
+
+    def _curve(self, accuracies: Sequence[float]) -> tuple[float, ...]:
+        """By epoch, with the score's own sign."""
+        return tuple(self.score.sign * one for one in accuracies)
 
 
 def genes_of(genome: Any, space: SearchSpace) -> dict[str, Any]:

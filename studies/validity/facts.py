@@ -53,7 +53,7 @@ class Reliability:
 
 @dataclass(frozen=True)
 class Measure:
-    """How one score does: accuracy, or loss."""
+    """How one score does: accuracy, loss, or a score of the user's own."""
 
     name: str
     overall: Reliability
@@ -82,7 +82,7 @@ class Validity:
     seconds: float
     """Median of one short training."""
     measures: tuple[Measure, ...]
-    """Of accuracy first."""
+    """Of accuracy first, or of the user's own score alone."""
     short: tuple[tuple[float, ...], ...]
     """Accuracies by pattern and seed."""
     among_best: bool

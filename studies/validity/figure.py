@@ -32,7 +32,7 @@ def validity_figure(found: Validity) -> Figure:
             left.axhline(level, color=MUTED, lw=0.8, linestyle=style)
     left.set_ylim(0, 1.02)
     left.set_xlabel("seeds of a pattern")
-    left.set_ylabel("reliability of their mean accuracy")
+    left.set_ylabel(f"reliability of their mean {accuracy.name}")
     left.legend(loc="lower right", frameon=False)
     if found.long:
         right, short = panels[1], 100 * np.array(found.short)

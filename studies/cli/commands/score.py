@@ -30,7 +30,10 @@ Scored = list[tuple[Genome, dict[str, float]]]
 # A notation may begin with -, and its letters are no short options.
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
 @click.argument("genomes", nargs=-1, metavar="[GENOME]...")
-@click.option("--study", help="Score this study's trials instead, and rank them beside accuracy.")
+@click.option(
+    "--study",
+    help="Score this study's trials instead, and rank them beside accuracy, or its own score.",
+)
 @storage_option
 @click.option("--space", help=f"A named space (nas spaces) or a .toml file. [default: {SPACE}]")
 @click.option("--data", help="As for nas search. [default: the study's, or the space's usual data]")
@@ -116,6 +119,7 @@ def _study(
 ) -> None:
     from nas.files.settings import finite
     from nas.statistics import correlate
+    from studies.formatting import Score
     from studies.search.settings import recorded_data, recorded_space
     from studies.store.storages import existing_storage, storage_errors
     from studies.store.store import Store
@@ -129,21 +133,23 @@ def _study(
         raise InputError(f"study {name!r} has {len(told)} completed trials; at least 3 are needed")
     space, images = recorded_space(settings), recorded_data(settings, notes, data, data_dir)
     scored = _scored([t.genome for t in told], space, images, settings["seed"], wanted)
-    accuracies = [trial.attrs["accuracy"] for trial in told]
+    score = Score.of(settings["objectives"])
+    values_told = [score.sign * trial.attrs["accuracy"] for trial in told]
     skips = [sum(len(layer.skips) for layer in trial.genome.layers) for trial in told]
     found = {
-        one: correlate([values[one] for _, values in scored], accuracies, skips) for one in wanted
+        one: correlate([values[one] for _, values in scored], values_told, skips) for one in wanted
     }
     if as_json:
         rows = [
-            {"number": trial.number, "genome": str(genome), "accuracy": trial.attrs["accuracy"]}
-            | finite(values)
-            for trial, (genome, values) in zip(told, scored, strict=True)
+            {"number": trial.number, "genome": str(genome), score.name: value} | finite(values)
+            for trial, value, (genome, values) in zip(told, values_told, scored, strict=True)
         ]
         correlations = {one: asdict(correlation) for one, correlation in found.items()}
         print(json.dumps({"study": name, "correlations": correlations, "trials": rows}))
     else:
-        make_console().print(correlation_table(found, f"{name}: scores and validation accuracy"))
+        make_console().print(
+            correlation_table(found, f"{name}: scores and validation {score.name}")
+        )
 
 
 def _scored(
@@ -188,7 +194,7 @@ def scores_table(scored: Scored, wanted: Sequence[str]) -> WordTable:
 
 
 def correlation_table(found: Mapping[str, Correlation], title: str) -> WordTable:
-    """A row a score: rank correlation with accuracy, alone and given the number of skips."""
+    """A row a score: rank correlation with accuracy (or the user's own score), alone and given the number of skips."""
     n = next(iter(found.values())).n
     table = WordTable(
         title=f"{title}, n = {n}",

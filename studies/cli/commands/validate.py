@@ -106,12 +106,12 @@ def validity_table(found: Validity) -> RenderableType:
         "score", "between", "over seeds", "reliability", "best tenth", "ρ longer", "ρ best tenth",
     ):  # fmt: skip
         table.add_column(name, justify="left" if name == "score" else "right", no_wrap=True)
-    for one in found.measures:
+    for index, one in enumerate(found.measures):
         numbers = (
             one.overall.between, one.overall.within, one.overall.one,
             one.best and one.best.one, one.ranks, one.ranks_best,
         )  # fmt: skip
         digits = (3, 3, 2, 2, 2, 2)
         cells = ("–" if n is None else f"{n:.{d}f}" for n, d in zip(numbers, digits, strict=True))
-        table.add_row(one.name if one.name == "accuracy" else "log loss", *cells)
+        table.add_row("log loss" if index else one.name, *cells)
     return table

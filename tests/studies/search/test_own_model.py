@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from nas import Genome, InputError, evaluate
-from nas.architecture.skeletons.wrapped import Wrapped
+from nas import Genome, InputError, evaluate, wrap
+from nas.architecture.skeletons.wrapped import MODELS, Wrapped
+from nas.plugins import LOADED
+from studies.search.join import Joining, join_study
 from studies.search.request import SearchRequest
-from studies.search.run import run_search
+from studies.search.run import Watcher, run_search
+from studies.search.spaces import find_space
 from tests.helpers import nas, plugins_taken_away, refused
 from tests.studies.searches import request
 
@@ -71,6 +74,70 @@ def test_a_model_is_searched_in_processes_and_trained(small_toml, model, tmp_pat
     model.write_text(MODEL.replace("0.1", "0.2"))
     with pytest.raises(InputError, match=r"own_net\.py"):
         run_search(replace(asked, study=result.study))
+
+
+SPACE = """
+model = "own_net.py:make"
+blocks = "1"
+[space]
+distances = [1, 2, 3]
+merges = ["add", "gate"]
+strengths = [0.5, 1.0]
+[proxy]
+epochs = 1
+images = 64
+batch = 32
+"""
+
+
+def test_a_space_file_names_the_model(model, tmp_path, capsys):
+    space = tmp_path / "mine.toml"
+    space.write_text(SPACE)
+    found = find_space(str(space))
+    assert found.skeleton == wrap(f"{model}:make", (1, 8, 8), 10, "1")
+    assert find_space(str(space)).for_data((3, 16, 16), 5).skeleton == wrap(
+        f"{model}:make", (3, 16, 16), 5, "1"
+    )
+    based = tmp_path / "based.toml"  # without digits9's distances beyond the four blocks
+    based.write_text('base = "digits9-distances"\nmodel = "own_net.py:make"\nblocks = "1"')
+    assert find_space(str(based)).distances == (1, 2, 3, 4)
+    assert nas(capsys, "show", "add(1)*4", "--space", space)[0] == 0
+
+    url = f"sqlite:///{tmp_path}/own.db"
+    asked = request(space, url, study="mine", evaluations=6, population=2)
+    ended = []
+    watcher = Watcher()
+    watcher.evaluated = ended.append
+    result = run_search(asked, watcher, lambda: len(ended) >= 4)
+    assert len(result.trials) < 6
+    assert result.settings.record()["plugins"].keys() == {"own_net.py"}
+    with plugins_taken_away():
+        for table in (LOADED, MODELS):
+            table.clear()
+        assert "needs the plugin own_net.py" in refused(
+            capsys, "worker", "--study", "mine", "--storage", url
+        )
+        helping = Joining(workers=1, device="cpu", study="mine", storage=url, plugins=(model,))
+        assert len(join_study(helping).trials) == 6
+    assert len(run_search(replace(asked, evaluations=8)).trials) == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("blocks = '1'\nbase = 'digits9'", "blocks goes with model"),
+        ("model = 7", "model must be a string such as my_model.py:make, not 7"),
+        ("model = 'own_net.py:make'\nblocks = ['1']", "blocks must be a string"),
+        ("model = 'own_net.py:nothing'", "unknown function"),
+        ("model = 'gone.py:make'", "gone.py"),
+        ("model = 'own_net.py:make'\nblocks = '9'", "blocks '9'"),
+        ("model = 'own_net.py:make'\n[skeleton]\nstages = []", "[skeleton]: unknown key 'stages'"),
+        ("model = 'own_net.py:wide'", "[skeleton] may say its input_shape and classes"),
+    ],
+)
+def test_what_a_space_file_cannot_say_is_one_line(text, said, model, tmp_path, capsys):
+    (tmp_path / "wrong.toml").write_text(text)
+    assert said in refused(capsys, "spaces", tmp_path / "wrong.toml")
 
 
 @pytest.mark.parametrize(

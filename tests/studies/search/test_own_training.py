@@ -1,9 +1,12 @@
 """Searches with a training of the user's own: scores, finals, record, pruning and faults."""
 
+import json
+from pathlib import Path
+
 import pytest
 
-from nas import InputError
-from studies import nas_search
+from nas import Genome, InputError
+from studies import load, nas_search
 from studies.cli.progress import ConsoleWatcher
 from studies.cli.terminal import make_console
 from studies.report.write import write_report
@@ -93,6 +96,70 @@ def test_its_scores_rank_and_have_their_own_names(small_toml, place, tmp_path, c
     assert nas(capsys, "studies", "--storage", storage)[0] == 0
 
 
+def keys(told):
+    """All keys of nested JSON values."""
+    if isinstance(told, list):
+        return {key for one in told for key in keys(one)}
+    return (
+        {*told, *(k for v in told.values() for k in keys(v))} if isinstance(told, dict) else set()
+    )
+
+
+def test_its_scores_have_their_names_and_signs_for_other_programs(small_toml, place, capsys):
+    file, storage = place
+    options = {
+        "space": small_toml, "evaluate": f"{file}:train", "study": "mine", "storage": storage,
+        "evaluations": 12, "population": 4, "contenders": 5, "contender-seeds": 2, "finalists": 1,
+        "tuning-seeds": 1, "finalist-seeds": 3, "workers": 1, "device": "cpu",
+    }  # fmt: skip
+    words = (f"--{name}={value}" for name, value in options.items())
+    code, out, err = nas(capsys, "search", *words, "--json", "--picture=")
+    assert code == 0, err
+    lines = [json.loads(line) for line in out.splitlines()]
+    trials = Store.load(open_storage(storage), "mine").trials()
+    told = {line["number"]: line for line in lines if line["event"] == "evaluated"}
+    assert [told[t.number]["cost"] for t in trials] == pytest.approx([skips(t) for t in trials])
+    assert {line["size"] for line in told.values()} == {449}  # validation images of the digits
+    finals = [line for line in lines if line["event"] == "finalist"]
+    for line in finals:
+        many = sum(len(layer.skips) for layer in Genome.parse(line["notation"]).layers)
+        assert [int(cost) for cost in line["cost"]] == [many] * 3
+
+    where = ("--storage", storage)
+    facts = json.loads(nas(capsys, "report", "mine", "--format", "json", "--out", "-", *where)[1])
+    assert [row["cost"] for row in facts["trials"]] == [told[t.number]["cost"] for t in trials]
+    costs = facts["progress"]["cost"]
+    assert costs == sorted(costs, reverse=True)  # it was to become small
+    for row in facts["finals"]["rows"]:
+        low, high = row["interval"]
+        assert low <= row["mean"] <= high
+    assert facts["validity"]["measures"][0]["name"] == "cost"
+    listed = json.loads(nas(capsys, "studies", "--json", *where)[1])
+    assert listed[0]["best"]["cost"] == facts["winner"]["cost"]
+    scored = json.loads(
+        nas(capsys, "score", "--study", "mine", "--json", "--score", "skips", *where)[1]
+    )
+    assert scored["correlations"]["skips"]["rho"] > 0.9
+    for one in (lines, facts, listed, scored):
+        assert keys(one) & {"accuracy", "accuracies"} == set()
+    frame = load("mine", storage)
+    assert list(frame["cost"]) == pytest.approx([skips(trial) for trial in trials])
+    assert set(frame["size"]) == {449}
+    assert "accuracy" not in frame
+
+
+def test_a_failed_training_has_no_score_in_json(small_toml, place, capsys):
+    file, storage = place
+    words = (
+        f"--space={small_toml}", f"--evaluate={file}:faulty", f"--storage={storage}", "--evaluations=24",
+        "--contenders=0", "--finalists=0", "--workers=1", "--device=cpu", "--json", "--picture=",
+    )  # fmt: skip
+    out = nas(capsys, "search", *words)[1]
+    lines = [json.loads(line, parse_constant=pytest.fail) for line in out.splitlines()]
+    told = [line for line in lines if line["event"] == "evaluated"]
+    assert {line["status"]: line["score"] is None for line in told} == {"ok": False, "failed": True}
+
+
 def test_a_training_that_never_asks_for_the_part_has_no_test(small_toml, place):
     file, storage = place
     asked = request(
@@ -114,6 +181,30 @@ def test_interrupted_or_not(small_toml, place):
     run_search(request(small_toml, whole, study="s", **own))
     assert trials_of(storage, "s") == trials_of(whole, "s")
     assert "PRUNED" in {state for _, _, state, *_ in trials_of(whole, "s")}
+
+
+def test_a_worker_goes_on_with_it(small_toml, place, tmp_path, capsys):
+    file, storage = place
+    whole = storage.replace("nas.db", "whole.db")
+    own = {"evaluate": f"{file}:train", "pruner": "halving", "evaluations": 12, "study": "s"}
+    run_search(request(small_toml, whole, **own))
+    ended = []
+    watcher = run.Watcher()
+    watcher.evaluated = ended.append
+    run_search(request(small_toml, storage, **own), watcher, lambda: len(ended) >= 5)
+    moved = tmp_path / "elsewhere" / "mine.py"
+    moved.parent.mkdir()
+    Path(file).rename(moved)
+    words = ("worker", "--study", "s", "--storage", storage, "--device", "cpu", "--workers", "1")
+    assert "name the file with --evaluate" in refused(capsys, *words)
+    moved.write_text(COUNTS + "# changed\n")
+    assert "the file has changed" in refused(capsys, *words, "--evaluate", f"{moved}:train")
+    moved.write_text(COUNTS)
+    code, out, err = nas(capsys, *words, "--evaluate", f"{moved}:train", "--json")
+    assert code == 0, err
+    told = [json.loads(line) for line in out.splitlines()]
+    assert len([line for line in told if line["event"] == "evaluated"]) == 12 - len(ended)
+    assert trials_of(storage, "s") == trials_of(whole, "s")
 
 
 def test_faults_cost_their_candidate_one_line(small_toml, place):
@@ -176,11 +267,14 @@ def test_another_source_is_refused(small_toml, place, tmp_path, capsys):
         ({"objectives": "params"}, "a score of your own comes first"),
         ({"objectives": "accuracy"}, "unknown objective 'accuracy'"),
         ({"inherit": True}, "--inherit"),
+        ({"evaluate": "named.py:train"}, "named.py:train: no score can be called seconds"),
         ({"evaluate": "gone.py:train"}, "gone.py"),
     ],
 )
-def test_what_does_not_go_together(small_toml, place, more, said):
+def test_what_does_not_go_together(small_toml, place, more, said, monkeypatch):
     file, storage = place
+    monkeypatch.chdir(Path(file).parent)
+    Path("named.py").write_text(COUNTS.replace('cost="min"', 'seconds="min"'))
     with pytest.raises(InputError, match=said) as error:
         run_search(request(small_toml, storage, **{"evaluate": f"{file}:train", **more}))
     assert "\n" not in str(error.value)

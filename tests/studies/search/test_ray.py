@@ -39,6 +39,24 @@ def test_a_node_that_dies_in_mid_search_takes_no_trial_with_it(
     assert trials_of(storage) == undisturbed
 
 
+@pytest.mark.slow
+def test_a_training_of_ones_own_goes_to_other_nodes(small_toml, tmp_path, ray_cluster):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from nas import returns\n\n@returns(cost='min')\ndef train(run):\n"
+        "    images, labels = run.tensors(run.part)\n"
+        "    cost = run.network.eval()(images).exp().mean().item()\n"
+        "    for epoch in range(1, run.epochs + 1):\n        run.report(epoch, cost - epoch)\n"
+        "    return cost\n"
+    )
+    own = {"evaluate": f"{file}:train", "pruner": "halving", "evaluations": 10}
+    urls = [f"sqlite:///{tmp_path}/{name}.db" for name in ("here", "nodes")]
+    run_search(request(small_toml, urls[0], **own))
+    run_search(request(small_toml, urls[1], workers="ray", ray_address=ray_cluster.address, **own))
+    assert trials_of(urls[1]) == trials_of(urls[0])
+    assert "PRUNED" in {state for _, _, state, *_ in trials_of(urls[0])}
+
+
 @pytest.mark.parametrize(
     ("more", "line"),
     [

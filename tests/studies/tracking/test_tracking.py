@@ -69,6 +69,33 @@ def test_own_trackers_are_told_all_and_change_nothing(small_toml, tmp_path):
     assert result.study.encode() in telling.files["report"]
 
 
+def test_trackers_are_told_own_scores_by_name(small_toml, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from nas import returns\n\n@returns(cost='min', size='max')\ndef train(run):\n"
+        "    run.report(1, 7)\n    run.report(2, 3 + run.part.count('t'))\n"
+        "    return {'cost': 3 + run.part.count('t'), 'size': 5}\n"
+    )
+    telling = Telling()
+    asked = request(
+        small_toml, f"sqlite:///{tmp_path}/own.db", evaluate=f"{tmp_path}/mine.py:train",
+        evaluations=5, finalists=1, finalist_seeds=2,
+    )  # fmt: skip
+    for _ in range(2):
+        run_search(asked, TrackedSearch([telling]))
+    first, *told, end, again, _ = telling.calls
+    assert first.score == "cost"
+    assert [trial.scores["cost"] for trial in told] == [4.0] * 5
+    assert {trial.scores["size"] for trial in told} == {5.0}
+    assert {trial.curve for trial in (*told, *again.trials)} == {(7.0, 4.0)}
+    assert [trial.scores for trial in again.trials] == [
+        {**trial.scores, "seconds": other.scores["seconds"]}
+        for trial, other in zip(told, again.trials, strict=True)
+    ]
+    assert end.scores["validation cost, best"] == 4.0
+    assert end.scores["test cost, residual"] == 5.0  # "test" has a t more than "validation"
+    assert not any("accuracy" in name for trial in told for name in (*trial.scores, *end.scores))
+
+
 def test_a_tracker_that_hangs_holds_nothing_up(small_toml, tmp_path, monkeypatch):
     monkeypatch.setattr("studies.tracking.watchers.WAIT_SECONDS", 0.2)
     for_ever = threading.Event()
