@@ -73,7 +73,7 @@ class Merge:
     colour-blind can tell apart."""
 
     any_shape: bool = False
-    """Whether it also merges what is no map (C, H, W), such as tokens (T, D)."""
+    """Whether it also merges what is no map (C, H, W): tokens (T, D), features (D,)."""
     second_branch: bool = False
     """Whether it has a second branch like F."""
     reads_input: bool = False

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nas import Genome, Skeleton, Stage, compile_network, plan, wrap
 from nas.architecture.merges import MERGES, Site
 from nas.architecture.parts import Chain, Norm, Project
+from nas.devices.device import one_thread
 from nas.network.compile import initialise
 from nas.network.network import Merged
 from studies.knockouts.lesions import without_skip
@@ -20,6 +21,13 @@ from tests.conftest import random_genome
 MAP, TOKENS, FEATURES = (8, 3, 5), (6, 8), (8,)
 SHAPES = (MAP, TOKENS, FEATURES)
 TOKEN_MERGES = ("add", "scale", "channel", "gate", "concat", "graft", "mix", "layerscale", "route")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def alone():
+    """Threads cost more than such small networks do."""
+    with one_thread(torch.device("cpu")):
+        yield
 
 
 def texts():
@@ -67,7 +75,7 @@ def first(x, like):
 @given(st.integers(0, 10**6))
 def test_random_genomes_between_tokens(on_tokens, seed):
     genome = random_genome(4, random.Random(seed), list(TOKEN_MERGES))
-    network, planned = compile_network(genome, on_tokens, seed), plan(genome, on_tokens)
+    network, planned = compile_network(genome, on_tokens), plan(genome, on_tokens)
     assert planned.params == sum(parameter.numel() for parameter in network.parameters())
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(numbers(1, 6, 4))
@@ -79,7 +87,7 @@ def test_random_genomes_between_tokens(on_tokens, seed):
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
-    twin = compile_network(Genome.parse(genome.key), on_tokens, seed)
+    twin = compile_network(Genome.parse(genome.key), on_tokens)
     assert torch.equal(twin(numbers(3, 6, 4)), logits)
 
 
@@ -221,7 +229,7 @@ def test_a_network_without_a_skip_is_the_one_with_the_skip_at_zero(on_tokens, se
     skeleton = on_tokens if tokens else Skeleton((1, 6, 6), 3, (Stage(2, 8), Stage(2, 12, 2)))
     names = sorted({*TOKEN_MERGES} if tokens else {*MERGES})
     genome = random_genome(4, random.Random(seed), [name for name in names if name != "route"])
-    network, x = compile_network(genome, skeleton, seed).eval(), numbers(2, *skeleton.input_shape)
+    network, x = compile_network(genome, skeleton).eval(), numbers(2, *skeleton.input_shape)
     for index, layer in enumerate(genome.layers, 1):
         for place, skip in enumerate(layer.skips):
             cut = without_skip(network, index, skip.distance).eval()
