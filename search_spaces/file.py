@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nas.architecture.skeletons.convolutional import Skeleton, Stage
 from nas.architecture.space import SearchSpace
@@ -23,13 +23,14 @@ class Choices:
     always: bool = False
     period: int | None = None
     learning_rates: tuple[float, ...] = ()
+    sources: tuple[Literal["0", "m"], ...] = ()
 
 
 def load_space(path: str | Path, spaces: dict[str, SearchSpace]) -> SearchSpace:
     """The space that a TOML file describes; its name is the file's.
 
     Tables `[skeleton]`, `[space]` (distances, merges, strengths, always, period,
-    learning_rates), `[proxy]`, `[final]`, and the keys `data` and `base`: what is not given comes from the space that `base` names, or from
+    learning_rates, sources), `[proxy]`, `[final]`, and the keys `data` and `base`: what is not given comes from the space that `base` names, or from
     the defaults. `data` may be a path, which begins at the file's folder. `input_shape` and `classes`
     are replaced by those of the data that is searched on.
 

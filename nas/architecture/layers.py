@@ -43,6 +43,18 @@ def rank(distance: int) -> tuple[bool, int]:
     return distance < 1, abs(distance)
 
 
+def named(text: str) -> int:
+    """The distance that stands for a name.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    names = {known: distance for distance, (known, _) in NAMES.items()}
+    if text not in names:
+        raise unknown("source by name", text, names)
+    return names[text]
+
+
 def start_text(distance: int) -> str:
     """Where a skip starts, in a notation: `3`, `0` or `m`."""
     return NAMES[distance][0] if distance in NAMES else str(distance)
@@ -148,17 +160,14 @@ def _hiding(
     name: int, chosen: Sequence[int], places: Sequence[Mapping[int, int]]
 ) -> set[int] | None:
     """The distances that leave nothing of a name beside the chosen ones; None where none can."""
-    needed = set()
+    needed = set[int]()
     for place in (place for place in places if name in place):
-        same = [
-            start for start in place if place[start] == place[name] and rank(start) < rank(name)
-        ]
-        if not same:
+        same = {s for s in place if place[s] == place[name] and rank(s) < rank(name)}
+        if same & {*chosen}:
+            continue
+        if not same - {*NAMES}:
             return None
-        if not {*same} & {*chosen}:
-            needed |= {start for start in same if start not in NAMES}
-            if {*same} <= {*NAMES}:
-                return None
+        needed |= same - {*NAMES}
     return needed
 
 

@@ -2,10 +2,10 @@
 
 Layer i has a gene `l{i}.d{d}` for every allowed distance d it can reach (choice 0.0: no skip, else
 the skip's strength), a gene `l{i}.s0` or `l{i}.sm` for a source by name, and a gene `l{i}.merge`.
-A name that is the node of a distance which the layer has, too, is left out. A gene with one choice is left out. The merge gene of
-a layer without skips says nothing, so several vectors can decode to one genome. In a space whose
-skips are `always` there, no distance has the choice 0.0. In a space with a `period`, the genes are
-those of a motif of so many layers, which is tiled over the depth.
+A gene with one choice is left out. The merge gene of a layer without skips says nothing, and of
+skips from one node only the first is there, so several vectors can decode to one genome. In a space
+whose skips are `always` there, no distance has the choice 0.0. In a space with a `period`, the genes
+are those of a motif of so many layers, which is tiled over the depth.
 """
 
 from __future__ import annotations
@@ -18,7 +18,16 @@ from random import Random
 from typing import Literal
 
 from nas.architecture.genome import Genome, Motif
-from nas.architecture.layers import NAMES, Layer, Skip, count_sets, rank, start_said, start_text
+from nas.architecture.layers import (
+    NAMES,
+    Layer,
+    Skip,
+    count_sets,
+    named,
+    rank,
+    start_said,
+    start_text,
+)
 from nas.architecture.merges import MERGES
 from nas.architecture.notation import check_rate
 from nas.architecture.parts import Shape
@@ -104,13 +113,10 @@ class SearchSpace:
                     f"space: distance {brief(distance)} is not from 1 to {self.skeleton.layers}, "
                     "the number of layers"
                 )
-        texts = {text: value for value, (text, _) in NAMES.items()}
-        for text in self.sources:
-            if text not in texts:
-                raise unknown("source", text, texts, place="space")
-            if not self.skeleton.has(texts[text]):
+        for name in self.sources:
+            if not self.skeleton.has(named(name)):
                 raise InputError(
-                    f"space: source {text}: no layer of {self.skeleton.title} has {NAMES[texts[text]][1]}"
+                    f"space: source {name}: no layer of {self.skeleton.title} has that node"
                 )
         for strength in self.strengths:
             if not 0 < strength < float("inf"):
@@ -139,8 +145,7 @@ class SearchSpace:
     @cached_property
     def starts(self) -> tuple[int, ...]:
         """All distances of this space, rising, then STEM and MIRROR where they are its sources."""
-        named = (value for value, (text, _) in NAMES.items() if text in self.sources)
-        return *sorted(self.distances), *named
+        return *sorted(self.distances), *sorted(map(named, self.sources), key=rank)
 
     @cached_property
     def reachable(self) -> tuple[tuple[int, ...], ...]:
@@ -158,7 +163,7 @@ class SearchSpace:
                 node = self.skeleton.source(i, start)
                 if node is None or (self.always and node in found.values()):
                     continue
-                if node in self.skeleton.sources(i) and self._fits(node, i):
+                if node in self.skeleton.sources(i) and self.skeleton.fits(node, i):
                     found[start] = node
             rows.append(found)
         return tuple(rows)
@@ -170,13 +175,6 @@ class SearchSpace:
             return self.reachable
         alike = (self.reachable[place :: self.period] for place in range(self.period))
         return tuple(tuple(sorted({d for row in rows for d in row}, key=rank)) for rows in alike)
-
-    def _fits(self, source: int, target: int) -> bool:
-        try:
-            self.skeleton.adapter_part(source, target)
-        except InputError:
-            return False
-        return True
 
     @cached_property
     def genes(self) -> tuple[Gene, ...]:

@@ -1,7 +1,7 @@
 """Changes to genomes that speak of skip patterns. All randomness comes from the given generator.
 
 Each mutation is a function (genome, space, rng) -> genome over the layers that are searched: those of
-the network, or of the motif (`space.sites` has their distances). What leaves the space is undone; the
+the network, or of the motif (`space.sites` has their distances, and sources by name). What leaves the space is undone; the
 result may be the genome itself where the mutation finds nothing to do.
 """
 
@@ -36,7 +36,7 @@ def toggle(genome: Genome, space: SearchSpace, rng: Random) -> Genome:
 
 
 def move(genome: Genome, space: SearchSpace, rng: Random) -> Genome:
-    """Lets a skip start at another node: a new distance, the same strength."""
+    """Lets a skip start at another node: a new distance or name, the same strength."""
     options = [
         (index, skip, d)
         for index, layer in enumerate(genome.layers)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from baselines import find_baseline
 from nas.architecture.genome import Genome
+from nas.architecture.layers import NAMES, named, start_text
 from nas.architecture.plan import check_merges
 from nas.architecture.space import SearchSpace
 from nas.data.dataset import Data
@@ -48,11 +49,12 @@ def starting_point(space: SearchSpace, start: str | None) -> tuple[SearchSpace, 
     genome, skeleton = baseline.genome, baseline.skeleton
     skips = [skip for layer in genome.layers for skip in layer.skips]
     merges = [layer.merge for layer in genome.layers if layer.merge]
-    distances = {*space.distances, *(skip.distance for skip in skips)}
+    starts = {*space.starts, *(skip.distance for skip in skips)}
     space = replace(
         space,
         skeleton=skeleton,
-        distances=tuple(sorted(d for d in distances if d <= skeleton.layers)),
+        distances=tuple(sorted(d for d in starts - {*NAMES} if d <= skeleton.layers)),
+        sources=tuple(start_text(d) for d in NAMES if d in starts and skeleton.has(d)),
         merges=tuple(dict.fromkeys([*space.merges, *merges])),
         strengths=tuple(sorted({*space.strengths, *(skip.strength for skip in skips)})),
         name=f"{space.name}-on-{start.replace('/', '-')}",
@@ -63,7 +65,8 @@ def starting_point(space: SearchSpace, start: str | None) -> tuple[SearchSpace, 
 def on_model(space: SearchSpace, model: str, blocks: str | None, data: Data) -> SearchSpace:
     """The space's distances, merges, strengths and trainings on the blocks of a user's own model.
 
-    Distances that reach further than the model's blocks are left out; a motif stays one.
+    Distances that reach further than the model's blocks, and sources by name that they lack, are left out; a
+    motif stays one.
 
     Args:
         blocks: where they are in the model; comma-separated.
@@ -78,6 +81,7 @@ def on_model(space: SearchSpace, model: str, blocks: str | None, data: Data) -> 
         space,
         skeleton=skeleton,
         distances=tuple(d for d in space.distances if d <= skeleton.layers),
+        sources=tuple(name for name in space.sources if skeleton.has(named(name))),
         period=min(space.period, skeleton.layers) if space.period else None,
         name=f"{space.name}-on-{skeleton.model.rpartition(':')[2]}",
     )

@@ -69,6 +69,14 @@ class AnySkeleton(ABC):
             InputError: nothing does; the message has both shapes.
         """
 
+    def fits(self, source: int, target: int) -> bool:
+        """Whether there is an adapter from a node to a layer's output."""
+        try:
+            self.adapter_part(source, target)
+        except InputError:
+            return False
+        return True
+
     @abstractmethod
     def site(self, index: int, skips: int) -> Site:
         """Where the merge of layer `index` is placed, with so many skips."""
