@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from nas.architecture.layers import Source
 from nas.architecture.skeletons.convolutional import Skeleton, Stage
 from nas.architecture.space import SearchSpace
 from nas.errors import InputError, brief, unknown
@@ -23,7 +24,7 @@ class Choices:
     always: bool = False
     period: int | None = None
     learning_rates: tuple[float, ...] = ()
-    sources: tuple[Literal["0", "m"], ...] = ()
+    sources: tuple[Source, ...] = ()
 
 
 def load_space(path: str | Path, spaces: dict[str, SearchSpace]) -> SearchSpace:

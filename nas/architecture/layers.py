@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations
-from typing import TypeVar
+from typing import Literal, TypeVar, get_args
 
 from nas.architecture.merges import MERGES
 from nas.errors import InputError, brief, unknown
@@ -19,6 +19,8 @@ STEM, MIRROR = 0, -1
 """What `Skip.distance` is for the sources by name, which are the same node in a deeper network."""
 NAMES: dict[int, tuple[str, str]] = {STEM: ("0", "the stem"), MIRROR: ("m", "the mirrored node")}
 """How each is written in a notation, and said in words."""
+Source = Literal["0", "m"]
+SOURCES: tuple[Source, ...] = get_args(Source)
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,11 @@ def named(text: str) -> int:
 def start_text(distance: int) -> str:
     """Where a skip starts, in a notation: `3`, `0` or `m`."""
     return NAMES[distance][0] if distance in NAMES else str(distance)
+
+
+def gene_text(distance: int) -> str:
+    """How a skip's gene ends: `d3`, `s0` or `sm`."""
+    return f"{'s' if distance in NAMES else 'd'}{start_text(distance)}"
 
 
 def start_said(distance: int) -> str:

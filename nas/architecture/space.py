@@ -15,14 +15,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from math import prod
 from random import Random
-from typing import Literal
 
 from nas.architecture.genome import Genome, Motif
 from nas.architecture.layers import (
-    NAMES,
     Layer,
     Skip,
+    Source,
     count_sets,
+    gene_text,
     named,
     rank,
     start_said,
@@ -75,7 +75,7 @@ class SearchSpace:
     learning_rates: tuple[float, ...] = ()
     """Learning rates that are searched as a gene, and at each of which finalists and references are
     tuned; none leaves all at the proxy's."""
-    sources: tuple[Literal["0", "m"], ...] = ()
+    sources: tuple[Source, ...] = ()
     """Sources by name beside distances: the stem, and the skeleton's mirrored nodes."""
     data: str = "digits"
     """The data that this space is usually searched on."""
@@ -115,9 +115,7 @@ class SearchSpace:
                 )
         for name in self.sources:
             if not self.skeleton.has(named(name)):
-                raise InputError(
-                    f"space: source {name}: no layer of {self.skeleton.title} has that node"
-                )
+                raise InputError(f"space: source {name}: no layer of {self.skeleton.title} has it")
         for strength in self.strengths:
             if not 0 < strength < float("inf"):
                 raise InputError(
@@ -160,10 +158,8 @@ class SearchSpace:
         for i in range(1, self.skeleton.layers + 1):
             found: dict[int, int] = {}
             for start in self.starts:
-                node = self.skeleton.source(i, start)
-                if node is None or (self.always and node in found.values()):
-                    continue
-                if node in self.skeleton.sources(i) and self.skeleton.fits(node, i):
+                node = self.skeleton.reached(i, start)
+                if node is not None and not (self.always and node in found.values()):
                     found[start] = node
             rows.append(found)
         return tuple(rows)
@@ -186,8 +182,7 @@ class SearchSpace:
                 genes.append(Gene(f"l{layer}.merge", self.merges, layer, None))
             for d in distances:
                 if len(choices) > 1:
-                    kind = f"s{start_text(d)}" if d in NAMES else f"d{d}"
-                    genes.append(Gene(f"l{layer}.{kind}", choices, layer, d))
+                    genes.append(Gene(f"l{layer}.{gene_text(d)}", choices, layer, d))
         if len(self.learning_rates) > 1:
             genes.append(Gene(RATE_GENE, self.learning_rates, None, None))
         return tuple(genes)

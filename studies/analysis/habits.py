@@ -95,7 +95,14 @@ def _strengths(best: list[Genome], every: list[Genome], space: SearchSpace) -> G
         return _mean(found) if found else None
 
     rows = tuple(f"strength {s:g}" for s in space.strengths)
-    return _grid("strengths", rows, tuple(start_said(d).removeprefix("distance ") for d in starts), best, every, share)
+    return _grid(
+        "strengths",
+        rows,
+        tuple(start_said(d).removeprefix("distance ") for d in starts),
+        best,
+        every,
+        share,
+    )
 
 
 def _grid(

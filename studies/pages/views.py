@@ -144,7 +144,7 @@ def beside(study: Study, numbers: Sequence[int]) -> Beside:
 
 def _glyph(genome: Genome, distances: Iterable[int] = ()) -> str:
     used = {skip.distance for layer in genome.layers for skip in layer.skips}
-    return glyph(genome, {*distances, *used})
+    return glyph(genome, [*{*distances, *used}])
 
 
 def losses(found: Knockout | None) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from baselines import find_baseline
 from nas.architecture.genome import Genome
-from nas.architecture.layers import NAMES, named, start_text
+from nas.architecture.layers import NAMES, SOURCES, named
 from nas.architecture.plan import check_merges
 from nas.architecture.space import SearchSpace
 from nas.data.dataset import Data
@@ -54,7 +54,9 @@ def starting_point(space: SearchSpace, start: str | None) -> tuple[SearchSpace, 
         space,
         skeleton=skeleton,
         distances=tuple(sorted(d for d in starts - {*NAMES} if d <= skeleton.layers)),
-        sources=tuple(start_text(d) for d in NAMES if d in starts and skeleton.has(d)),
+        sources=tuple(
+            name for name in SOURCES if named(name) in starts and skeleton.has(named(name))
+        ),
         merges=tuple(dict.fromkeys([*space.merges, *merges])),
         strengths=tuple(sorted({*space.strengths, *(skip.strength for skip in skips)})),
         name=f"{space.name}-on-{start.replace('/', '-')}",
@@ -65,8 +67,8 @@ def starting_point(space: SearchSpace, start: str | None) -> tuple[SearchSpace, 
 def on_model(space: SearchSpace, model: str, blocks: str | None, data: Data) -> SearchSpace:
     """The space's distances, merges, strengths and trainings on the blocks of a user's own model.
 
-    Distances that reach further than the model's blocks, and sources by name that they lack, are left out; a
-    motif stays one.
+    Distances that reach further than the model's blocks, and sources by name that they lack, are left
+    out; a motif stays one.
 
     Args:
         blocks: where they are in the model; comma-separated.

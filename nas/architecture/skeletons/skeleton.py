@@ -69,14 +69,6 @@ class AnySkeleton(ABC):
             InputError: nothing does; the message has both shapes.
         """
 
-    def fits(self, source: int, target: int) -> bool:
-        """Whether there is an adapter from a node to a layer's output."""
-        try:
-            self.adapter_part(source, target)
-        except InputError:
-            return False
-        return True
-
     @abstractmethod
     def site(self, index: int, skips: int) -> Site:
         """Where the merge of layer `index` is placed, with so many skips."""
@@ -101,6 +93,17 @@ class AnySkeleton(ABC):
         if distance == MIRROR:
             return self.mirror(index)
         return source_without_skeleton(index, distance)
+
+    def reached(self, index: int, distance: int) -> int | None:
+        """The same, but None also where the layer cannot read it, or no adapter fits it."""
+        node = self.source(index, distance)
+        if node is None or node not in self.sources(index):
+            return None
+        try:
+            self.adapter_part(node, index)
+        except InputError:
+            return None
+        return node
 
     def has(self, distance: int) -> bool:
         """Whether a skip of this distance can be in any layer."""
