@@ -71,7 +71,7 @@ def test_notation_and_json_round_trip(genome):
 )
 def test_names_stand_last_and_a_tiled_name_gives_way_to_a_distance(text, canonical):
     assert Genome.parse(text) == Genome.parse(canonical)
-    if "[" not in canonical:
+    if "[" not in text:
         assert str(Genome.parse(text)) == canonical
 
 
@@ -113,9 +113,9 @@ def test_plan_and_space_refuse_names_that_say_nothing_new(notation, message):
 
 
 def test_no_mirror_and_unknown_names_are_refused():
-    with pytest.raises(InputError, match="no layer of .* has it"):
+    with pytest.raises(InputError, match=r"no layer of .* has it"):
         SearchSpace(chain(kind=Skeleton), (1,), sources=("m",))
-    with pytest.raises(InputError, match="unknown source by name 'x': .*0, m"):
+    with pytest.raises(InputError, match="unknown source by name 'x'"):
         SearchSpace(chain(), (1,), sources=("x",))
     with pytest.raises(InputError, match="distinct"):
         SearchSpace(chain(), (1,), sources=("0", "0"))
@@ -129,19 +129,16 @@ def tiny(layers=4, adapter="B", distances=(1, 2), sources=("0", "m"), **more):
 
 
 BRUTE = [
-    tiny(),
-    tiny(distances=(1,)),
-    tiny(distances=(2, 3), strengths=(0.5, 1.0), merges=("add",)),
-    tiny(sources=("0",), strengths=(0.5, 1.0), layers=3),
-    tiny(sources=("m",), adapter="A"),
+    tiny(3, merges=("add",)),
+    tiny(3, distances=(1,)),
+    tiny(3, distances=(2, 3), strengths=(0.5, 1.0), merges=("add",), sources=("0",)),
+    tiny(sources=("m",), adapter="A", merges=("add",), distances=(1, 2, 3)),
     tiny(always=True),
-    tiny(always=True, strengths=(0.5, 1.0), distances=(1,)),
+    tiny(3, always=True, strengths=(0.5, 1.0), distances=(1,)),
     tiny(period=1, distances=(1, 2, 3, 4)),
     tiny(period=2),
-    tiny(period=2, distances=(1, 3), strengths=(0.5, 1.0)),
-    tiny(period=2, distances=(2, 4), strengths=(0.5, 1.0)),
-    tiny(period=3, layers=5, distances=(2, 5)),
-    tiny(period=4, distances=(1, 2, 4), merges=("add",)),
+    tiny(period=2, distances=(2, 4), strengths=(0.5, 1.0), merges=("add",)),
+    tiny(3, period=3, distances=(1, 2), merges=("add",)),
     tiny(period=2, always=True),
 ]
 
@@ -155,8 +152,9 @@ def test_sizes_and_codes_by_brute_force(space):
     for genome in genomes:
         assert genome in space
         assert space.decode(space.encode(genome)) == genome
+    for genome in genomes[:: max(1, len(genomes) // 200)]:
         plan(genome, space.skeleton)
-    for genome in genomes[:: max(1, len(genomes) // 40)]:
+    for genome in genomes[:: max(1, len(genomes) // 10)]:
         neighbours = list(space.neighbours(genome))
         assert len({other.key for other in neighbours} - {genome.key}) == len(neighbours)
         assert all(other in space for other in neighbours)
@@ -177,7 +175,7 @@ def test_genes_have_names_of_their_own():
 def test_mutations_stay_in_the_space_and_reach_names(space):
     rng, seen = random.Random(0), set()
     genome = Genome.plain(6)
-    for _ in range(1500):
+    for _ in range(600):
         before, genome = genome, mutate(genome, space, rng)
         assert genome in space
         assert crossover(before, space.sample(rng), space, rng) in space
