@@ -166,9 +166,9 @@ def test_genes_have_names_of_their_own():
         "l1.d1", "l1.s0", "l2.d1", "l2.d2", "l2.s0", "l3.d1", "l3.d2", "l3.s0", "l3.sm",
         "l4.d1", "l4.d2", "l4.s0", "l4.sm",
     ]  # fmt: skip
-    genome = Genome.parse("- - gate(2,0,m) -")
+    genome = Genome.parse("- - gate(1,0,m) -")
     params = tiny().params_of(genome)
-    assert (params["l3.d2"], params["l3.s0"], params["l3.sm"]) == (1.0, 1.0, 0)
+    assert (params["l3.d1"], params["l3.s0"], params["l3.sm"]) == (1.0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize("space", [tiny(6), tiny(6, period=2), tiny(6, strengths=(0.5, 1.0))])
@@ -191,7 +191,7 @@ def test_mutations_stay_in_the_space_and_reach_names(space):
     [
         ("add(1) add(1,0)*5", "add(1) add(1,0)*11"),
         ("-*3 concat(m)*3", "-*6 concat(m)*6"),
-        ("add(0) - add(0) concat(1,m)*3", "[add(0)*2 -]*1 - add(0)*2 concat(1,m)*6"),
+        ("add(0) - add(0) concat(1,m)*3", "add(0) - add(0)*2 - add(0) concat(1,m)*6"),
         ("- add(2) - - add(2,m) -", None),
     ],
 )
@@ -206,7 +206,7 @@ def test_names_survive_stretching(notation, deeper):
             )
     names = {skip.distance for layer in genome.layers for skip in layer.skips if skip.distance < 1}
     assert names == {s.distance for layer in longer.layers for s in layer.skips if s.distance < 1}
-    if deeper and "[" not in deeper:
+    if deeper:
         assert str(longer) == deeper
 
 
@@ -222,7 +222,7 @@ def test_a_named_skip_is_cut_out_as_the_smaller_genome_is_compiled():
             continue  # its convolution begins otherwise with other inputs
         smaller = compile_network(remove_skip(genome, layer, distance), chain(), seed=1).eval()
         cut = without_skip(network, layer, distance).eval()
-        assert torch.equal(cut(images), smaller(images))
+        torch.testing.assert_close(cut(images), smaller(images))  # in other memory formats
 
 
 def test_the_stem_by_name_is_the_same_network_as_by_its_distance():
