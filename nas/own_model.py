@@ -5,10 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.architecture.layers import named
 from nas.architecture.skeletons.wrapped import MODELS, Wrapped, wrapped
+from nas.architecture.space import SearchSpace
 from nas.errors import InputError, brief, unknown
 from nas.plugins import load_plugin
 
@@ -76,3 +79,16 @@ def _name(model: Any) -> str:
     name = f"a {type(model).__name__} of this process, {id(model):x}"
     MODELS[name] = lambda: deepcopy(model)
     return name
+
+
+def transferred(space: SearchSpace, skeleton: Wrapped, name: str) -> SearchSpace:
+    """The same choices on a model: without distances that reach further than its layers and sources that
+    it does not have, and with a motif that is no longer than they are."""
+    return replace(
+        space,
+        skeleton=skeleton,
+        distances=tuple(d for d in space.distances if d <= skeleton.layers),
+        sources=tuple(one for one in space.sources if skeleton.has(named(one))),
+        period=min(space.period, skeleton.layers) if space.period else None,
+        name=name,
+    )

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from nas.architecture.layers import Source
 from nas.architecture.skeletons.convolutional import Skeleton, Stage
 from nas.architecture.skeletons.families import FAMILIES
 from nas.architecture.skeletons.skeleton import AnySkeleton
@@ -14,7 +15,7 @@ from nas.architecture.skeletons.wrapped import Wrapped
 from nas.architecture.space import SearchSpace
 from nas.errors import InputError, brief, unknown
 from nas.files.settings import check_keys, from_mapping, read_toml
-from nas.own_model import named_model, wrap
+from nas.own_model import named_model, transferred, wrap
 from nas.proxy import Proxy
 
 T = TypeVar("T")
@@ -30,6 +31,7 @@ class Choices:
     always: bool = False
     period: int | None = None
     learning_rates: tuple[float, ...] = ()
+    sources: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def load_space(path: str | Path, spaces: dict[str, SearchSpace]) -> SearchSpace:
     place of the skeleton, cut at its `blocks`; `[skeleton]` may then say its `input_shape` and `classes`.
 
     Tables `[skeleton]`, `[space]` (distances, merges, strengths, always, period,
-    learning_rates), `[proxy]`, `[final]`, and the keys `data` and `base`: what is not given comes from the space that `base` names, or from
+    learning_rates, sources), `[proxy]`, `[final]`, and the keys `data` and `base`: what is not given comes from the space that `base` names, or from
     the defaults. `data` may be a path, which begins at the file's folder. `input_shape` and `classes`
     are replaced by those of the data that is searched on.
 
@@ -69,7 +71,7 @@ def load_space(path: str | Path, spaces: dict[str, SearchSpace]) -> SearchSpace:
     if "model" in given or "blocks" in given:
         usual = _sizes(start) if start else _of_data(data, spaces)
         made["skeleton"] = _own_model(given, usual, path)
-        start = start.on(made["skeleton"], start.name) if start else None
+        start = transferred(start, made["skeleton"], start.name) if start else None
     for name, usual_kind in TABLES.items():
         if name in made:
             continue

@@ -41,6 +41,7 @@ stem = "{stem}"  # 7x7 has stride 2 and a pooling, for large pictures
 # What patterns are made of.
 [space]
 distances = [1, 2, 3]  # how many layers back a skip may start
+# sources = ["0"]  # and by name: 0 is the stem, m the mirrored node of a U-Net
 merges = [{merges}]
 strengths = [0.5, 1.0]  # a skip is multiplied with one of these
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
 
-from nas.architecture.layers import Layer, Skip, last_tile, number, period_of
+from nas.architecture.layers import NAMES, Layer, Skip, last_tile, number, period_of
 from nas.errors import InputError, brief
 
 MAX_LAYERS = 10_000
@@ -161,13 +161,17 @@ def _parse_layer(merge: str, words: str, column: int) -> Layer:
 
 
 def _parse_skip(word: str, column: int) -> Skip:
-    distance, at, strength = word.partition("@")
+    start, at, strength = word.partition("@")
     try:
-        if not distance.isdecimal() or len(distance) > 6:
-            raise ValueError
-        return Skip(int(distance), float(strength) if at else 1.0)
+        distance = next((value for value, (text, _) in NAMES.items() if text == start), None)
+        if distance is None:
+            if not start.isdecimal() or len(start) > 6:
+                raise ValueError
+            distance = int(start)
+        return Skip(distance, float(strength) if at else 1.0)
     except ValueError:
         raise InputError(
             f"column {column}: {brief(word)} is not a skip; "
-            "write a distance such as '2', or '2@0.5' with a strength"
+            "write a distance such as '2', '0' for the stem or 'm' for the mirrored node, or '2@0.5' "
+            "with a strength"
         ) from None

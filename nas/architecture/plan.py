@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from nas.architecture.declared import parts_of
 from nas.architecture.genome import Genome
-from nas.architecture.layers import Layer
+from nas.architecture.layers import Layer, start_said
 from nas.architecture.merges import MERGES
 from nas.architecture.parts import Part, Shape
 from nas.architecture.skeletons.skeleton import AnySkeleton
@@ -30,7 +30,7 @@ class LayerPlan:
     merge: str | None
     branch: Part
     skips: tuple[tuple[int, float], ...]
-    """(source node, strength) of every skip, nearest first."""
+    """(source node, strength) of every skip: distances from the nearest, then sources by name."""
     adapters: tuple[Part | None, ...]
     """What fits each skip's source to `shape`; None where it fits already."""
     learnt: tuple[tuple[str, Part], ...]
@@ -102,15 +102,12 @@ def _made(genome: Genome, skeleton: AnySkeleton) -> Plan:
 
 def _layer(index: int, layer: Layer, skeleton: AnySkeleton) -> LayerPlan:
     skips, adapters, learnt = [], [], dict[str, Part]()
-    for skip in layer.skips:
-        source = index - skip.distance
+    for skip, source in zip(layer.skips, skeleton.read_by(index, layer), strict=True):
         try:
-            if source not in skeleton.sources(index):
-                raise InputError(f"the layer cannot read node {source}")
             adapters.append(skeleton.adapter_part(source, index))
         except InputError as error:
             raise InputError(
-                f"layer {index} '{layer}': distance {skip.distance}: {error}"
+                f"layer {index} '{layer}': {start_said(skip.distance)}: {error}"
             ) from None
         skips.append((source, float(skip.strength)))
     if layer.merge:

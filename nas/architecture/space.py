@@ -1,27 +1,37 @@
 """Search spaces: the genes over which searches work, and how they become genomes.
 
 Layer i has a gene `l{i}.d{d}` for every allowed distance d it can reach (choice 0.0: no skip, else
-the skip's strength) and a gene `l{i}.merge`. A gene with one choice is left out. The merge gene of
-a layer without skips says nothing, so several vectors can decode to one genome. In a space whose
-skips are `always` there, no distance has the choice 0.0. In a space with a `period`, the genes are
-those of a motif of so many layers, which is tiled over the depth.
+the skip's strength), a gene `l{i}.s0` or `l{i}.sm` for a source by name, and a gene `l{i}.merge`.
+A gene with one choice is left out. The merge gene of a layer without skips says nothing, and of
+skips from one node only the first is there, so several vectors can decode to one genome. In a space
+whose skips are `always` there, no distance has the choice 0.0. In a space with a `period`, the genes
+are those of a motif of so many layers, which is tiled over the depth.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
 from random import Random
 
 from nas.architecture.genome import Genome, Motif
-from nas.architecture.layers import Layer, Skip
+from nas.architecture.layers import (
+    Layer,
+    Skip,
+    Source,
+    count_sets,
+    gene_text,
+    named,
+    rank,
+    start_said,
+    start_text,
+)
 from nas.architecture.merges import MERGES
 from nas.architecture.notation import check_rate
 from nas.architecture.parts import Shape
 from nas.architecture.skeletons.families import RecordedSkeleton
-from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.errors import InputError, brief, unknown
 from nas.proxy import MOST, Proxy
 from nas.tasks.table import find_task
@@ -42,7 +52,7 @@ class Gene:
     layer: int | None
     """From 1; None for the learning rate."""
     distance: int | None
-    """The skip's distance, or None for the layer's merge."""
+    """The skip's distance, STEM or MIRROR, or None for the layer's merge."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,8 @@ class SearchSpace:
     learning_rates: tuple[float, ...] = ()
     """Learning rates that are searched as a gene, and at each of which finalists and references are
     tuned; none leaves all at the proxy's."""
+    sources: tuple[Source, ...] = ()
+    """Sources by name beside distances: the stem, and the skeleton's mirrored nodes."""
     data: str = "digits"
     """The data that this space is usually searched on."""
     proxy: Proxy = field(default_factory=Proxy)
@@ -74,10 +86,10 @@ class SearchSpace:
     name: str = "custom"
 
     def __post_init__(self) -> None:
-        for label in ("distances", "merges", "strengths", "learning_rates"):
+        for label in ("distances", "merges", "strengths", "learning_rates", "sources"):
             values = tuple(getattr(self, label))
             object.__setattr__(self, label, values)
-            least = label == "learning_rates" or len(values)
+            least = label in ("learning_rates", "sources") or len(values)
             if not least or len(set(values)) != len(values):
                 raise InputError(
                     f"space: {label} {brief(list(values))} must be distinct and at least one"
@@ -101,6 +113,9 @@ class SearchSpace:
                     f"space: distance {brief(distance)} is not from 1 to {self.skeleton.layers}, "
                     "the number of layers"
                 )
+        for name in self.sources:
+            if not self.skeleton.has(named(name)):
+                raise InputError(f"space: source {name}: no layer of {self.skeleton.title} has it")
         for strength in self.strengths:
             if not 0 < strength < float("inf"):
                 raise InputError(
@@ -118,36 +133,44 @@ class SearchSpace:
         for label, most in (("strengths", MAX_STRENGTHS), ("learning_rates", MAX_RATES)):
             if (count := len(getattr(self, label))) > most:
                 raise InputError(f"space: {count} {label}; at most {most} are allowed")
-        if (genes := self.skeleton.layers * (1 + len(self.distances))) > MAX_GENES:
+        starts = len(self.distances) + len(self.sources)
+        if (genes := self.skeleton.layers * (1 + starts)) > MAX_GENES:
             raise InputError(
-                f"space: {self.skeleton.layers} layers with {len(self.distances)} distances have "
+                f"space: {self.skeleton.layers} layers with {starts} distances and sources have "
                 f"up to {genes} genes; at most {MAX_GENES} are allowed"
             )
 
     @cached_property
+    def starts(self) -> tuple[int, ...]:
+        """All distances of this space, rising, then STEM and MIRROR where they are its sources."""
+        return *sorted(self.distances), *sorted(map(named, self.sources), key=rank)
+
+    @cached_property
     def reachable(self) -> tuple[tuple[int, ...], ...]:
-        """The distances of every layer: within the network, and with an adapter that exists."""
+        """The distances and names of every layer: within the network, and with an adapter that exists."""
+        return tuple(map(tuple, self.nodes))
+
+    @cached_property
+    def nodes(self) -> tuple[dict[int, int], ...]:
+        """For every layer the nodes of the distances and names that it reaches. Where skips are
+        always there, each node is there once."""
         rows = []
         for i in range(1, self.skeleton.layers + 1):
-            allowed = self.skeleton.sources(i)
-            reached = (d for d in sorted(self.distances) if i - d in allowed)
-            rows.append(tuple(d for d in reached if self._fits(i - d, i)))
+            found: dict[int, int] = {}
+            for start in self.starts:
+                node = self.skeleton.reached(i, start)
+                if node is not None and not (self.always and node in found.values()):
+                    found[start] = node
+            rows.append(found)
         return tuple(rows)
 
     @cached_property
     def sites(self) -> tuple[tuple[int, ...], ...]:
-        """The distances of every layer that is searched: the network's layers, or the motif's."""
+        """The distances and names of every layer that is searched: the network's, or the motif's."""
         if self.period is None:
             return self.reachable
         alike = (self.reachable[place :: self.period] for place in range(self.period))
-        return tuple(tuple(sorted({d for row in rows for d in row})) for rows in alike)
-
-    def _fits(self, source: int, target: int) -> bool:
-        try:
-            self.skeleton.adapter_part(source, target)
-        except InputError:
-            return False
-        return True
+        return tuple(tuple(sorted({d for row in rows for d in row}, key=rank)) for rows in alike)
 
     @cached_property
     def genes(self) -> tuple[Gene, ...]:
@@ -159,7 +182,7 @@ class SearchSpace:
                 genes.append(Gene(f"l{layer}.merge", self.merges, layer, None))
             for d in distances:
                 if len(choices) > 1:
-                    genes.append(Gene(f"l{layer}.d{d}", choices, layer, d))
+                    genes.append(Gene(f"l{layer}.{gene_text(d)}", choices, layer, d))
         if len(self.learning_rates) > 1:
             genes.append(Gene(RATE_GENE, self.learning_rates, None, None))
         return tuple(genes)
@@ -175,8 +198,10 @@ class SearchSpace:
         rows, rates = [row for row in self.sites if row], max(1, len(self.learning_rates))
         if self.always:
             return rates * prod(len(self.merges) * len(self.strengths) ** len(row) for row in rows)
-        skips = 1 + len(self.strengths)
-        return rates * prod(1 + len(self.merges) * (skips ** len(row) - 1) for row in rows)
+        step = self.period or len(self.nodes)
+        places = (self.nodes[place::step] for place, row in enumerate(self.sites) if row)
+        counts = (count_sets(len(self.strengths), place) for place in places)
+        return rates * prod(1 + len(self.merges) * (count - 1) for count in counts)
 
     def sample(self, rng: Random) -> Genome:
         """A genome from a gene vector drawn uniformly."""
@@ -220,17 +245,19 @@ class SearchSpace:
         for place in range(self.period):
             alike = [layer for layer in genome.layers[place :: self.period] if layer.skips]
             skips = {skip.distance: skip for layer in alike for skip in layer.skips}
-            found = tuple(skips[distance] for distance in sorted(skips))
+            found = tuple(sorted(skips.values()))
             motif.append(Layer(alike[0].merge, found) if alike else Layer())
         return Motif(tuple(motif), genome.learning_rate)
 
     def whole(self, layers: Sequence[Layer], learning_rate: float | None = None) -> Genome:
         """The genome whose searched layers these are; skips that cannot be there are left out."""
-        if self.period is None:
-            return Genome(tuple(layers), learning_rate)
-        rows = enumerate(self.reachable)
-        tiled = (layers[i % self.period].among(allowed) for i, allowed in rows)
-        return Genome(tuple(tiled), learning_rate)
+        if self.period is not None:
+            rows = enumerate(self.reachable)
+            layers = [layers[i % self.period].among(allowed) for i, allowed in rows]
+        if self.sources:
+            source = self.skeleton.source
+            layers = [x.reading(partial(source, i)) for i, x in enumerate(layers, 1)]
+        return Genome(tuple(layers), learning_rate)
 
     def encode(self, genome: Genome) -> tuple[int, ...]:
         """The gene vector of a genome; a plain layer's merge is the first choice.
@@ -265,22 +292,24 @@ class SearchSpace:
         for index, layer in enumerate(genome.layers, 1):
             where = f"layer {index} '{layer}'"
             if self.always and len(layer.skips) < len(self.reachable[index - 1]):
-                wanted = ", ".join(map(str, self.reachable[index - 1]))
-                raise InputError(f"{where}: space {self.name} always has the distances {wanted}")
+                wanted = ", ".join(map(start_text, self.reachable[index - 1]))
+                raise InputError(f"{where}: space {self.name} always has the skips {wanted}")
             if layer.merge and layer.merge not in self.merges:
                 raise unknown("merge in this space", layer.merge, self.merges, place=where)
             for skip in layer.skips:
                 allowed = self.reachable[index - 1]
                 if skip.distance not in allowed:
                     raise InputError(
-                        f"{where}: distance {skip.distance} is not in this space; "
-                        f"allowed here: {', '.join(map(str, allowed)) or 'none'}"
+                        f"{where}: {start_said(skip.distance)} is not in this space; "
+                        f"allowed here: {', '.join(map(start_text, allowed)) or 'none'}"
                     )
                 if skip.strength not in self.strengths:
                     raise InputError(
                         f"{where}: strength {skip.strength:g} is not in this space; "
                         f"allowed: {', '.join(f'{s:g}' for s in self.strengths)}"
                     )
+            if self.sources:
+                self.skeleton.read_by(index, layer)
         if self.period and self.whole(self.searched(genome).layers) != genome.pattern:
             raise InputError(
                 f"the genome is no motif of {self.period} layers, which space {self.name} searches: {genome}"
@@ -308,17 +337,6 @@ class SearchSpace:
                 if other.key not in seen:
                     seen.add(other.key)
                     yield other
-
-    def on(self, skeleton: AnySkeleton, name: str) -> SearchSpace:
-        """The same choices on another skeleton: without distances that reach further than its layers,
-        and with a motif that is no longer than they are."""
-        return replace(
-            self,
-            skeleton=skeleton,
-            distances=tuple(d for d in self.distances if d <= skeleton.layers),
-            period=min(self.period, skeleton.layers) if self.period else None,
-            name=name,
-        )
 
     def for_data(self, input_shape: Shape, classes: int) -> SearchSpace:
         """This space with a skeleton for the data's shape and classes, and for the proxy's task."""

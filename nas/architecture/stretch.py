@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from itertools import groupby
 
 from nas.architecture.genome import Genome
@@ -28,18 +30,27 @@ def deepened(skeleton: AnySkeleton, layers: int) -> AnySkeleton:
 def stretched(genome: Genome, skeleton: AnySkeleton, layers: int) -> Genome:
     """The genome on the deepened skeleton: its motif tiled on, or each stage's layers repeated.
 
-    Skips keep their distances, and those that reach before the stem are left out.
+    Skips keep their distances, and those that reach before the stem are left out. Sources by name
+    stay what they name: the stem, and the deeper skeleton's mirrored node; they are left out where
+    there is none, or where a distance reaches the same node.
 
     Raises:
         InputError: the skeleton cannot be stretched so.
     """
-    deepened(skeleton, layers)
+    deeper = deepened(skeleton, layers)
     if motif := genome.motif:
-        return motif.tiled(layers)
+        return fitted(motif.tiled(layers), deeper)
     factor, found, start = layers // skeleton.layers, list[Layer](), 0
     for _, stage in groupby(range(1, skeleton.layers + 1), skeleton.stage):
         end = start + len(list(stage))
         found += factor * genome.layers[start:end]
         start = end
     kept = (layer.within(index) for index, layer in enumerate(found, 1))
-    return Genome(tuple(kept), genome.learning_rate)
+    return fitted(Genome(tuple(kept), genome.learning_rate), deeper)
+
+
+def fitted(genome: Genome, skeleton: AnySkeleton) -> Genome:
+    """The genome less the skips whose source the skeleton does not have, or has by another skip."""
+    layers = enumerate(genome.layers, 1)
+    kept = (layer.reading(partial(skeleton.source, index)) for index, layer in layers)
+    return replace(genome, layers=tuple(kept))

@@ -1,4 +1,4 @@
-"""A pattern in the space of a word: a column a layer, a row a distance, colour is the merge."""
+"""A pattern in the space of a word: a column a layer, a row a distance or a source by name, colour is the merge."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from nas.architecture.genome import Genome
+from nas.architecture.layers import MIRROR, rank
 from nas.drawing.colours import colour_of
 
 CELL, GAP = 6, 1
@@ -18,7 +19,7 @@ def glyph(
 ) -> str:
     """An SVG element. Strength is opacity; a bar stands under the layers of `marked` (from 1)."""
     step = CELL + GAP
-    rows = {distance: row for row, distance in enumerate(sorted(distances))}
+    rows = {distance: row for row, distance in enumerate(sorted(distances, key=rank))}
     width, height = step * len(genome) - GAP, step * len(rows) - GAP + (4 if marked else 0)
     empty: list[str] = []
     filled: dict[tuple[str | None, float], list[str]] = {}
@@ -28,7 +29,7 @@ def glyph(
             square = f"M{step * column} {step * row}h{CELL}v{CELL}h-{CELL}z"
             if distance in skips:
                 filled.setdefault((layer.merge, skips[distance]), []).append(square)
-            elif distance <= column + 1:
+            elif distance != MIRROR and distance <= column + 1:  # a mirror may not be there
                 empty.append(square)
     parts = [f'<path d="{"".join(empty)}" fill="var(--grid)"/>'] if empty else []
     for (merge, strength), squares in filled.items():

@@ -12,6 +12,7 @@ from html import escape
 from itertools import groupby
 
 from nas.architecture.genome import Genome
+from nas.architecture.layers import MIRROR, source_without_skeleton
 from nas.architecture.plan import Plan
 from nas.drawing.colours import colour_of
 from nas.drawing.levels import levels
@@ -49,10 +50,14 @@ class _Band:
 
 
 def genome_svg(genome: Genome, paper: bool = False) -> str:
-    """The pattern on no skeleton in particular; a note for more than MAX_DRAWN layers."""
+    """The pattern on no skeleton in particular, so without skips from mirrored nodes; a note for more than MAX_DRAWN layers."""
     nodes = [_Node("stem", "node 0: the stem")]
     for index, layer in enumerate(genome.layers, 1):
-        skips = tuple((index - skip.distance, float(skip.strength)) for skip in layer.skips)
+        skips = tuple(
+            (source, float(skip.strength))
+            for skip in layer.skips
+            if (source := source_without_skeleton(index, skip.distance)) not in (None, MIRROR)
+        )
         nodes.append(_Node(str(index), f"layer {index}: {layer}", layer.merge, skips))
     return _svg(nodes, [], str(genome), paper)
 

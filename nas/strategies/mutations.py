@@ -1,14 +1,15 @@
 """Changes to genomes that speak of skip patterns. All randomness comes from the given generator.
 
 Each mutation is a function (genome, space, rng) -> genome over the layers that are searched: those of
-the network, or of the motif (`space.sites` has their distances). What leaves the space is undone; the
-result may be the genome itself where the mutation finds nothing to do.
+the network, or of the motif (`space.sites` has their distances, and sources by name). What leaves the
+space is undone; the result may be the genome itself where the mutation finds nothing to do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from random import Random
 
 from nas.architecture.genome import Genome
@@ -30,13 +31,13 @@ def toggle(genome: Genome, space: SearchSpace, rng: Random) -> Genome:
     layer = genome.layers[index]
     kept = tuple(s for s in layer.skips if s.distance != distance)
     if len(kept) < len(layer.skips):
-        return _put(genome, index, layer.merge, kept)
+        return _put(genome, space, index, layer.merge, kept)
     merge = layer.merge or rng.choice(space.merges)
-    return _put(genome, index, merge, (*kept, Skip(distance, rng.choice(space.strengths))))
+    return _put(genome, space, index, merge, (*kept, Skip(distance, rng.choice(space.strengths))))
 
 
 def move(genome: Genome, space: SearchSpace, rng: Random) -> Genome:
-    """Lets a skip start at another node: a new distance, the same strength."""
+    """Lets a skip start at another node: a new distance or name, the same strength."""
     options = [
         (index, skip, d)
         for index, layer in enumerate(genome.layers)
@@ -49,7 +50,7 @@ def move(genome: Genome, space: SearchSpace, rng: Random) -> Genome:
     index, skip, distance = rng.choice(options)
     layer = genome.layers[index]
     others = tuple(s for s in layer.skips if s is not skip)
-    return _put(genome, index, layer.merge, (*others, Skip(distance, skip.strength)))
+    return _put(genome, space, index, layer.merge, (*others, Skip(distance, skip.strength)))
 
 
 def restrength(genome: Genome, space: SearchSpace, rng: Random) -> Genome:
@@ -61,7 +62,7 @@ def restrength(genome: Genome, space: SearchSpace, rng: Random) -> Genome:
     strength = rng.choice([s for s in space.strengths if s != skip.strength])
     layer = genome.layers[index]
     others = tuple(s for s in layer.skips if s is not skip)
-    return _put(genome, index, layer.merge, (*others, Skip(skip.distance, strength)))
+    return _put(genome, space, index, layer.merge, (*others, Skip(skip.distance, strength)))
 
 
 def remerge(genome: Genome, space: SearchSpace, rng: Random) -> Genome:
@@ -72,7 +73,7 @@ def remerge(genome: Genome, space: SearchSpace, rng: Random) -> Genome:
     index = rng.choice(options)
     layer = genome.layers[index]
     merge = rng.choice([m for m in space.merges if m != layer.merge])
-    return _put(genome, index, merge, layer.skips)
+    return _put(genome, space, index, merge, layer.skips)
 
 
 def copy_layer(genome: Genome, space: SearchSpace, rng: Random) -> Genome:
@@ -143,13 +144,17 @@ def _layer_with(
     return index, reachable[index]
 
 
-def _put(genome: Genome, index: int, merge: str | None, skips: tuple[Skip, ...]) -> Genome:
+def _put(
+    genome: Genome, space: SearchSpace, index: int, merge: str | None, skips: tuple[Skip, ...]
+) -> Genome:
     layer = Layer(merge, tuple(sorted(skips))) if skips else Layer()
+    if space.sources and space.period is None:  # a motif's layer stands in many places
+        layer = layer.reading(partial(space.skeleton.source, index + 1))
     return replace(genome, layers=(*genome.layers[:index], layer, *genome.layers[index + 1 :]))
 
 
 def _place(genome: Genome, layers: Sequence[tuple[int, Layer]], space: SearchSpace) -> Genome:
     for index, layer in layers:
         kept = layer.among(space.sites[index])
-        genome = _put(genome, index, kept.merge, kept.skips)
+        genome = _put(genome, space, index, kept.merge, kept.skips)
     return genome

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from nas.architecture.genome import Genome
+from nas.architecture.layers import skip_said, start_said
 from nas.architecture.space import SearchSpace
 from studies.store.trial import Trial, best_trials, candidates, status_of
 
@@ -35,8 +36,8 @@ class Habits:
     chance: float
     """Share of a reachable skip in a genome that is drawn evenly from gene vectors."""
     grids: tuple[Grid, ...]
-    """skips: how often layer i (column) skips distance d (row); merges: how often layer i has it;
-    strengths: at which strength the skips of distance d (column) are."""
+    """skips: how often layer i (column) has a skip from d (row), a distance or a name; merges: how often layer i has it;
+    strengths: at which strength the skips from d (column) are."""
 
 
 def habits(trials: Sequence[Trial], space: SearchSpace) -> Habits | None:
@@ -58,15 +59,15 @@ def habits(trials: Sequence[Trial], space: SearchSpace) -> Habits | None:
 
 
 def _skips(best: list[Genome], every: list[Genome], space: SearchSpace) -> Grid:
-    distances = sorted(space.distances)
+    starts = space.starts
 
     def share(genomes: list[Genome], row: int, column: int) -> Share:
-        d = distances[row]
+        d = starts[row]
         if d not in space.reachable[column]:
             return None
         return _mean(any(s.distance == d for s in g.layers[column].skips) for g in genomes)
 
-    rows = tuple(f"skip {d}" for d in distances)
+    rows = tuple(skip_said(d) for d in starts)
     return _grid("skips", rows, _layer_names(space), best, every, share)
 
 
@@ -81,7 +82,7 @@ def _merges(best: list[Genome], every: list[Genome], space: SearchSpace) -> Grid
 
 
 def _strengths(best: list[Genome], every: list[Genome], space: SearchSpace) -> Grid:
-    distances = sorted(space.distances)
+    starts = space.starts
 
     def share(genomes: list[Genome], row: int, column: int) -> Share:
         found = [
@@ -89,12 +90,19 @@ def _strengths(best: list[Genome], every: list[Genome], space: SearchSpace) -> G
             for genome in genomes
             for layer in genome.layers
             for skip in layer.skips
-            if skip.distance == distances[column]
+            if skip.distance == starts[column]
         ]
         return _mean(found) if found else None
 
     rows = tuple(f"strength {s:g}" for s in space.strengths)
-    return _grid("strengths", rows, tuple(map(str, distances)), best, every, share)
+    return _grid(
+        "strengths",
+        rows,
+        tuple(start_said(d).removeprefix("distance ") for d in starts),
+        best,
+        every,
+        share,
+    )
 
 
 def _grid(

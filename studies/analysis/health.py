@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nas.architecture.layers import skip_said
 from nas.architecture.space import SearchSpace
 from studies.analysis.importance import Importance, importance
 from studies.formatting import Score, listed, plural
@@ -113,7 +114,7 @@ def _without_effect(found: Importance, space: SearchSpace) -> Iterator[str]:
     """Kinds of genes, none of which shows any effect, where others do."""
     kinds = defaultdict(list)
     for gene in found.genes:
-        kind = "the merge" if gene.distance is None else f"skip {gene.distance}"
+        kind = "the merge" if gene.distance is None else skip_said(gene.distance)
         kinds["the learning rate" if gene.layer is None else kind].append(gene)
     enough = found.candidates >= LEAST_FOR_GENES
     if not enough or not any(gene.share > gene.noise for gene in found.genes):

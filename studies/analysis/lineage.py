@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nas.architecture.genome import Genome
-from nas.architecture.layers import Layer
+from nas.architecture.layers import NAMES, Layer, skip_said, start_said
 from studies.samplers.strategies import has_parents
 from studies.store.trial import Trial
 
@@ -124,12 +124,14 @@ def _change(before: Layer, after: Layer) -> str:
     come = [d for d in new if d not in old]
     words = []
     if len(gone) == len(come) == 1 and old[gone[0]] == new[come[0]]:
-        words.append(f"skip moved from distance {gone[0]} to {come[0]}")
+        start, end = start_said(gone[0]), start_said(come[0])
+        end = end if gone[0] in NAMES else end.removeprefix("distance ")
+        words.append(f"skip moved from {start} to {end}")
     else:
-        words += [f"skip {d} removed" for d in gone]
-        words += [f"skip {d} added at strength {new[d]:g}" for d in come]
+        words += [f"{skip_said(d)} removed" for d in gone]
+        words += [f"{skip_said(d)} added at strength {new[d]:g}" for d in come]
     both = [d for d in new if d in old and old[d] != new[d]]
-    words += [f"skip {d} strength {old[d]:g} → {new[d]:g}" for d in both]
+    words += [f"{skip_said(d)} strength {old[d]:g} → {new[d]:g}" for d in both]
     if before.merge is None:
         words.append(f"merge {after.merge}")
     elif before.merge != after.merge:

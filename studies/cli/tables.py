@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from nas.architecture.genome import Genome
+from nas.architecture.layers import named, start_said, start_text
 from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.architecture.space import SearchSpace
 from nas.drawing.colours import colour_of
@@ -137,7 +138,7 @@ def spaces_table(spaces: dict[str, SearchSpace]) -> WordTable:
         skeleton = space.skeleton
         table.add_row(
             name, space.data, "×".join(map(str, skeleton.input_shape)), str(skeleton.layers),
-            ",".join(map(str, space.distances)), str(len(space.genes)),
+            ",".join(map(start_text, space.starts)), str(len(space.genes)),
             count(space.size), count(space.distinct),
         )  # fmt: skip
     return table
@@ -153,6 +154,7 @@ def space_table(space: SearchSpace) -> WordTable:
         "classes": skeleton.classes,
         **skeleton.describe(),
         "distances": ", ".join(map(str, space.distances)),
+        "sources by name": ", ".join(start_said(named(name)) for name in space.sources) or "none",
         "merges": ", ".join(space.merges),
         "strengths": ", ".join(f"{s:g}" for s in space.strengths),
         "period": f"{space.period}, a motif" if space.period else "none: every layer by itself",

@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.architecture.layers import start_text
 from nas.architecture.plan import plan
 from nas.architecture.space import SearchSpace
 from nas.drawing.html import scrolling, table_html
@@ -132,7 +133,7 @@ class Study:
             details.append("weights inherited from the first parent")
         return [
             ("space", f"{space.name}: {space.skeleton.layers} layers, distances "
-             f"{', '.join(map(str, space.distances))}, merges {', '.join(space.merges)}, strengths "
+             f"{', '.join(map(start_text, space.starts))}, merges {', '.join(space.merges)}, strengths "
              f"{', '.join(f'{s:g}' for s in space.strengths)}; {count(space.distinct)} genomes"),
             ("data", f"{settings['data']['name']}, {shape_text(space.skeleton.input_shape)}, "
              f"{space.skeleton.classes} classes"),

@@ -10,6 +10,7 @@ from typing import Any
 from optuna.storages import BaseStorage
 
 from nas.architecture.genome import Genome
+from nas.architecture.layers import start_said
 from nas.architecture.plan import plan
 from nas.drawing.glyph import glyph
 from nas.drawing.svg import plan_svg
@@ -103,7 +104,7 @@ def row_of(trial: Trial, study: Study) -> Row:
     accuracy = trial.attrs.get("accuracy") if status in ("ok", "pruned", "diverged") else None
     if accuracy is None and trial.curve:
         accuracy = study.score.sign * trial.curve[max(trial.curve)]
-    return Row(trial, status, role_of(trial), accuracy, _glyph(trial.genome, study.space.distances))
+    return Row(trial, status, role_of(trial), accuracy, _glyph(trial.genome, study.space.starts))
 
 
 def drawing_of(genome: Genome, study: Study) -> str:
@@ -143,13 +144,13 @@ def beside(study: Study, numbers: Sequence[int]) -> Beside:
 
 def _glyph(genome: Genome, distances: Iterable[int] = ()) -> str:
     used = {skip.distance for layer in genome.layers for skip in layer.skips}
-    return glyph(genome, sorted({*distances, *used}))
+    return glyph(genome, [*{*distances, *used}])
 
 
 def losses(found: Knockout | None) -> list[dict[str, Any]]:
     """A row for every skip of the best pattern: what it is worth."""
     return [
-        {"skip": f"layer {x.layer}, distance {x.distance}", "cut": x.cut, "retrained": x.retrained,
+        {"skip": f"layer {x.layer}, {start_said(x.distance)}", "cut": x.cut, "retrained": x.retrained,
          "why": x.why}
         for x in (found.losses if found else ())
     ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nas.architecture.layers import Skip
+from nas.architecture.layers import Skip, skip_said
 from nas.drawing.canvas import ACCENT, FONT, GRID, INK, MUTED, SURFACE, WARM, Canvas, spread
 from studies.analysis.facts import Facts, Finals, Row
 from studies.analysis.front import Front, Point
@@ -252,7 +252,7 @@ def knockout(found: Knockout, base: float) -> str:
             if score is None or reference is None:
                 continue
             change = 100 * (score - reference)
-            tip = f"layer {loss.layer}, skip {loss.distance}, {name}: {change:+.2f} points"
+            tip = f"layer {loss.layer}, {skip_said(loss.distance)}, {name}: {change:+.2f} points"
             canvas.dot(change, place, tip, markersize=7, zorder=3, **style)
             ends.append(change)
         if ends:

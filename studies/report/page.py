@@ -8,6 +8,7 @@ from importlib.resources import files
 from math import inf
 from typing import Any
 
+from nas.architecture.layers import rank, skip_said
 from nas.architecture.plan import plan
 from nas.architecture.space import SearchSpace
 from nas.drawing.glyph import glyph
@@ -150,7 +151,9 @@ def _panels(grid: Grid) -> dict[str, Any]:
             return None
         text = whole_points(share) if difference else f"{100 * share:.0f}"
         unit = " points" if difference else " %"
-        tip = f"{grid.rows[row]}, {_column(grid)} {grid.columns[column]}: {text}{unit}"
+        place = grid.columns[column]
+        place = f"{_column(grid)} {place}" if place.isdecimal() else place
+        tip = f"{grid.rows[row]}, {place}: {text}{unit}"
         scale = DIFFERENCE_SCALE if difference else 1.0
         return Cell("" if wide else text, max(-1.0, min(1.0, share / scale)), tip)
 
@@ -182,21 +185,22 @@ def _gene_map(facts: Facts, space: SearchSpace) -> dict[str, Any] | None:
     """Shares of importance by kind of gene and layer, and the layers' sums."""
     if not facts.importance.genes:
         return None
-    shares = {gene.name: gene.share for gene in facts.importance.genes}
-    largest = max(shares.values())
-    kinds = ["merge", *(f"d{d}" for d in sorted(space.distances))]
-    kinds = [k for k in kinds if any(name.endswith(f".{k}") for name in shares)]
+    shares = {(gene.layer, gene.distance): gene for gene in facts.importance.genes if gene.layer}
+    largest = max(gene.share for gene in facts.importance.genes)
+    kinds = [kind for kind in (None, *space.starts) if any(d == kind for _, d in shares)]
     layers = range(1, len(space.sites) + 1)
     wide = len(layers) > WIDE
     rows = []
     for kind in kinds:
         cells: list[Cell | None] = []
         for layer in layers:
-            share = shares.get(f"l{layer}.{kind}")
-            tip = f"l{layer}.{kind}: {percent(share or 0)}"
-            text = "" if wide or share is None else f"{100 * share:.0f}"
-            cells.append(None if share is None else Cell(text, share / largest, tip))
-        rows.append(("merge" if kind == "merge" else f"skip {kind[1:]}", cells))
+            gene = shares.get((layer, kind))
+            if gene is None:
+                cells.append(None)
+                continue
+            tip, text = f"{gene.name}: {percent(gene.share)}", f"{100 * gene.share:.0f}"
+            cells.append(Cell("" if wide else text, gene.share / largest, tip))
+        rows.append(("merge" if kind is None else skip_said(kind), cells))
     sums = [
         Cell("" if wide else f"{100 * s:.0f}", s / (max(facts.importance.layers) or 1), f"layer {i}: {percent(s)}")
         for i, s in enumerate(facts.importance.layers, 1)
@@ -208,7 +212,7 @@ def _distances(facts: Facts, space: SearchSpace) -> list[int]:
     """All that a pattern of the table may skip."""
     layers = (layer for row in facts.given for layer in row.genome.layers)
     used = {skip.distance for layer in layers for skip in layer.skips}
-    return sorted({*space.distances, *used})
+    return sorted({*space.starts, *used}, key=rank)
 
 
 def _shown(facts: Facts) -> list[Row]:

@@ -73,7 +73,7 @@ class SearchSettings:
         for name in ("proxy", "final"):  # finalists have a study of their own
             del space[name]
         space["data"] = Path(space["data"]).name  # wherever a folder lies
-        for name in ("always", "period", "learning_rates"):
+        for name in ("always", "period", "learning_rates", "sources"):
             if not space[name]:
                 del space[name]
         told = {

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from baselines import find_baseline
 from nas.architecture.genome import Genome
+from nas.architecture.layers import NAMES, SOURCES, named
 from nas.architecture.plan import check_merges
 from nas.architecture.space import SearchSpace
 from nas.data.dataset import Data
 from nas.errors import InputError, unknown
-from nas.own_model import wrap
+from nas.own_model import transferred, wrap
 from search_spaces import SPACES, load_plugins, load_space, model_file
 
 
@@ -55,11 +56,14 @@ def starting_point(space: SearchSpace, start: str | None) -> tuple[SearchSpace, 
     genome, skeleton = baseline.genome, baseline.skeleton
     skips = [skip for layer in genome.layers for skip in layer.skips]
     merges = [layer.merge for layer in genome.layers if layer.merge]
-    distances = {*space.distances, *(skip.distance for skip in skips)}
+    starts = {*space.starts, *(skip.distance for skip in skips)}
     space = replace(
         space,
         skeleton=skeleton,
-        distances=tuple(sorted(d for d in distances if d <= skeleton.layers)),
+        distances=tuple(sorted(d for d in starts - {*NAMES} if d <= skeleton.layers)),
+        sources=tuple(
+            name for name in SOURCES if named(name) in starts and skeleton.has(named(name))
+        ),
         merges=tuple(dict.fromkeys([*space.merges, *merges])),
         strengths=tuple(sorted({*space.strengths, *(skip.strength for skip in skips)})),
         name=f"{space.name}-on-{start.replace('/', '-')}",
@@ -70,7 +74,8 @@ def starting_point(space: SearchSpace, start: str | None) -> tuple[SearchSpace, 
 def on_model(space: SearchSpace, model: str, blocks: str | None, data: Data) -> SearchSpace:
     """The space's distances, merges, strengths and trainings on the blocks of a user's own model.
 
-    Distances that reach further than the model's blocks are left out; a motif stays one.
+    Distances that reach further than the model's blocks, and sources by name that they lack, are left
+    out; a motif stays one.
 
     Args:
         blocks: where they are in the model; comma-separated.
@@ -81,7 +86,7 @@ def on_model(space: SearchSpace, model: str, blocks: str | None, data: Data) -> 
     paths = tuple(blocks.split(",")) if blocks else ()
     skeleton = wrap(model, data.shape, len(data.classes), paths)
     check_merges(space.merges, skeleton)
-    return space.on(skeleton, f"{space.name}-on-{skeleton.model.rpartition(':')[2]}")
+    return transferred(space, skeleton, f"{space.name}-on-{skeleton.model.rpartition(':')[2]}")
 
 
 def check_resolution(space: SearchSpace) -> None:

@@ -92,7 +92,7 @@ def test_genomes_outside_are_refused_with_the_place(notation, message):
 
 def test_skips_that_are_always_there_stay_there():
     space, rng = tiny(always=True), random.Random(0)
-    with pytest.raises(InputError, match=r"layer 2 'add\(1\)': .* always has the distances 1, 2"):
+    with pytest.raises(InputError, match=r"layer 2 'add\(1\)': .* always has the skips 1, 2"):
         space.encode(Genome.parse("add(1)*3"))
     genome = space.sample(rng)
     seen = set()

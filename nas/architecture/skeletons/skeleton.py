@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
 
+from nas.architecture.layers import MIRROR, Layer, source_without_skeleton, start_said
 from nas.architecture.merges import Site
 from nas.architecture.parts import Part, Relu, Shape
 from nas.errors import InputError
@@ -85,6 +86,48 @@ class AnySkeleton(ABC):
         """The node that `m` names in layer `index`, at the same distance from the other end of the
         network; None where there is none."""
         return None
+
+    def source(self, index: int, distance: int) -> int | None:
+        """The node at which a skip of this distance into layer `index` starts; None where there is
+        none, before the stem or without a mirror."""
+        if distance == MIRROR:
+            return self.mirror(index)
+        return source_without_skeleton(index, distance)
+
+    def reached(self, index: int, distance: int) -> int | None:
+        """The same, but None also where the layer cannot read it, or no adapter fits it."""
+        node = self.source(index, distance)
+        if node is None or node not in self.sources(index):
+            return None
+        try:
+            self.adapter_part(node, index)
+        except InputError:
+            return None
+        return node
+
+    def has(self, distance: int) -> bool:
+        """Whether a skip of this distance can be in any layer."""
+        return any(self.source(i, distance) is not None for i in range(1, self.layers + 1))
+
+    def read_by(self, index: int, layer: Layer) -> tuple[int, ...]:
+        """The node at which each skip of a layer starts.
+
+        Raises:
+            InputError: there is none, the layer cannot read it, or two skips start at one.
+        """
+        nodes: list[int] = []
+        for skip in layer.skips:
+            where = f"layer {index} '{layer}': {start_said(skip.distance)}"
+            node = self.source(index, skip.distance)
+            if node is None:
+                raise InputError(f"{where}: there is none here; allowed are 0 and 1 to {index}")
+            if node not in self.sources(index):
+                raise InputError(f"{where}: the layer cannot read node {node}")
+            if node in nodes:
+                other = start_said(layer.skips[nodes.index(node)].distance)
+                raise InputError(f"{where} is node {node}, as {other} is; one of both is allowed")
+            nodes.append(node)
+        return tuple(nodes)
 
     @property
     def relu_after_merge(self) -> bool:

@@ -62,7 +62,7 @@ def source_of(classifier: Classifier, weights: str) -> str:
         borrowed.add(one)
     built = _built(planned, skeleton, borrowed)
     normalised = set(card.mean) != {0.0} or set(card.std) != {1.0}
-    distances = [skip.distance for layer in classifier.genome.layers for skip in layer.skips]
+    distances = [layer.index - source for layer in planned.layers for source, _ in layer.skips]
     body = template("module.py.jinja").render(
         weights=quoted(weights),
         class_names=class_names(card.classes),
