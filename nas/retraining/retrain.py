@@ -36,8 +36,9 @@ from nas.retraining.checkpoint import (
 )
 from nas.retraining.curves_figure import curves_figure, curves_table
 from nas.retraining.settings import RetrainSettings, chosen
-from nas.saving.classifier import Card, Classifier
+from nas.saving.classifier import Card
 from nas.saving.network_file import WEIGHTS, save_network
+from nas.saving.uses import usable
 from nas.tasks.table import find_task
 from nas.tasks.task import Task
 from nas.training.batches import prepare
@@ -213,13 +214,18 @@ def _write(
     }
     if fitted.chosen:
         part = prepare(settings.data, settings.proxy, "train", where)
-        mean, std = (tuple(t.flatten().tolist()) for t in (part.mean, part.std))
+        channels = len(part.images[0]) if part.images.ndim == 4 else 0
+        mean, std = (
+            tuple(t.flatten().expand(channels).tolist()) if channels else ()
+            for t in (part.mean, part.std)
+        )
+        names = settings.data.classes if task.labels else ()
         card = Card(
-            mean, std, settings.data.classes, dict(settings.plugins), result,
-            preprocessing=settings.data.preprocessing,
+            mean, std, names, dict(settings.plugins), result,
+            preprocessing=settings.data.preprocessing, task=task.name,
         )  # fmt: skip
         network = network.to("cpu").to(memory_format=torch.contiguous_format)
-        save_network(Classifier(network, card), folder)
+        save_network(usable(network, card), folder)
     write_text(folder / "curves.csv", curves_table(curves, task))
     save_picture(curves_figure(curves, fitted.chosen, fitted.test, task), folder / "curves.png")
     result |= {"seconds": round(fitted.seconds, 3), "curves": asdict(curves)}

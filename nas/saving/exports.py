@@ -1,7 +1,7 @@
 """Networks for other programs: Python, ONNX and torch.export, each checked in a fresh process.
 
-All take pictures as `Classifier` does, as float32 from 0 to 255, in batches of any size, and
-return logits: the normalisation is part of the program.
+All take what the network in `uses` does, in batches of any size: pictures as float32 from 0 to 255,
+whose normalisation is part of the program, or symbols as int64. They return logits, or maps.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from nas.devices.device import one_thread
 from nas.errors import InputError
 from nas.files.safe import replacing, write_text
 from nas.files.tensors import read_tensors
-from nas.saving.classifier import Classifier
+from nas.saving.classifier import Trained
 from nas.saving.network_file import HEADER, readable, save_network, write_weights
 from nas.saving.source.module import source_of
 
@@ -44,7 +44,7 @@ class Format:
     """A kind of file that a network is exported as."""
 
     suffix: str
-    write: Callable[[Classifier, Path, str], object]
+    write: Callable[[Trained, Path, str], object]
     """(network, file, name of the weights' file beside it)."""
     packages: tuple[str, ...] = ()
     """What has to be installed besides; the extra of the format's name brings it."""
@@ -78,7 +78,7 @@ def check_available(name: str) -> None:
 
 
 def export(
-    classifier: Classifier, name: str, folder: Path, stem: str = "network",
+    trained: Trained, name: str, folder: Path, stem: str = "network",
     plugins: Sequence[Path] = (),
 ) -> Exported:  # fmt: skip
     """Writes one file and compares its logits in a fresh process with the network's.
@@ -87,7 +87,7 @@ def export(
     other weights or another module of Python. That has its weights beside it.
 
     Args:
-        classifier: on the CPU, in evaluation mode.
+        trained: on the CPU, in evaluation mode.
         name: a name in FORMATS.
         plugins: files that the fresh process loads first.
 
@@ -99,22 +99,22 @@ def export(
     path = folder / f"{module_name(stem) if name == 'python' else stem}{form.suffix}"
     check_available(name)
     if name in ("safetensors", "python") and weights.exists():
-        _check_same(classifier, weights)
+        _check_same(trained, weights)
         if name == "safetensors":
-            return _compared(classifier, name, path, path, plugins)
+            return _compared(trained, name, path, path, plugins)
     with replacing(path) as temporary:
         with _quiet(), _exporter_errors(name):
-            form.write(classifier, temporary, weights.name)
+            form.write(trained, temporary, weights.name)
         if name == "python":
             if path.exists() and path.read_bytes() != temporary.read_bytes():
                 raise InputError(f"{path}: holds something else; --out names another folder")
             if not weights.exists():
-                save_network(classifier, weights)
-        result = _compared(classifier, name, temporary, path, plugins)
+                save_network(trained, weights)
+        result = _compared(trained, name, temporary, path, plugins)
     if not result.equal:
         path.unlink()
     elif name == "safetensors":
-        write_text(path.with_suffix(".json"), readable(classifier.document()))
+        write_text(path.with_suffix(".json"), readable(trained.document()))
     return result
 
 
@@ -124,34 +124,34 @@ def module_name(stem: str) -> str:
     return plain if plain.isidentifier() and not iskeyword(plain) else f"network_{plain}"
 
 
-def _write_weights(classifier: Classifier, path: Path, weights: str) -> None:
-    write_weights(classifier, path)
+def _write_weights(trained: Trained, path: Path, weights: str) -> None:
+    write_weights(trained, path)
 
 
-def _write_source(classifier: Classifier, path: Path, weights: str) -> None:
-    path.write_text(source_of(classifier, weights), encoding="utf-8")
+def _write_source(trained: Trained, path: Path, weights: str) -> None:
+    path.write_text(source_of(trained, weights), encoding="utf-8")
 
 
-def _write_program(classifier: Classifier, path: Path, weights: str) -> None:
-    example, shapes = _example(classifier)
+def _write_program(trained: Trained, path: Path, weights: str) -> None:
+    example, shapes = _example(trained)
     with torch.no_grad():
-        program = torch.export.export(classifier, example, dynamic_shapes=shapes)
+        program = torch.export.export(trained, example, dynamic_shapes=shapes)
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # where on this machine the source lies
-    document = json.dumps(classifier.document())
+    document = json.dumps(trained.document())
     torch.export.save(program, path, extra_files={f"{HEADER}.json": document})
 
 
-def _write_onnx(classifier: Classifier, path: Path, weights: str) -> None:
-    example, shapes = _example(classifier)
+def _write_onnx(trained: Trained, path: Path, weights: str) -> None:
+    example, shapes = _example(trained)
     program = torch.onnx.export(
-        classifier, example, input_names=["pictures"], output_names=["logits"], dynamo=True,
+        trained, example, input_names=[trained.takes], output_names=[trained.gives], dynamo=True,
         dynamic_shapes=shapes, verbose=False,
     )  # fmt: skip
     assert program is not None
     for node in program.model.graph:
         node.metadata_props.clear()  # where on this machine the source lies
-    program.model.metadata_props[HEADER] = json.dumps(classifier.document())
+    program.model.metadata_props[HEADER] = json.dumps(trained.document())
     program.save(path)
 
 
@@ -163,18 +163,17 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def _example(classifier: Classifier) -> tuple[tuple[torch.Tensor], dict[str, dict[int, Dim]]]:
-    """Pictures to trace with, and which of their dimensions may be any: the batch."""
-    return (torch.zeros(2, *classifier.skeleton.input_shape),), {
-        "pictures": {0: Dim("batch", min=1)}
-    }
+def _example(trained: Trained) -> tuple[tuple[torch.Tensor], dict[str, dict[int, Dim]]]:
+    """Inputs to trace with, and which of their dimensions may be any: the batch."""
+    inputs = torch.from_numpy(trained.example(np.random.default_rng(0), 2))
+    return (torch.zeros_like(inputs),), {trained.takes: {0: Dim("batch", min=1)}}
 
 
-def _check_same(classifier: Classifier, path: Path) -> None:
+def _check_same(trained: Trained, path: Path) -> None:
     """Raises InputError unless the file holds this network."""
     document, tensors = read_tensors(path, HEADER)
-    own = classifier.network.state_dict()
-    same = json.dumps(document) == json.dumps(classifier.document())
+    own = trained.network.state_dict()
+    same = json.dumps(document) == json.dumps(trained.document())
     if (
         not same
         or tensors.keys() != own.keys()
@@ -183,18 +182,18 @@ def _check_same(classifier: Classifier, path: Path) -> None:
         raise InputError(f"{path}: holds another network; --out names another folder")
 
 
-def example_pictures(classifier: Classifier) -> list[np.ndarray]:
-    """Batches of random pictures, always the same: float32 (N, C, H, W), whole from 0 to 255."""
-    rng, shape = np.random.default_rng(0), classifier.skeleton.input_shape
-    return [rng.integers(0, 256, (n, *shape)).astype(np.float32) for n in BATCHES]
+def example_inputs(trained: Trained) -> list[np.ndarray]:
+    """Batches of random pictures, or symbols, always the same."""
+    rng = np.random.default_rng(0)
+    return [trained.example(rng, n) for n in BATCHES]
 
 
 def _compared(
-    classifier: Classifier, name: str, written: Path, path: Path, plugins: Sequence[Path]
+    trained: Trained, name: str, written: Path, path: Path, plugins: Sequence[Path]
 ) -> Exported:
-    pictures = example_pictures(classifier)
+    pictures = example_inputs(trained)
     with one_thread(CPU), torch.inference_mode():
-        own = [classifier(torch.from_numpy(batch)).numpy() for batch in pictures]
+        own = [trained(torch.from_numpy(batch)).numpy() for batch in pictures]
     fresh = fresh_logits(name, written, pictures, plugins)
     difference = max(float(np.abs(a - b).max()) for a, b in zip(own, fresh, strict=True))
     largest = max(float(np.abs(batch).max()) for batch in own)

@@ -13,8 +13,9 @@ from jinja2 import Environment, StrictUndefined, Template
 from nas.architecture.parts import Part
 from nas.architecture.plan import Plan, plan
 from nas.architecture.skeletons.convolutional import Skeleton
+from nas.architecture.skeletons.wrapped import Wrapped
 from nas.errors import InputError
-from nas.saving.classifier import Classifier
+from nas.saving.classifier import Trained
 from nas.saving.source.borrowed import Borrowed, Import, import_lines
 from nas.saving.source.classes import Call, Classes, Names, Order, Place, Uses, structure
 from nas.saving.source.formulas import used
@@ -41,7 +42,7 @@ BETWEEN = {
 """An adapter's numbers, by two nodes."""
 
 
-def source_of(classifier: Classifier, weights: str) -> str:
+def source_of(trained: Trained, weights: str) -> str:
     """The source of a module with the same network.
 
     Args:
@@ -50,17 +51,22 @@ def source_of(classifier: Classifier, weights: str) -> str:
     Raises:
         InputError: a merge or a block of a user's own cannot be written; the reason is named.
     """
-    card, skeleton = classifier.card, classifier.skeleton
-    if not isinstance(skeleton, Skeleton):
+    card, skeleton = trained.card, trained.skeleton
+    if isinstance(skeleton, Wrapped):
         raise InputError(
             f"the source of {skeleton.title} is your own; only our skeletons are written"
         )
-    planned, borrowed = plan(classifier.genome, skeleton), Borrowed()
+    if not isinstance(skeleton, Skeleton):
+        raise InputError(
+            "source is written for convolutional skeletons with stages alone; for this one "
+            "torch-export, onnx and safetensors are allowed"
+        )
+    planned, borrowed = plan(trained.genome, skeleton), Borrowed()
     for one in MAY_IMPORT:
         borrowed.add(one)
     built = _built(planned, skeleton, borrowed)
     normalised = set(card.mean) != {0.0} or set(card.std) != {1.0}
-    distances = [skip.distance for layer in classifier.genome.layers for skip in layer.skips]
+    distances = [skip.distance for layer in trained.genome.layers for skip in layer.skips]
     body = _template().render(
         weights=quoted(weights),
         class_names=class_names(card.classes),
@@ -77,7 +83,7 @@ def source_of(classifier: Classifier, weights: str) -> str:
     )
     named = {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
     imports = import_lines(one for one in borrowed.imports.values() if one.bound in named)
-    said = about(classifier, planned, normalised)
+    said = about(trained, planned, normalised)
     return f'"""{said}\n"""\n\nfrom __future__ import annotations\n\n{imports}\n\n{body}'
 
 
