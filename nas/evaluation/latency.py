@@ -35,10 +35,8 @@ def latency(
     network.eval()
     with in_precision(network, proxy) as dtype:
         images = torch.zeros(batch, *shape, dtype=dtype, device=device)
-        if len(shape) == 3:
-            images = images.to(memory_format=torch.channels_last)
-        else:
-            images = images.long()
+        text = len(shape) == 1
+        images = images.long() if text else images.to(memory_format=torch.channels_last)
         timer = Timer(
             "network(images)",
             globals={"network": network, "images": images},

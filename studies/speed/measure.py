@@ -106,15 +106,15 @@ def bench(
     matrix = {p: matrix_gflops(devices[0], p) for p in native}
     with Workers(evaluate_job, context, count, pack) as pool:
         _run(pool, settings, genomes[: 2 * count * pack])  # starts the processes
-        for way in parts:
-            usual_seconds(settings, parts[way], some[:1], devices[0], threads)
+        for part in parts.values():
+            usual_seconds(settings, part, some[:1], devices[0], threads)
         for repetition in range(repetitions):
             on_progress(f"repetition {repetition + 1} of {repetitions}")
             seconds, spent = _run(pool, settings, genomes)
             inside += spent
             rates[OURS].append(60 * len(genomes) / seconds)
-            for way in parts:
-                seconds = usual_seconds(settings, parts[way], some, devices[0], threads)
+            for way, part in parts.items():
+                seconds = usual_seconds(settings, part, some, devices[0], threads)
                 rates[way].append(60 * len(some) / seconds)
     on_progress("where the time goes")
     shares = where_time_goes(settings, some[:4], devices[0])
