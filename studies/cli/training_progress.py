@@ -40,7 +40,7 @@ class TrainingConsoleWatcher(TrainingWatcher):
 
     def started(self, settings: RetrainSettings, folder: Path, curves: Curves, steps: int) -> None:
         self.settings, self.steps = settings, steps
-        self.task = find_task(settings.proxy.task)
+        self.learned = find_task(settings.proxy.task)
         self.done, self.clock = len(curves.losses), time.monotonic()
         self.before = self.done
         if self.quiet:
@@ -64,7 +64,7 @@ class TrainingConsoleWatcher(TrainingWatcher):
             epochs = settings.proxy.epochs
             self.task = self.progress.add_task(
                 "", total=epochs * steps, completed=self.done * steps,
-                epoch=f"{min(self.done + 1, epochs)}/{epochs}", note=_scores(curves, self.task),
+                epoch=f"{min(self.done + 1, epochs)}/{epochs}", note=_scores(curves, self.learned),
             )  # fmt: skip
             self.progress.start()
 
@@ -76,7 +76,7 @@ class TrainingConsoleWatcher(TrainingWatcher):
 
     def epoch(self, curves: Curves) -> None:
         self.done = len(curves.losses)
-        epochs, scores = self.settings.proxy.epochs, _scores(curves, self.task)
+        epochs, scores = self.settings.proxy.epochs, _scores(curves, self.learned)
         if self.progress:
             self.progress.update(self.task, note=scores)
         elif not self.quiet and (self.done % max(1, epochs // 10) == 0 or self.done == epochs):
