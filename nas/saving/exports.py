@@ -78,7 +78,7 @@ def check_available(name: str) -> None:
 
 
 def export(
-    trained: Trained, name: str, folder: Path, stem: str = "network",
+    classifier: Trained, name: str, folder: Path, stem: str = "network",
     plugins: Sequence[Path] = (),
 ) -> Exported:  # fmt: skip
     """Writes one file and compares its logits in a fresh process with the network's.
@@ -87,7 +87,7 @@ def export(
     other weights or another module of Python. That has its weights beside it.
 
     Args:
-        trained: on the CPU, in evaluation mode.
+        classifier: on the CPU, in evaluation mode.
         name: a name in FORMATS.
         plugins: files that the fresh process loads first.
 
@@ -99,22 +99,22 @@ def export(
     path = folder / f"{module_name(stem) if name == 'python' else stem}{form.suffix}"
     check_available(name)
     if name in ("safetensors", "python") and weights.exists():
-        _check_same(trained, weights)
+        _check_same(classifier, weights)
         if name == "safetensors":
-            return _compared(trained, name, path, path, plugins)
+            return _compared(classifier, name, path, path, plugins)
     with replacing(path) as temporary:
         with _quiet(), _exporter_errors(name):
-            form.write(trained, temporary, weights.name)
+            form.write(classifier, temporary, weights.name)
         if name == "python":
             if path.exists() and path.read_bytes() != temporary.read_bytes():
                 raise InputError(f"{path}: holds something else; --out names another folder")
             if not weights.exists():
-                save_network(trained, weights)
-        result = _compared(trained, name, temporary, path, plugins)
+                save_network(classifier, weights)
+        result = _compared(classifier, name, temporary, path, plugins)
     if not result.equal:
         path.unlink()
     elif name == "safetensors":
-        write_text(path.with_suffix(".json"), readable(trained.document()))
+        write_text(path.with_suffix(".json"), readable(classifier.document()))
     return result
 
 
@@ -124,34 +124,34 @@ def module_name(stem: str) -> str:
     return plain if plain.isidentifier() and not iskeyword(plain) else f"network_{plain}"
 
 
-def _write_weights(trained: Trained, path: Path, weights: str) -> None:
-    write_weights(trained, path)
+def _write_weights(classifier: Trained, path: Path, weights: str) -> None:
+    write_weights(classifier, path)
 
 
-def _write_source(trained: Trained, path: Path, weights: str) -> None:
-    path.write_text(source_of(trained, weights), encoding="utf-8")
+def _write_source(classifier: Trained, path: Path, weights: str) -> None:
+    path.write_text(source_of(classifier, weights), encoding="utf-8")
 
 
-def _write_program(trained: Trained, path: Path, weights: str) -> None:
-    example, shapes = _example(trained)
+def _write_program(classifier: Trained, path: Path, weights: str) -> None:
+    example, shapes = _example(classifier)
     with torch.no_grad():
-        program = torch.export.export(trained, example, dynamic_shapes=shapes)
+        program = torch.export.export(classifier, example, dynamic_shapes=shapes)
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # where on this machine the source lies
-    document = json.dumps(trained.document())
+    document = json.dumps(classifier.document())
     torch.export.save(program, path, extra_files={f"{HEADER}.json": document})
 
 
-def _write_onnx(trained: Trained, path: Path, weights: str) -> None:
-    example, shapes = _example(trained)
+def _write_onnx(classifier: Trained, path: Path, weights: str) -> None:
+    example, shapes = _example(classifier)
     program = torch.onnx.export(
-        trained, example, input_names=[trained.takes], output_names=[trained.gives], dynamo=True,
+        classifier, example, input_names=[classifier.takes], output_names=[classifier.gives], dynamo=True,
         dynamic_shapes=shapes, verbose=False,
     )  # fmt: skip
     assert program is not None
     for node in program.model.graph:
         node.metadata_props.clear()  # where on this machine the source lies
-    program.model.metadata_props[HEADER] = json.dumps(trained.document())
+    program.model.metadata_props[HEADER] = json.dumps(classifier.document())
     program.save(path)
 
 
@@ -163,17 +163,17 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def _example(trained: Trained) -> tuple[tuple[torch.Tensor], dict[str, dict[int, Dim]]]:
+def _example(classifier: Trained) -> tuple[tuple[torch.Tensor], dict[str, dict[int, Dim]]]:
     """Inputs to trace with, and which of their dimensions may be any: the batch."""
-    inputs = torch.from_numpy(trained.example(np.random.default_rng(0), 2))
-    return (torch.zeros_like(inputs),), {trained.takes: {0: Dim("batch", min=1)}}
+    inputs = torch.from_numpy(classifier.example(np.random.default_rng(0), 2))
+    return (torch.zeros_like(inputs),), {classifier.takes: {0: Dim("batch", min=1)}}
 
 
-def _check_same(trained: Trained, path: Path) -> None:
+def _check_same(classifier: Trained, path: Path) -> None:
     """Raises InputError unless the file holds this network."""
     document, tensors = read_tensors(path, HEADER)
-    own = trained.network.state_dict()
-    same = json.dumps(document) == json.dumps(trained.document())
+    own = classifier.network.state_dict()
+    same = json.dumps(document) == json.dumps(classifier.document())
     if (
         not same
         or tensors.keys() != own.keys()
@@ -182,18 +182,18 @@ def _check_same(trained: Trained, path: Path) -> None:
         raise InputError(f"{path}: holds another network; --out names another folder")
 
 
-def example_inputs(trained: Trained) -> list[np.ndarray]:
+def example_pictures(classifier: Trained) -> list[np.ndarray]:
     """Batches of random pictures, or symbols, always the same."""
     rng = np.random.default_rng(0)
-    return [trained.example(rng, n) for n in BATCHES]
+    return [classifier.example(rng, n) for n in BATCHES]
 
 
 def _compared(
-    trained: Trained, name: str, written: Path, path: Path, plugins: Sequence[Path]
+    classifier: Trained, name: str, written: Path, path: Path, plugins: Sequence[Path]
 ) -> Exported:
-    pictures = example_inputs(trained)
+    pictures = example_pictures(classifier)
     with one_thread(CPU), torch.inference_mode():
-        own = [trained(torch.from_numpy(batch)).numpy() for batch in pictures]
+        own = [classifier(torch.from_numpy(batch)).numpy() for batch in pictures]
     fresh = fresh_logits(name, written, pictures, plugins)
     difference = max(float(np.abs(a - b).max()) for a, b in zip(own, fresh, strict=True))
     largest = max(float(np.abs(batch).max()) for batch in own)

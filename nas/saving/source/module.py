@@ -42,7 +42,7 @@ BETWEEN = {
 """An adapter's numbers, by two nodes."""
 
 
-def source_of(trained: Trained, weights: str) -> str:
+def source_of(classifier: Trained, weights: str) -> str:
     """The source of a module with the same network.
 
     Args:
@@ -51,7 +51,7 @@ def source_of(trained: Trained, weights: str) -> str:
     Raises:
         InputError: a merge or a block of a user's own cannot be written; the reason is named.
     """
-    card, skeleton = trained.card, trained.skeleton
+    card, skeleton = classifier.card, classifier.skeleton
     if isinstance(skeleton, Wrapped):
         raise InputError(
             f"the source of {skeleton.title} is your own; only our skeletons are written"
@@ -61,12 +61,12 @@ def source_of(trained: Trained, weights: str) -> str:
             "source is written for convolutional skeletons with stages alone; for this one "
             "torch-export, onnx and safetensors are allowed"
         )
-    planned, borrowed = plan(trained.genome, skeleton), Borrowed()
+    planned, borrowed = plan(classifier.genome, skeleton), Borrowed()
     for one in MAY_IMPORT:
         borrowed.add(one)
     built = _built(planned, skeleton, borrowed)
     normalised = set(card.mean) != {0.0} or set(card.std) != {1.0}
-    distances = [skip.distance for layer in trained.genome.layers for skip in layer.skips]
+    distances = [skip.distance for layer in classifier.genome.layers for skip in layer.skips]
     body = _template().render(
         weights=quoted(weights),
         class_names=class_names(card.classes),
@@ -83,7 +83,7 @@ def source_of(trained: Trained, weights: str) -> str:
     )
     named = {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
     imports = import_lines(one for one in borrowed.imports.values() if one.bound in named)
-    said = about(trained, planned, normalised)
+    said = about(classifier, planned, normalised)
     return f'"""{said}\n"""\n\nfrom __future__ import annotations\n\n{imports}\n\n{body}'
 
 

@@ -10,13 +10,13 @@ from nas.saving.classifier import Trained
 from nas.saving.source.text import WIDTH, tuple_of
 
 
-def about(trained: Trained, planned: Plan, normalised: bool) -> str:
+def about(classifier: Trained, planned: Plan, normalised: bool) -> str:
     """The module's docstring."""
-    channels, height, width = trained.skeleton.input_shape
+    channels, height, width = classifier.skeleton.input_shape
     range_of = "from 0 to 255" if normalised else "as the first layer gets them"
     paragraphs = [
-        f"A classifier of pictures with the skip pattern {trained.genome}.",
-        f"{_scored(trained)}{trained.preprocessing_words}",
+        f"A classifier of pictures with the skip pattern {classifier.genome}.",
+        f"{_scored(classifier)}{classifier.preprocessing_words}",
         f"{planned.params:,} parameters, {planned.macs:,} multiply-adds a picture. Written by "
         f"skipnas {version('skipnas')}.",
     ]
@@ -31,9 +31,9 @@ def about(trained: Trained, planned: Plan, normalised: bool) -> str:
     return f"{told}\n\n{example}"
 
 
-def _scored(trained: Trained) -> str:
+def _scored(classifier: Trained) -> str:
     """What the weights are worth; a sentence and a space, or nothing."""
-    training = trained.card.training
+    training = classifier.card.training
     score, images = training.get("test_accuracy"), training.get("test_images")
     if not training:
         return "It is not trained. "

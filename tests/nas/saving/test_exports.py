@@ -93,7 +93,7 @@ def test_a_file_with_other_logits_is_found_and_removed(classifier, tmp_path, mon
     done = export(classifier, "safetensors", tmp_path)
     expected = [
         np.abs(logits(classifier, batch) - logits(other, batch)).max()
-        for batch in module.example_inputs(classifier)
+        for batch in module.example_pictures(classifier)
     ]
     assert done.difference == pytest.approx(max(expected), rel=0.01)
     assert not done.equal
