@@ -9,8 +9,9 @@ import numpy as np
 
 from nas.errors import InputError
 from search_spaces import load_plugins
+from studies.formatting import Score
 from studies.search.settings import recorded_space
-from studies.store.names import CONTENDERS, DATA, own_score
+from studies.store.names import CONTENDERS, DATA
 from studies.store.storages import existing_storage, storage_errors
 from studies.store.store import Store
 from studies.validity.facts import FEWEST, Validity, measure
@@ -40,10 +41,10 @@ def recorded_validity(store: Store) -> Validity | None:
     beside = store.beside(CONTENDERS)
     if beside is None:
         return None
-    own = own_score(store.settings["objectives"][0])
+    score = Score.of(store.settings["objectives"])
     rows: dict[str, dict[int, tuple[float, float, float]]] = {}
     for trial in beside.trials():
-        if trial.ok or (trial.state.is_finished() and not own):
+        if trial.ok or (trial.state.is_finished() and not score.own):
             both = score_of(trial, "accuracy"), score_of(trial, "loss")
             rows.setdefault(trial.key, {})[trial.attrs["seed"]] = (*both, trial.attrs["seconds"])
     seeds = sorted({seed for row in rows.values() for seed in row})[:2]
@@ -56,6 +57,6 @@ def recorded_validity(store: Store) -> Validity | None:
     return Validity(
         f"{store.name}, contenders", len(whole), len(seeds), 0.0,
         space.proxy.validation_images or images, float(np.median(table[:, :, 2])),
-        (measure("accuracy", table[:, :, 0], None), measure("loss", -np.log(table[:, :, 1]), None)),
-        tuple(map(tuple, table[:, :, 0].tolist())), True, (),
+        (measure(score.name, table[:, :, 0], None), measure("loss", -np.log(table[:, :, 1]), None)),
+        tuple(map(tuple, table[:, :, 0].tolist())), True, (), score,
     )  # fmt: skip

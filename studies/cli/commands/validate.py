@@ -100,7 +100,7 @@ def validity_table(found: Validity) -> RenderableType:
     """A row a score."""
     from studies.cli.terminal import WordTable
 
-    over = f"{found.patterns} patterns, {found.seeds} seeds, {found.images} validation images"
+    over = f"{found.patterns} patterns, {found.seeds} seeds, {found.images} validation {found.score.examples}"
     table = WordTable(title=f"{found.name}: {over}", sheds=("between", "over seeds"))
     for name in (
         "score", "between", "over seeds", "reliability", "best tenth", "ρ longer", "ρ best tenth",
@@ -113,5 +113,5 @@ def validity_table(found: Validity) -> RenderableType:
         )  # fmt: skip
         digits = (3, 3, 2, 2, 2, 2)
         cells = ("–" if n is None else f"{n:.{d}f}" for n, d in zip(numbers, digits, strict=True))
-        table.add_row(one.name if one.name == "accuracy" else "log loss", *cells)
+        table.add_row("log loss" if one.name == "loss" else one.name, *cells)
     return table
