@@ -116,7 +116,9 @@ def _study(
 ) -> None:
     from nas.files.settings import finite
     from nas.statistics import correlate
+    from studies.formatting import Score
     from studies.search.settings import recorded_data, recorded_space
+    from studies.store.names import worst_score
     from studies.store.storages import existing_storage, storage_errors
     from studies.store.store import Store
 
@@ -129,7 +131,8 @@ def _study(
         raise InputError(f"study {name!r} has {len(told)} completed trials; at least 3 are needed")
     space, images = recorded_space(settings), recorded_data(settings, notes, data, data_dir)
     scored = _scored([t.genome for t in told], space, images, settings["seed"], wanted)
-    accuracies = [trial.attrs["accuracy"] for trial in told]
+    accuracies = [t.attrs["accuracy"] if t.ok else worst_score(settings) for t in told]
+    words = Score.of(settings["objectives"])
     skips = [sum(len(layer.skips) for layer in trial.genome.layers) for trial in told]
     found = {
         one: correlate([values[one] for _, values in scored], accuracies, skips) for one in wanted
@@ -143,7 +146,9 @@ def _study(
         correlations = {one: asdict(correlation) for one, correlation in found.items()}
         print(json.dumps({"study": name, "correlations": correlations, "trials": rows}))
     else:
-        make_console().print(correlation_table(found, f"{name}: scores and validation accuracy"))
+        make_console().print(
+            correlation_table(found, f"{name}: scores and validation {words.name}")
+        )
 
 
 def _scored(
