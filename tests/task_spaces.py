@@ -31,7 +31,7 @@ def write_task_space(task: str, folder: Path) -> Path:
     path = folder / f"{task}.toml"
     path.write_text(
         f'data = "{data}"\n[skeleton]\n{SKELETONS[skeleton]}\n'
-        '[space]\ndistances = [1, 2]\nmerges = ["add", "concat"]\nstrengths = [0.5, 1.0]\n'
+        '[space]\ndistances = [1, 2]\nmerges = ["add", "scale"]\nstrengths = [0.5, 1.0]\n'
         f"[proxy]\n{training}[final]\n{training}"
     )
     return path
