@@ -24,7 +24,7 @@ def latency(
     """Median seconds of a forward pass in evaluation mode, with the proxy's precision.
 
     Args:
-        shape: (C, H, W) of an image.
+        shape: (C, H, W) of an image, or (T,) of a text.
         batch: images in a pass.
         seconds: time spent measuring, at least.
     """
@@ -35,7 +35,8 @@ def latency(
     network.eval()
     with in_precision(network, proxy) as dtype:
         images = torch.zeros(batch, *shape, dtype=dtype, device=device)
-        images = images.to(memory_format=torch.channels_last)
+        text = len(shape) == 1
+        images = images.long() if text else images.to(memory_format=torch.channels_last)
         timer = Timer(
             "network(images)",
             globals={"network": network, "images": images},

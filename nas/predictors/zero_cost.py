@@ -2,7 +2,7 @@
 
 A score is a function (candidate) -> float; larger is better. What cannot be scored is not finite.
 The controls at the end of the table read the plan alone: a score that ranks no better than they do
-only counts. Weights are those of convolutions and linear layers; L is the cross-entropy; networks
+only counts. Weights are those of convolutions and linear layers; L is the task's loss; networks
 are in training mode, with batch norm over the batch, unless a score says otherwise.
 """
 
@@ -18,8 +18,11 @@ import numpy as np
 from nas.architecture.genome import Genome
 from nas.architecture.plan import Plan, plan
 from nas.architecture.skeletons.skeleton import AnySkeleton
-from nas.errors import called, refuse, unknown
+from nas.errors import InputError, called, refuse, unknown
 from nas.proxy import Proxy
+from nas.tasks.classification import CLASSIFICATION
+from nas.tasks.table import find_task
+from nas.tasks.task import Task
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +42,9 @@ class Candidate:
     network: Callable[[], nn.Module]
     """() -> a new network with its initial weights, in training mode: (N, C, H, W) -> logits."""
     batches: Callable[[int], Sequence[tuple[Tensor, Tensor]]]
-    """(n) -> the first n batches of the training: images (N, C, H, W) and labels (N,)."""
+    """(n) -> the first n batches of the training: images (N, C, H, W) and labels (N,), or what else the
+    task's are."""
+    task: Task = CLASSIFICATION
 
 
 Score: TypeAlias = Callable[[Candidate], float]
@@ -48,14 +53,14 @@ Score: TypeAlias = Callable[[Candidate], float]
 def grad_norm(candidate: Candidate) -> float:
     """Σ over layers of ‖∂L/∂W‖₂, on one batch (Abdelfattah et al. 2021)."""
     (batch,) = candidate.batches(1)
-    pairs = _gradients(candidate.network(), *batch)
+    pairs = _gradients(candidate, candidate.network(), *batch)
     return sum(gradient.double().norm().item() for _, gradient in pairs)
 
 
 def snip(candidate: Candidate) -> float:
     """Σ |∂L/∂W ⊙ W|, on one batch (Lee et al. 2019, SNIP; summed by Abdelfattah et al. 2021)."""
     (batch,) = candidate.batches(1)
-    pairs = _gradients(candidate.network(), *batch)
+    pairs = _gradients(candidate, candidate.network(), *batch)
     return sum((gradient.double() * weight).abs().sum().item() for weight, gradient in pairs)
 
 
@@ -145,7 +150,7 @@ def zico(candidate: Candidate) -> float:
     network = candidate.network()
     sizes = [
         [gradient.double().abs().flatten().cpu().numpy() for _, gradient in pairs]
-        for pairs in (_gradients(network, *batch) for batch in candidate.batches(2))
+        for pairs in (_gradients(candidate, network, *batch) for batch in candidate.batches(2))
     ]
     return sum(zico_of_layer(np.stack(layer)) for layer in zip(*sizes, strict=True))
 
@@ -188,6 +193,10 @@ SCORES: dict[str, Score] = {
 }
 
 
+OF_PICTURES = ("synflow", "jacob_cov")
+"""Scores that need inputs which are not symbols."""
+
+
 def check_score(name: str, place: str) -> None:
     """Raises InputError, with the nearest names, for a score that is not in the table."""
     if name not in SCORES:
@@ -222,6 +231,10 @@ def score(
     from nas.network.network import Network
 
     check_score(name, "score")
+    if data.kind == "text" and name in OF_PICTURES:
+        raise InputError(
+            f"score {name} differentiates by pixels or begins at them; {data.name} is a text"
+        )
     where = find_device(device)
 
     def network() -> Network:
@@ -229,8 +242,9 @@ def score(
         return made.to(where).to(memory_format=torch.channels_last)
 
     candidate = Candidate(
-        plan(genome, skeleton), network, lambda n: first_batches(data, proxy, seed, where, n)
-    )
+        plan(genome, skeleton), network, lambda n: first_batches(data, proxy, seed, where, n),
+        find_task(proxy.task),
+    )  # fmt: skip
     with one_thread(where), reproducible(where, True):
         value = called(f"score {name!r}", SCORES[name], candidate)
         try:
@@ -264,12 +278,13 @@ def _weights(network: nn.Module) -> list[Tensor]:
     return [module.weight for module in modules if isinstance(module, nn.Conv2d | nn.Linear)]
 
 
-def _gradients(network: nn.Module, images: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
+def _gradients(
+    candidate: Candidate, network: nn.Module, inputs: Tensor, targets: Tensor
+) -> list[tuple[Tensor, Tensor]]:
     """(weight, ∂L/∂weight) of every convolution and linear layer."""
     import torch
-    from torch.nn import functional as F
 
     weights = _weights(network)
-    loss = F.cross_entropy(network(images), labels)
+    loss = candidate.task.loss(network(inputs), targets)
     gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
     return list(zip([weight.detach() for weight in weights], gradients, strict=True))

@@ -26,6 +26,7 @@ from nas.files.safe import read_limited, write_text
 from nas.files.settings import differences, finite
 from nas.network.compile import compile_network
 from nas.network.network import Network
+from nas.proxy import Proxy
 from nas.retraining.checkpoint import (
     CHECKPOINT,
     Checkpoint,
@@ -35,8 +36,11 @@ from nas.retraining.checkpoint import (
 )
 from nas.retraining.curves_figure import curves_figure, curves_table
 from nas.retraining.settings import RetrainSettings, chosen
-from nas.saving.classifier import Card, Classifier
+from nas.saving.classifier import Card
 from nas.saving.network_file import WEIGHTS, save_network
+from nas.saving.uses import usable
+from nas.tasks.table import find_task
+from nas.tasks.task import Task
 from nas.training.batches import prepare
 from nas.training.curves import Curves, TrainingProgress
 from nas.training.lockstep import train
@@ -72,15 +76,19 @@ class Fitted:
     chosen: int
     """Epoch from 1 whose weights were kept; 0 where the training diverged."""
     test: float | None
-    """Test accuracy of those weights, taken once; None where the training diverged."""
+    """Test score of those weights, where larger is better, taken once; None where the training diverged."""
     test_images: int
     seconds: float
     before: bool = False
     """Whether it had ended before this call."""
 
     @property
+    def task(self) -> Task:
+        return find_task(self.settings["training"].get("task", Proxy.task))
+
+    @property
     def validation(self) -> float | None:
-        """Validation accuracy of the kept weights."""
+        """Validation score of the kept weights, where larger is better."""
         return self.curves.accuracies[self.chosen - 1] if self.chosen else None
 
     @property
@@ -97,7 +105,7 @@ def fit(
 ) -> Fitted:
     """Trains to the end; goes on where an earlier call stopped, with the same result to the bit.
 
-    The weights of the epoch with the best validation accuracy are kept (of equals the last), and
+    The weights of the epoch with the best validation score are kept (of equals the last), and
     scored once on the test images. A training that has ended is not repeated.
 
     Args:
@@ -161,7 +169,7 @@ def _fit(
                 best = {name: t.detach().cpu().clone() for name, t in network.state_dict().items()}
             spent = time.perf_counter() - clock
             Checkpoint(settings.record(), network.state_dict(), best, progress, spent).write(folder)
-            write_text(folder / "curves.csv", curves_table(curves))
+            write_text(folder / "curves.csv", curves_table(curves, find_task(proxy.task)))
             watch.epoch(curves)
 
         if not settings.over(curves):
@@ -193,28 +201,33 @@ def _write(
     origin: Mapping[str, Any],
 ) -> None:
     """Writes what a training ends with; `training.json`, which says that it has, as the last."""
-    folder, curves = fitted.folder, fitted.curves
+    folder, curves, task = fitted.folder, fitted.curves, fitted.task
     result = {
         "origin": dict(origin),
         "settings": fitted.settings,
         "epochs": len(curves.losses),
         "stopped_early": curves.stopped,
         "chosen_epoch": fitted.chosen,
-        "validation_accuracy": fitted.validation,
-        "test_accuracy": fitted.test,
+        f"validation_{task.score}": task.signed(fitted.validation),
+        f"test_{task.score}": task.signed(fitted.test),
         "test_images": fitted.test_images,
     }
     if fitted.chosen:
         part = prepare(settings.data, settings.proxy, "train", where)
-        mean, std = (tuple(t.flatten().tolist()) for t in (part.mean, part.std))
+        channels = len(part.images[0]) if part.images.ndim == 4 else 0
+        mean, std = (
+            tuple(t.flatten().expand(channels).tolist()) if channels else ()
+            for t in (part.mean, part.std)
+        )
+        names = settings.data.classes if task.labels else ()
         card = Card(
-            mean, std, settings.data.classes, dict(settings.plugins), result,
-            preprocessing=settings.data.preprocessing,
+            mean, std, names, dict(settings.plugins), result,
+            preprocessing=settings.data.preprocessing, task=task.name,
         )  # fmt: skip
         network = network.to("cpu").to(memory_format=torch.contiguous_format)
-        save_network(Classifier(network, card), folder)
-    write_text(folder / "curves.csv", curves_table(curves))
-    save_picture(curves_figure(curves, fitted.chosen, fitted.test), folder / "curves.png")
+        save_network(usable(network, card), folder)
+    write_text(folder / "curves.csv", curves_table(curves, task))
+    save_picture(curves_figure(curves, fitted.chosen, fitted.test, task), folder / "curves.png")
     result |= {"seconds": round(fitted.seconds, 3), "curves": asdict(curves)}
     write_text(folder / RESULT, json.dumps(finite(result), indent=2) + "\n")
     (folder / CHECKPOINT).unlink(missing_ok=True)
@@ -231,16 +244,25 @@ def read_fitted(folder: Path) -> Fitted | None:
         return None
     try:
         result = json.loads(read_limited(path, RESULT_BYTES))
-        test, epoch = result["test_accuracy"], int(result["chosen_epoch"])
+        task = find_task(result["settings"]["training"].get("task", Proxy.task))
+        test, epoch = result[f"test_{task.score}"], int(result["chosen_epoch"])
         curves = read_curves(result["curves"])
         if not 0 <= epoch <= len(curves.accuracies):
             raise ValueError
         return Fitted(
             folder, dict(result["settings"]), curves, epoch,
-            None if test is None else float(test), int(result["test_images"]),
+            None if test is None else task.sign * float(test), int(result["test_images"]),
             float(result["seconds"]), before=True,
         )  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ):
         raise InputError(f"{path}: not a record that nas train wrote") from None
 
 

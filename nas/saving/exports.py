@@ -1,7 +1,7 @@
 """Networks for other programs: Python, ONNX and torch.export, each checked in a fresh process.
 
-All take pictures as `Classifier` does, as float32 from 0 to 255, in batches of any size, and
-return logits: the normalisation is part of the program.
+All take what the network in `uses` does, in batches of any size: pictures as float32 from 0 to 255,
+whose normalisation is part of the program, or symbols as int64. They return logits, or maps.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from nas.devices.device import one_thread
 from nas.errors import InputError
 from nas.files.safe import replacing, write_text
 from nas.files.tensors import read_tensors
-from nas.saving.classifier import Classifier
+from nas.saving.classifier import Trained
 from nas.saving.network_file import HEADER, readable, save_network, write_weights
 from nas.saving.source.families import source_of
 
@@ -44,7 +44,7 @@ class Format:
     """A kind of file that a network is exported as."""
 
     suffix: str
-    write: Callable[[Classifier, Path, str], object]
+    write: Callable[[Trained, Path, str], object]
     """(network, file, name of the weights' file beside it)."""
     packages: tuple[str, ...] = ()
     """What has to be installed besides; the extra of the format's name brings it."""
@@ -78,7 +78,7 @@ def check_available(name: str) -> None:
 
 
 def export(
-    classifier: Classifier, name: str, folder: Path, stem: str = "network",
+    classifier: Trained, name: str, folder: Path, stem: str = "network",
     plugins: Sequence[Path] = (),
 ) -> Exported:  # fmt: skip
     """Writes one file and compares its logits in a fresh process with the network's.
@@ -124,15 +124,15 @@ def module_name(stem: str) -> str:
     return plain if plain.isidentifier() and not iskeyword(plain) else f"network_{plain}"
 
 
-def _write_weights(classifier: Classifier, path: Path, weights: str) -> None:
+def _write_weights(classifier: Trained, path: Path, weights: str) -> None:
     write_weights(classifier, path)
 
 
-def _write_source(classifier: Classifier, path: Path, weights: str) -> None:
+def _write_source(classifier: Trained, path: Path, weights: str) -> None:
     path.write_text(source_of(classifier, weights), encoding="utf-8")
 
 
-def _write_program(classifier: Classifier, path: Path, weights: str) -> None:
+def _write_program(classifier: Trained, path: Path, weights: str) -> None:
     example, shapes = _example(classifier)
     with torch.no_grad():
         program = torch.export.export(classifier, example, dynamic_shapes=shapes)
@@ -142,10 +142,10 @@ def _write_program(classifier: Classifier, path: Path, weights: str) -> None:
     torch.export.save(program, path, extra_files={f"{HEADER}.json": document})
 
 
-def _write_onnx(classifier: Classifier, path: Path, weights: str) -> None:
+def _write_onnx(classifier: Trained, path: Path, weights: str) -> None:
     example, shapes = _example(classifier)
     program = torch.onnx.export(
-        classifier, example, input_names=[_input_name(classifier)], output_names=["logits"], dynamo=True,
+        classifier, example, input_names=[classifier.takes], output_names=[classifier.gives], dynamo=True,
         dynamic_shapes=shapes, verbose=False,
     )  # fmt: skip
     assert program is not None
@@ -163,21 +163,13 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def _input_name(classifier: Classifier) -> str:
-    """What a program of ONNX calls its input."""
-    return "pictures" if len(classifier.skeleton.input_shape) == 3 else "symbols"
+def _example(classifier: Trained) -> tuple[tuple[torch.Tensor], dict[str, dict[int, Dim]]]:
+    """Inputs to trace with, and which of their dimensions may be any: the batch."""
+    inputs = torch.from_numpy(classifier.example(np.random.default_rng(0), 2))
+    return (torch.zeros_like(inputs),), {classifier.takes: {0: Dim("batch", min=1)}}
 
 
-def _example(classifier: Classifier) -> tuple[tuple[torch.Tensor], dict[str, dict[int, Dim]]]:
-    """Pictures or symbols to trace with, and which of their dimensions may be any: the batch."""
-    pictures = _input_name(classifier) == "pictures"
-    dtype = torch.float32 if pictures else torch.int64
-    return (torch.zeros(2, *classifier.skeleton.input_shape, dtype=dtype),), {
-        "pictures": {0: Dim("batch", min=1)}
-    }
-
-
-def _check_same(classifier: Classifier, path: Path) -> None:
+def _check_same(classifier: Trained, path: Path) -> None:
     """Raises InputError unless the file holds this network."""
     document, tensors = read_tensors(path, HEADER)
     own = classifier.network.state_dict()
@@ -190,17 +182,14 @@ def _check_same(classifier: Classifier, path: Path) -> None:
         raise InputError(f"{path}: holds another network; --out names another folder")
 
 
-def example_pictures(classifier: Classifier) -> list[np.ndarray]:
-    """Batches of random inputs, always the same: float32 (N, C, H, W), whole from 0 to 255, or symbols as
-    int64 (N, T)."""
-    rng, shape = np.random.default_rng(0), classifier.skeleton.input_shape
-    if _input_name(classifier) == "symbols":
-        return [rng.integers(0, classifier.skeleton.classes, (n, *shape)) for n in BATCHES]
-    return [rng.integers(0, 256, (n, *shape)).astype(np.float32) for n in BATCHES]
+def example_pictures(classifier: Trained) -> list[np.ndarray]:
+    """Batches of random pictures, or symbols, always the same."""
+    rng = np.random.default_rng(0)
+    return [classifier.example(rng, n) for n in BATCHES]
 
 
 def _compared(
-    classifier: Classifier, name: str, written: Path, path: Path, plugins: Sequence[Path]
+    classifier: Trained, name: str, written: Path, path: Path, plugins: Sequence[Path]
 ) -> Exported:
     pictures = example_pictures(classifier)
     with one_thread(CPU), torch.inference_mode():

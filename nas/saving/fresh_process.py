@@ -1,6 +1,6 @@
 """Reads an exported network in a process of its own: `python -m nas.saving.fresh_process FORMAT FILE IN OUT`.
 
-IN is an .npz with batches of pictures, OUT one with their logits. Each reader imports only what
+IN is an .npz with batches of inputs, OUT one with their logits or maps. Each reader imports only what
 someone who deploys the file would.
 """
 
@@ -51,8 +51,8 @@ def _onnx(path: str, plugins: Sequence[str]) -> Answer:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda pictures: session.run(["logits"], {name: pictures})[0]
+    given = session.get_inputs()[0].name
+    return lambda inputs: session.run(None, {given: inputs})[0]
 
 
 READERS: dict[str, Callable[[str, Sequence[str]], Answer]] = {

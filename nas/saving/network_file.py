@@ -25,7 +25,8 @@ from nas.files.settings import from_mapping
 from nas.files.tensors import check_weights, read_tensors, write_tensors
 from nas.network.network import Network
 from nas.plugins import check_unchanged, load_plugin
-from nas.saving.classifier import FORMAT, Card, Classifier
+from nas.saving.classifier import FORMAT, Card, Trained
+from nas.saving.uses import Usable, usable
 
 WEIGHTS = "network.safetensors"
 """The file's name in a folder."""
@@ -33,7 +34,7 @@ HEADER = "skipnas"
 """Key of the JSON in a safetensors header."""
 
 
-def save_network(network: Network | Classifier, path: str | Path) -> Path:
+def save_network(network: Network | Trained, path: str | Path) -> Path:
     """Writes weights, genome, skeleton and card to a safetensors file, or to one in a folder.
 
     Beside it a `.json` of the same name repeats what the header says. A plain `Network` is saved
@@ -58,16 +59,18 @@ def readable(document: Mapping[str, Any]) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
-def write_weights(network: Network | Classifier, path: Path) -> dict[str, Any]:
+def write_weights(network: Network | Trained, path: Path) -> dict[str, Any]:
     """Writes the safetensors file alone; returns what its header says."""
-    classifier = network if isinstance(network, Classifier) else Classifier(network)
-    document = classifier.document()
-    write_tensors(path, classifier.network.state_dict(), HEADER, document)
+    trained = network if isinstance(network, Trained) else usable(network)
+    document = trained.document()
+    write_tensors(path, trained.network.state_dict(), HEADER, document)
     return document
 
 
-def load_network(path: str | Path, plugins: Iterable[str | Path] = ()) -> Classifier:
+def load_network(path: str | Path, plugins: Iterable[str | Path] = ()) -> Usable:
     """Reads what `save_network`, `nas train` or `nas export` wrote; in evaluation mode, on the CPU.
+
+    A network that was trained for classes is a `Classifier`; what others are `nas.saving.uses` says.
 
     Args:
         path: a safetensors file, or a folder with one.
@@ -113,8 +116,8 @@ def find_weights(path: Path) -> Path:
     return path
 
 
-def _built(document: Any, tensors: Mapping[str, Tensor], given: Mapping[str, str]) -> Classifier:
-    """The classifier of a header and weights."""
+def _built(document: Any, tensors: Mapping[str, Tensor], given: Mapping[str, str]) -> Usable:
+    """The network of a header and weights."""
     if not isinstance(document, dict) or not isinstance(document.get("genome"), str):
         raise InputError("holds no genome")
     if document.get("format") != FORMAT:
@@ -133,7 +136,7 @@ def _built(document: Any, tensors: Mapping[str, Tensor], given: Mapping[str, str
         network = Network(plan(genome, skeleton), genome, skeleton)
     check_weights(network, tensors)
     network.load_state_dict(dict(tensors), assign=True)
-    return Classifier(network, card).eval()
+    return usable(network, card).eval()
 
 
 def _check_parts(genome: str, skeleton: Mapping[str, Any], plugins: Mapping[str, str]) -> None:

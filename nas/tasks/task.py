@@ -44,6 +44,21 @@ class Task(ABC):
         """By which a score is multiplied where larger has to be better."""
         return 1.0 if self.way == "max" else -1.0
 
+    def signed(self, value: float | None) -> float | None:
+        """A score in its own sign, from one of which larger is better, and the other way round."""
+        return None if value is None else self.sign * value
+
+    def show(self, value: float) -> str:
+        """A score of which larger is better, in its own sign and unit: `83.20 %`, `2.131`, `27.4 dB`."""
+        if self.unit == "%":
+            return f"{100 * value:.2f} %"
+        return f"{self.sign * value:.4g} {self.unit}".rstrip()
+
+    @property
+    def examples(self) -> str:
+        """What it is learned from."""
+        return "sequences" if self.labels == "symbols" else "images"
+
     def width(self, shape: Sequence[int], classes: int) -> int:
         """Logits, or channels of the map, that a network needs for data of this shape and classes."""
         return classes

@@ -12,6 +12,7 @@ from nas.data.description import description
 from nas.files.settings import finite
 from nas.retraining.retrain import Fitted, TrainingWatcher
 from nas.retraining.settings import RetrainSettings
+from nas.tasks.table import find_task
 from nas.training.curves import Curves
 from studies.analysis.health import health_of
 from studies.formatting import Score
@@ -86,22 +87,25 @@ class TrainingJsonWatcher(TrainingWatcher):
     """One JSON object a line: started, epoch, ended."""
 
     def started(self, settings: RetrainSettings, folder: Path, curves: Curves, steps: int) -> None:
+        self.task = find_task(settings.proxy.task)
         line("started", folder=str(folder), epochs_done=len(curves.losses), **settings.record())
 
     def epoch(self, curves: Curves) -> None:
         line(
             "epoch", epoch=len(curves.losses), loss=curves.losses[-1],
-            validation_accuracy=curves.accuracies[-1],
+            **{f"validation_{self.task.score}": self.task.signed(curves.accuracies[-1])},
         )  # fmt: skip
 
 
 def end_line(fitted: Fitted) -> None:
     """The last line of JSON."""
+    task = fitted.task
+    scores = {"validation": fitted.validation, "test": fitted.test}
     line(
         "ended", status="diverged" if fitted.curves.diverged else "ok",
         why=fitted.curves.diverged, epochs=len(fitted.curves.losses),
         stopped_early=fitted.curves.stopped, chosen_epoch=fitted.chosen,
-        validation_accuracy=fitted.validation, test_accuracy=fitted.test,
+        **{f"{part}_{task.score}": task.signed(value) for part, value in scores.items()},
         seconds=round(fitted.seconds, 3), before=fitted.before, weights=str(fitted.weights),
     )  # fmt: skip
 

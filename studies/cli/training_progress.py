@@ -15,10 +15,20 @@ from rich.text import Text
 from nas.architecture.plan import plan
 from nas.retraining.retrain import Fitted, TrainingWatcher
 from nas.retraining.settings import RetrainSettings, chosen
+from nas.tasks.table import find_task
+from nas.tasks.task import Task
 from nas.training.curves import Curves
-from studies.formatting import count, percent, plural
+from studies.formatting import count, plural
 from studies.retraining.pattern import Pattern
 from studies.search.verdict import near_chance
+
+GUESSING = {
+    "classes": "Guessing the most frequent class",
+    "masks": "Guessing the most frequent class",
+    "symbols": "Guessing symbols by how frequent they are",
+    "": "Leaving pictures as they are",
+}
+"""What needs no learning, by what data are labelled with."""
 
 
 class TrainingConsoleWatcher(TrainingWatcher):
@@ -30,6 +40,7 @@ class TrainingConsoleWatcher(TrainingWatcher):
 
     def started(self, settings: RetrainSettings, folder: Path, curves: Curves, steps: int) -> None:
         self.settings, self.steps = settings, steps
+        self.learned = find_task(settings.proxy.task)
         self.done, self.clock = len(curves.losses), time.monotonic()
         self.before = self.done
         if self.quiet:
@@ -53,7 +64,7 @@ class TrainingConsoleWatcher(TrainingWatcher):
             epochs = settings.proxy.epochs
             self.task = self.progress.add_task(
                 "", total=epochs * steps, completed=self.done * steps,
-                epoch=f"{min(self.done + 1, epochs)}/{epochs}", note=_scores(curves),
+                epoch=f"{min(self.done + 1, epochs)}/{epochs}", note=_scores(curves, self.learned),
             )  # fmt: skip
             self.progress.start()
 
@@ -65,7 +76,7 @@ class TrainingConsoleWatcher(TrainingWatcher):
 
     def epoch(self, curves: Curves) -> None:
         self.done = len(curves.losses)
-        epochs, scores = self.settings.proxy.epochs, _scores(curves)
+        epochs, scores = self.settings.proxy.epochs, _scores(curves, self.learned)
         if self.progress:
             self.progress.update(self.task, note=scores)
         elif not self.quiet and (self.done % max(1, epochs // 10) == 0 or self.done == epochs):
@@ -85,8 +96,9 @@ class TrainingConsoleWatcher(TrainingWatcher):
 def described(pattern: Pattern, settings: RetrainSettings) -> list[str]:
     """What is trained, on what, and how: everything that was decided."""
     proxy, data, base = settings.proxy, settings.data, pattern.proxy
-    planned = plan(settings.genome, settings.skeleton)
+    planned, task = plan(settings.genome, settings.skeleton), find_task(proxy.task)
     shape = "×".join(map(str, settings.skeleton.input_shape))
+    inputs = f"sequences of {shape} symbols" if data.kind == "text" else f"pictures {shape}"
     images = proxy.images or len(data.train)
     threads = f", {plural(settings.threads, 'thread')}"
     where = settings.device["type"] + (threads if settings.device["type"] == "cpu" else "")
@@ -94,14 +106,12 @@ def described(pattern: Pattern, settings: RetrainSettings) -> list[str]:
     other = [name.replace("_", " ") for name in changed if name != "precision"]
     patience = "no early stop"
     if settings.patience:
-        patience = (
-            f"stop after {plural(settings.patience, 'epoch')} without a better validation accuracy"
-        )
+        patience = f"stop after {plural(settings.patience, 'epoch')} without a better validation {task.label}"
     return [
         f"Training {pattern.name}. {pattern.note}".rstrip(),
         f"  {settings.genome}",
-        f"{count(planned.params)} parameters, {count(planned.macs)} MACs, pictures {shape}; "
-        f"{data.name}: {images} images to train, {len(data.validation)} to validate, "
+        f"{count(planned.params)} parameters, {count(planned.macs)} MACs, {inputs}; "
+        f"{data.name}: {images} {task.examples} to train, {len(data.validation)} to validate, "
         f"{len(data.test)} to test.",
         f"{plural(proxy.epochs, 'epoch')}, batch {proxy.batch}, learning rate {proxy.learning_rate:g}, "
         f"augment {proxy.augment}, {proxy.precision}, seed {settings.seed}, {where}; {patience}.",
@@ -109,13 +119,13 @@ def described(pattern: Pattern, settings: RetrainSettings) -> list[str]:
     ]
 
 
-def _scores(curves: Curves) -> str:
+def _scores(curves: Curves, task: Task) -> str:
     if not curves.accuracies:
         return ""
     best = chosen(curves)
     return (
-        f"loss {curves.losses[-1]:.4f} · validation {percent(curves.accuracies[-1])} · "
-        f"best {percent(curves.accuracies[best - 1])} (epoch {best})"
+        f"loss {curves.losses[-1]:.4f} · validation {task.show(curves.accuracies[-1])} · "
+        f"best {task.show(curves.accuracies[best - 1])} (epoch {best})"
     )
 
 
@@ -125,9 +135,9 @@ def show_end(
     """How a training ended, and what can be done next.
 
     Args:
-        guessing: accuracy on the test images of always saying the most frequent class.
+        guessing: the test part's score without learning, in its own sign.
     """
-    epochs, folder = len(fitted.curves.losses), fitted.folder
+    epochs, folder, task = len(fitted.curves.losses), fitted.folder, fitted.task
     if fitted.curves.diverged:
         text = (
             f"The training diverged: {fitted.curves.diverged}; a smaller --learning-rate may help."
@@ -141,16 +151,21 @@ def show_end(
     early = " (stopped early)" if fitted.curves.stopped else ""
     console.print(
         f"{plural(epochs, 'epoch')}{early} in {fitted.seconds:.0f} s. Kept: epoch {fitted.chosen}, "
-        f"validation accuracy {percent(fitted.validation)}.",
+        f"validation {task.label} {task.show(fitted.validation)}.",
         soft_wrap=True, highlight=False,
     )  # fmt: skip
     console.print(
-        f"Test accuracy of these weights, scored once: {percent(fitted.test)} "
-        f"({fitted.test_images} images)",
+        f"Test {task.label} of these weights, scored once: {task.show(fitted.test)} "
+        f"({fitted.test_images} {task.examples})",
         style="bold", soft_wrap=True, highlight=False,
     )  # fmt: skip
-    if near_chance(fitted.test, guessing, fitted.test_images):
-        text = f"Guessing the most frequent class gives {percent(guessing)}: nothing was learnt."
+    chance = task.sign * guessing
+    if (
+        near_chance(fitted.test, guessing, fitted.test_images)
+        if task.labels == "classes"
+        else fitted.test <= chance
+    ):
+        text = f"{GUESSING[task.labels]} gives {task.show(chance)}: nothing was learnt."
         console.print(Text(text, "yellow"), soft_wrap=True)
     console.print(f"Weights: {fitted.weights}", soft_wrap=True, highlight=False)
     if not quiet:

@@ -55,8 +55,7 @@ def _no_data(shape: Shape) -> Data:
     """Of a loop that has its own, of which nothing is known here."""
     none = np.zeros(0, np.int64)
     images = np.zeros((0, *shape), np.uint8)
-    channels, height, width = shape
-    made = Preprocessing(channels, height, width)
+    made = Preprocessing(*shape) if len(shape) == 3 else None
     return Data(NO_DATA, images, none, (), none, none, none, 0, "", made)
 
 

@@ -237,10 +237,10 @@ def finalists(finals: Finals, score: Score = ACCURACY) -> str:
     return canvas.svg()
 
 
-def knockout(found: Knockout, base: float) -> str:
-    """What accuracy changes by without each skip, in points."""
+def knockout(found: Knockout, base: float, words: Score = ACCURACY) -> str:
+    """What the score changes by without each skip, in its own sign: accuracy in points."""
     height = 78 + 20 * len(found.losses)
-    canvas = Canvas("knockout", "change of accuracy without each skip", height)
+    canvas = Canvas("knockout", f"change of {words.name} without each skip", height)
     axes = canvas.axes
     for place, loss in enumerate(found.losses):
         ends = []
@@ -251,8 +251,8 @@ def knockout(found: Knockout, base: float) -> str:
         ):  # fmt: skip
             if score is None or reference is None:
                 continue
-            change = 100 * (score - reference)
-            tip = f"layer {loss.layer}, {skip_said(loss.distance)}, {name}: {change:+.2f} points"
+            change = words.sign * words.scale * (score - reference)
+            tip = f"layer {loss.layer}, {skip_said(loss.distance)}, {name}: {words.changed(score - reference)}"
             canvas.dot(change, place, tip, markersize=7, zorder=3, **style)
             ends.append(change)
         if ends:
@@ -262,7 +262,8 @@ def knockout(found: Knockout, base: float) -> str:
     axes.set_yticks(range(len(labels)), labels)
     axes.tick_params(axis="y", labelcolor=INK)
     axes.set_ylim(len(labels) - 0.4, -0.6)
-    axes.set_xlabel("change of validation accuracy, points")
+    unit = words.unit if words.own else "points"
+    axes.set_xlabel(f"change of validation {words.name}" + (f", {unit}" if unit else ""))
     axes.set_ylabel("layer: skip")
     axes.grid(axis="x")
     axes.plot([], [], ls="none", marker="o", mfc=SURFACE, mec=WARM, mew=1.8, label="cut out")

@@ -129,7 +129,9 @@ def _figures(facts: Facts) -> dict[str, str]:
         x.cut is not None or x.retrained is not None for x in facts.knockout.losses
     ):
         base = facts.winner.accuracy if facts.winner and facts.winner.accuracy else 0.0
-        found["knockout"] = figures.knockout(facts.knockout, base)
+        found["knockout"] = figures.knockout(
+            facts.knockout, base, Score.of(facts.settings["objectives"])
+        )
     return found
 
 

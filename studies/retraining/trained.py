@@ -21,7 +21,7 @@ OF_THE_DATA = ("input_shape", "classes")
 
 
 def trained_weights(asked: str, pattern: Pattern, folder: Path = FOLDER) -> Path:
-    """The weights of a study's pattern; of several trainings the one with the best validation accuracy.
+    """The weights of a study's pattern; of several trainings the one with the best validation score.
 
     Args:
         asked: what named the pattern, for the message.

@@ -20,13 +20,19 @@ from nas.training.batches import prepare
 from studies.search.settings import SearchSettings
 
 KINDS: dict[str, tuple[str, ...]] = {
-    "convolutions, forward": ("mkldnn_convolution", "cudnn_convolution", "addmm", "aten::linear"),
-    "convolutions, backward": ("convolution_backward", "aten::mm"),
+    "convolutions, forward": ("mkldnn_convolution", "cudnn_convolution", "slow_conv"),
+    "convolutions, backward": ("convolution_backward",),
+    "linear layers and attention": (
+        "addmm", "aten::mm", "bmm", "aten::linear", "mkldnn_linear", "scaled_dot_product",
+        "attention", "aten::_softmax",
+    ),
     "batch norm": ("batch_norm",),
+    "layer norm": ("layer_norm", "rms_norm"),
     "activations and sums": (
         "add", "mul", "sub", "div", "clamp", "relu", "threshold", "sigmoid", "mean", "sum", "cat",
+        "gelu",
     ),
-    "optimizer": ("sgd",),
+    "optimizer": ("sgd", "adam"),
     "copies and memory": ("copy", "empty", "index", "zero", "fill", "resize", "clone"),
 }  # fmt: skip
 """Operators by a part of their name; the first that fits counts."""

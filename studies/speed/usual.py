@@ -2,9 +2,9 @@
 
 It follows Optuna's own PyTorch example (examples/pytorch/pytorch_simple.py): networks are built
 eagerly in fp32 and trained with a DataLoader and all threads, and every epoch is validated and
-reported. Genomes, images, epochs, batch and optimizer are those of the search. Two ways of holding
-the images are measured: as tensors that were prepared once, and as torchvision's data sets do, with
-transforms of every picture whenever it is loaded.
+reported. Genomes, data, task, epochs, batch and optimizer are those of the search. Two ways of holding
+pictures with classes are measured: as tensors that were prepared once, and as torchvision's data sets
+do, with transforms of every picture whenever it is loaded. Other data are tensors.
 """
 
 from __future__ import annotations
@@ -16,14 +16,18 @@ import numpy as np
 import optuna
 import torch
 from PIL import Image
-from torch import nn
+from torch import nn, optim
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torchvision import transforms
 
 from nas.architecture.genome import Genome
 from nas.data.dataset import subset
 from nas.network.compile import compile_network
+from nas.proxy import Proxy
+from nas.tasks.table import find_task
+from nas.tasks.task import FIELDS, SCORED
 from nas.training.batches import prepare
+from nas.training.optimizer import BETA2, learning_rate
 from studies.search.settings import SearchSettings
 
 Parts = tuple[Dataset, Dataset]
@@ -46,13 +50,14 @@ class Pictures(Dataset):
 
 
 def as_tensors(settings: SearchSettings) -> Parts:
-    """Normalised tensors, prepared once."""
+    """Normalised pictures, or symbols of a text, prepared once."""
     parts = (
         prepare(settings.data, settings.space.proxy, part, torch.device("cpu"))
         for part in ("train", "validation")
     )
     first, second = (
-        TensorDataset((part.images - part.mean) / part.std, part.labels) for part in parts
+        TensorDataset(part.inputs(torch.arange(len(part.labels))).contiguous(), part.labels)
+        for part in parts
     )
     return first, second
 
@@ -77,29 +82,38 @@ def usual_seconds(
 ) -> float:
     """Seconds that an Optuna study needs to train and score the genomes, one after the other."""
     proxy, space, waiting = settings.space.proxy, settings.space, list(genomes)
+    task, count = find_task(proxy.task), len(parts[1])  # type: ignore[arg-type]
 
     def objective(trial: optuna.Trial) -> float:
         for gene in space.genes:  # recorded as a sampler would have it
             trial.suggest_categorical(gene.name, gene.choices)
         network = compile_network(waiting.pop(), space.skeleton).to(device)  # the same genomes
-        optimizer = torch.optim.SGD(
-            network.parameters(), proxy.learning_rate, proxy.momentum, nesterov=True,
-            weight_decay=proxy.weight_decay,
-        )  # fmt: skip
-        loss = nn.CrossEntropyLoss()
+        batches = DataLoader(parts[0], proxy.batch, shuffle=True, drop_last=True)
+        optimizer, steps = _optimizer(network, proxy), proxy.epochs * len(batches)
+        schedule = optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate(proxy, step, steps)
+        )
         score = 0.0
         for epoch in range(proxy.epochs):
             network.train()
-            for images, labels in DataLoader(parts[0], proxy.batch, shuffle=True, drop_last=True):
+            for inputs, labels in batches:
+                fields = torch.randint(SCORED, FIELDS, (len(inputs),), device=device)
+                read, targets = task.example(inputs.to(device), labels.to(device), fields)
                 optimizer.zero_grad()
-                loss(network(images.to(device)), labels.to(device)).backward()
+                task.loss(network(read), targets, proxy.label_smoothing).backward()
+                if proxy.clip:
+                    nn.utils.clip_grad_norm_(network.parameters(), proxy.clip)
                 optimizer.step()
+                schedule.step()
             network.eval()
-            right = 0
+            sums, seen = torch.zeros(()), 0
             with torch.no_grad():
-                for images, labels in DataLoader(parts[1], 4 * proxy.batch):
-                    right += (network(images.to(device)).argmax(1).cpu() == labels).sum().item()
-            score = right / len(parts[1])  # type: ignore[arg-type]
+                for inputs, labels in DataLoader(parts[1], 4 * proxy.batch):
+                    fields = torch.arange(seen, seen + len(inputs), device=device) % SCORED
+                    read, targets = task.example(inputs.to(device), labels.to(device), fields)
+                    sums = sums + task.measure(network(read), targets)[0].cpu()
+                    seen += len(inputs)
+            score = task.sign * task.result(sums.tolist(), count)
             trial.report(score, epoch)
         return score
 
@@ -114,3 +128,14 @@ def usual_seconds(
     finally:
         torch.set_num_threads(before)
         optuna.logging.set_verbosity(verbosity)
+
+
+def _optimizer(network: nn.Module, proxy: Proxy) -> optim.Optimizer:
+    """The proxy's, at a rate of 1, which a schedule multiplies."""
+    if proxy.optimizer == "adamw":
+        betas = proxy.momentum, BETA2
+        return optim.AdamW(network.parameters(), 1.0, betas, weight_decay=proxy.weight_decay)
+    return optim.SGD(
+        network.parameters(), 1.0, proxy.momentum, nesterov=proxy.momentum > 0,
+        weight_decay=proxy.weight_decay,
+    )  # fmt: skip

@@ -13,6 +13,7 @@ from nas.errors import InputError
 from nas.retraining.retrain import Fitted, TrainingWatcher
 from nas.retraining.settings import RetrainSettings
 from nas.saving.network_file import WEIGHTS
+from nas.tasks.table import find_task
 from nas.training.curves import Curves
 from nas.training.optimizer import learning_rate
 from studies.formatting import Score
@@ -172,8 +173,12 @@ class TrackedTraining(TrainingWatcher):
 
     def ended(self, fitted: Fitted) -> None:
         """Tells how it ended, with the network, and waits until all is told."""
-        scores = {"test accuracy": fitted.test, "validation accuracy": fitted.validation}
-        known = {name: score for name, score in scores.items() if score is not None}
+        task, scores = fitted.task, {"test": fitted.test, "validation": fitted.validation}
+        known = {
+            f"{part} {task.label}": task.sign * score
+            for part, score in scores.items()
+            if score is not None
+        }
         made = {"network": fitted.weights, "picture": fitted.folder / "curves.png"}
         made = {name: path for name, path in made.items() if path.is_file()}
         status = "diverged" if fitted.curves.diverged else "ok"
@@ -190,10 +195,10 @@ def _of_epoch(
     curves: Curves, epoch: int, settings: RetrainSettings, steps: int
 ) -> Mapping[str, float]:
     first, last = curves.gradients[epoch - 1]
-    proxy = settings.proxy
+    proxy, task = settings.proxy, find_task(settings.proxy.task)
     return {
         "loss/training": curves.losses[epoch - 1],
-        "accuracy/validation": curves.accuracies[epoch - 1],
+        f"{task.label}/validation": task.sign * curves.accuracies[epoch - 1],
         "learning rate": learning_rate(proxy, epoch * steps - 1, proxy.epochs * steps),
         "gradient norm/first layer": first,
         "gradient norm/last layer": last,

@@ -14,11 +14,13 @@ from nas.architecture.skeletons.families import read_skeleton
 from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.architecture.stretch import deepened, stretched
 from nas.data.dataset import Data
+from nas.data.fitting import check_task
 from nas.data.load import load_data
 from nas.errors import InputError, unknown
 from nas.evaluation.jobs import EvaluationContext
 from nas.files.settings import from_mapping
 from nas.proxy import Proxy
+from nas.tasks.table import find_task
 from search_spaces import load_plugins
 from studies.finals.finalists import Finalist, recorded_finalists, run_finalists
 from studies.finals.trainings import Setting, fresh_seeds
@@ -183,9 +185,11 @@ def _place(request: TransferRequest, store: Store) -> _Place:
         record["data"] = {
             "name": data.name, "fingerprint": data.fingerprint, "split_seed": data.split_seed,
         }  # fmt: skip
-        channels, *_ = data.shape
-        side = (proxy.resolution,) * 2 if proxy.resolution else data.shape[1:]
-        skeleton = skeleton.for_data((channels, *side), len(data.classes))
+        task, shape = find_task(proxy.task), data.shape
+        check_task(task, data)
+        if proxy.resolution and data.kind == "pictures":
+            shape = (shape[0], proxy.resolution, proxy.resolution)
+        skeleton = skeleton.for_data(shape, task.width(shape, len(data.classes)))
     else:
         data = recorded_data(settings, notes, None, request.data_dir)
     entries = {"winner": best.best_genome.pattern, **references_of(space)}

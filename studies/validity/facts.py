@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nas.statistics import spearman
-from studies.formatting import duration, plural
+from studies.formatting import ACCURACY, Score, duration, plural
 
 ENOUGH = 0.9
 """Reliability that is called good overall."""
@@ -82,13 +82,14 @@ class Validity:
     seconds: float
     """Median of one short training."""
     measures: tuple[Measure, ...]
-    """Of accuracy first, or of the user's own score alone."""
+    """Of the score first, then of the loss."""
     short: tuple[tuple[float, ...], ...]
-    """Accuracies by pattern and seed."""
+    """Scores by pattern and seed, where more is better."""
     among_best: bool
     """Whether the patterns are the best of a search, and no even sample."""
     long: tuple[float, ...]
-    """Mean accuracies of the longer training by pattern; empty where there was none."""
+    """Mean scores of the longer training by pattern; empty where there was none."""
+    score: Score = ACCURACY
 
     @property
     def recommendation(self) -> str:
@@ -126,7 +127,11 @@ class Validity:
     def as_json(self) -> dict[str, Any]:
         from dataclasses import asdict
 
-        return {**asdict(self), "recommendation": self.recommendation}
+        values, sign = asdict(self), self.score.sign
+        del values["score"]
+        values["short"] = [[sign * one for one in row] for row in self.short]
+        values["long"] = [sign * one for one in self.long]
+        return {**values, "recommendation": self.recommendation}
 
 
 def reliability(scores: np.ndarray) -> Reliability:

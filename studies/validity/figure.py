@@ -32,16 +32,18 @@ def validity_figure(found: Validity) -> Figure:
             left.axhline(level, color=MUTED, lw=0.8, linestyle=style)
     left.set_ylim(0, 1.02)
     left.set_xlabel("seeds of a pattern")
-    left.set_ylabel(f"reliability of their mean {accuracy.name}")
+    left.set_ylabel(f"reliability of their mean {found.score.name}")
     left.legend(loc="lower right", frameon=False)
     if found.long:
-        right, short = panels[1], 100 * np.array(found.short)
+        scale, unit = found.score.sign * found.score.scale, found.score.unit
+        right, short = panels[1], scale * np.array(found.short)
+        comma = f", {unit}" if unit else ""
         right.errorbar(
-            short.mean(axis=1), 100 * np.array(found.long), xerr=short.std(axis=1, ddof=1), fmt="o",
+            short.mean(axis=1), scale * np.array(found.long), xerr=short.std(axis=1, ddof=1), fmt="o",
             ms=3.5, lw=0.7, color=ACCENT, ecolor=MUTED,
         )  # fmt: skip
-        right.set_xlabel("validation accuracy by the proxy, % (± over seeds)")
-        right.set_ylabel(f"after {found.longer:g} × the epochs, %")
+        right.set_xlabel(f"validation {found.score.name} by the proxy{comma} (± over seeds)")
+        right.set_ylabel(f"after {found.longer:g} × the epochs{comma}")
         if accuracy.ranks is not None:
             right.set_title(
                 f"rank correlation of one training: {accuracy.ranks:.2f}", fontsize="medium"

@@ -14,6 +14,7 @@ from nas.errors import InputError
 from nas.evaluation.jobs import EvaluationContext
 from nas.proxy import MOST, Proxy
 from studies.finals.trainings import Trainings, fresh_seeds, train_all
+from studies.formatting import ACCURACY, Score
 from studies.search.machines import connection, open_pool
 from studies.search.request import SearchRequest, check_request, number, prepare_settings
 from studies.search.settings import SearchSettings
@@ -90,8 +91,9 @@ def validate_space(
                     return None
         part = space.proxy.validation_images or len(settings.data.validation)
         return facts_of(
-            space.name, store.trials(), batches, min(part, len(settings.data.validation))
-        )
+            space.name, store.trials(), batches, min(part, len(settings.data.validation)),
+            Score.of(settings.objectives),
+        )  # fmt: skip
 
 
 def sampled(space: SearchSpace, count: int, seed: int) -> list[Genome]:
@@ -109,37 +111,43 @@ def sampled(space: SearchSpace, count: int, seed: int) -> list[Genome]:
 
 
 def facts_of(
-    name: str, trials: Sequence[Trial], batches: Sequence[Trainings], images: int
+    name: str,
+    trials: Sequence[Trial],
+    batches: Sequence[Trainings],
+    images: int,
+    score: Score = ACCURACY,
 ) -> Validity:
     """What recorded trainings say."""
     short, *longer = batches
-    accuracy = _scores(trials, short, "accuracy")
+    worst = min(t.attrs["accuracy"] for t in trials if t.ok) if score.own else 0.0
+    accuracy = _scores(trials, short, "accuracy", worst)
     loss = _scores(trials, short, "loss")
-    long = _scores(trials, longer[0], "accuracy").mean(axis=1) if longer else None
+    long = _scores(trials, longer[0], "accuracy", worst).mean(axis=1) if longer else None
     seconds = [t.attrs["seconds"] for t in trials if t.attrs["role"] == SHORT]
     return Validity(
         name, len(accuracy), accuracy.shape[1],
         longer[0].proxy.epochs / short.proxy.epochs if longer else 0.0, images,
         float(np.median(seconds)),
-        (measure("accuracy", accuracy, long), measure("loss", -np.log(loss), long)),
+        (measure(score.name, accuracy, long), measure("loss", -np.log(loss), long)),
         tuple(map(tuple, accuracy.tolist())), False, tuple(long.tolist()) if long is not None else (),
+        score,
     )  # fmt: skip
 
 
-def _scores(trials: Sequence[Trial], batch: Trainings, what: str) -> np.ndarray:
-    """Accuracies or losses (patterns, seeds) of a batch; the worst where it could not be trained."""
+def _scores(trials: Sequence[Trial], batch: Trainings, what: str, worst: float = 0.0) -> np.ndarray:
+    """Scores or losses (patterns, seeds) of a batch; the worst where it could not be trained."""
     known = {(t.attrs["role"], t.key, t.attrs["seed"]): t for t in trials}
     rows: dict[str, list[float]] = {}
     for role, genome, seed in batch.wanted:
         trial = known[role, genome.key, seed]
-        rows.setdefault(genome.key, []).append(score_of(trial, what))
+        rows.setdefault(genome.key, []).append(score_of(trial, what, worst))
     return np.array(list(rows.values()))
 
 
-def score_of(trial: Trial, what: str) -> float:
-    """A training's accuracy, or its loss, which is cut to what a logarithm can tell."""
+def score_of(trial: Trial, what: str, worst: float = 0.0) -> float:
+    """A training's score, the worst where it failed, or its loss, which is cut to what a logarithm can tell."""
     if what == "accuracy":
-        return trial.attrs["accuracy"] if trial.ok else 0.0
+        return trial.attrs["accuracy"] if trial.ok else worst
     losses = trial.attrs.get("scored_losses") or [np.inf] if trial.ok else [np.inf]
     return float(np.nan_to_num(np.clip(losses[-1], *LOSSES), nan=LOSSES[1]))
 

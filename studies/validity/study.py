@@ -15,7 +15,7 @@ from studies.store.names import CONTENDERS, DATA
 from studies.store.storages import existing_storage, storage_errors
 from studies.store.store import Store
 from studies.validity.facts import FEWEST, Validity, measure
-from studies.validity.run import score_of
+from studies.validity.run import LOSSES, score_of
 
 
 def validate_study(name: str, storage: str, plugins: Iterable[Path] = ()) -> Validity:
@@ -52,14 +52,14 @@ def recorded_validity(store: Store) -> Validity | None:
     if len(whole) < FEWEST:
         return None
     table = np.array([[row[seed] for seed in seeds] for row in whole])
-    scores = score.sign * table[:, :, 0]
+    scores = table[:, :, 0]
     measures = [measure(score.name, scores, None)]
-    if not score.own:  # such trainings have no loss that is known
+    if (table[:, :, 1] < LOSSES[1]).any():  # own trainings have no loss that is known
         measures.append(measure("loss", -np.log(table[:, :, 1]), None))
     space = recorded_space(store.settings)
     images = (store.notes().get(DATA) or {}).get("parts", {}).get("validation", 0)
     return Validity(
         f"{store.name}, contenders", len(whole), len(seeds), 0.0,
         space.proxy.validation_images or images, float(np.median(table[:, :, 2])),
-        tuple(measures), tuple(map(tuple, scores.tolist())), True, (),
+        tuple(measures), tuple(map(tuple, scores.tolist())), True, (), score,
     )  # fmt: skip

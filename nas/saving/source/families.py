@@ -6,16 +6,16 @@ from collections.abc import Callable
 
 from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.architecture.skeletons.transformer import Transformer
-from nas.saving.classifier import Classifier
+from nas.saving.classifier import Trained
 from nas.saving.source import module, transformer
 
-SOURCES: dict[type[AnySkeleton], Callable[[Classifier, str], str]] = {
+SOURCES: dict[type[AnySkeleton], Callable[[Trained, str], str]] = {
     Transformer: transformer.source_of
 }
 """Others are written as the convolutional one, or refused."""
 
 
-def source_of(classifier: Classifier, weights: str) -> str:
+def source_of(classifier: Trained, weights: str) -> str:
     """The source of a module with the same network.
 
     Args:

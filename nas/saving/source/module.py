@@ -14,7 +14,7 @@ from nas.architecture.parts import Part
 from nas.architecture.plan import Plan, plan
 from nas.architecture.skeletons.convolutional import Skeleton
 from nas.errors import InputError
-from nas.saving.classifier import Classifier
+from nas.saving.classifier import Trained
 from nas.saving.source.borrowed import Borrowed, Import, import_lines
 from nas.saving.source.classes import Call, Classes, Names, Order, Place, Uses, structure
 from nas.saving.source.formulas import used
@@ -43,7 +43,7 @@ CHANGES = "stride > 1 or inputs != width"
 """When a layer may have another branch, as ConvNeXt's that halve the sides."""
 
 
-def source_of(classifier: Classifier, weights: str) -> str:
+def source_of(classifier: Trained, weights: str) -> str:
     """The source of a module with the same network.
 
     Args:
@@ -55,7 +55,8 @@ def source_of(classifier: Classifier, weights: str) -> str:
     card, skeleton = classifier.card, classifier.skeleton
     if not isinstance(skeleton, Skeleton):
         raise InputError(
-            f"{skeleton.title}: only convolutional skeletons are written as source; other formats have all"
+            f"{skeleton.title}: only convolutional skeletons and Transformers are written as source; "
+            "torch-export, onnx and safetensors have all"
         )
     planned, borrowed = plan(classifier.genome, skeleton), Borrowed()
     for one in MAY_IMPORT:

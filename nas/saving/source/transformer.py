@@ -8,7 +8,7 @@ from typing import Any
 from nas.architecture.plan import Plan, plan
 from nas.architecture.skeletons.transformer import Transformer
 from nas.errors import InputError
-from nas.saving.classifier import Classifier
+from nas.saving.classifier import Trained
 from nas.saving.source.borrowed import Borrowed, import_lines
 from nas.saving.source.classes import Call, Classes, Names, Order, Place, Uses
 from nas.saving.source.merge_classes import merge_classes
@@ -20,7 +20,7 @@ from nas.saving.source.words import about, class_names
 WIDTH: Order = ("width",)
 
 
-def source_of(classifier: Classifier, weights: str) -> str:
+def source_of(classifier: Trained, weights: str) -> str:
     """The source of a module with the same network.
 
     Args:

@@ -6,11 +6,11 @@ import textwrap
 from importlib.metadata import version
 
 from nas.architecture.plan import Plan
-from nas.saving.classifier import Classifier
+from nas.saving.classifier import Trained
 from nas.saving.source.text import WIDTH, tuple_of
 
 
-def about(classifier: Classifier, planned: Plan, normalised: bool) -> str:
+def about(classifier: Trained, planned: Plan, normalised: bool) -> str:
     """The module's docstring."""
     shape = classifier.skeleton.input_shape
     text, sizes = len(shape) == 1, ", ".join(map(str, shape))
@@ -38,7 +38,7 @@ def about(classifier: Classifier, planned: Plan, normalised: bool) -> str:
     return f"{told}\n\n{example}"
 
 
-def _scored(classifier: Classifier) -> str:
+def _scored(classifier: Trained) -> str:
     """What the weights are worth; a sentence and a space, or nothing."""
     training = classifier.card.training
     score, images = training.get("test_accuracy"), training.get("test_images")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +11,15 @@ import click
 from rich.text import Text
 
 from nas.errors import InputError
+from nas.tasks.table import find_task
 from search_spaces import load_plugins
 from studies.cli.options import plugin_option, storage_option
 from studies.cli.terminal import make_console
-from studies.formatting import percent
 from studies.retraining.pattern import find_pattern
 from studies.retraining.trained import trained_weights
 
 if TYPE_CHECKING:
-    from nas.saving.classifier import Classifier
+    from nas.saving.classifier import Trained
 from studies.cli.commands.train import EXIT_FAILED, NOTATIONS
 
 FLOAT_BYTES = 4
@@ -43,8 +44,8 @@ def export(source: str, formats: tuple[str, ...], out: Path | None, as_json: boo
 
     SOURCE is a folder or file that nas train wrote, best:STUDY or trial:STUDY/NUMBER of which
     trained/ holds a training, or a notation with --space or --baseline, whose initial weights are
-    exported. The programs take batches of any size, float32 (N, C, H, W) from 0 to 255: the
-    normalisation is part of them. Python's is a module of plain PyTorch, to read and to change.
+    exported. The programs take batches of any size, float32 (N, C, H, W) from 0 to 255, whose
+    normalisation is part of them, or symbols of texts, int64 (N, T). Python's is a module of plain PyTorch, to read and to change.
 
     \b
     nas export trained/digits27-c1e295-trial92-8d0f26
@@ -60,7 +61,7 @@ def export(source: str, formats: tuple[str, ...], out: Path | None, as_json: boo
     for name in wanted:
         check_available(name)
     plugins = (*installed_plugins(), *options["plugins"])
-    classifier, folder, stem = _network(source, **options)
+    network, folder, stem = _network(source, **options)
     folder = out or folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,12 +69,12 @@ def export(source: str, formats: tuple[str, ...], out: Path | None, as_json: boo
         raise InputError(f"--out {folder}: {error.strerror}") from None
     console = make_console()
     if not as_json:
-        for text in _described(classifier):
+        for text in _described(network):
             console.print(text, soft_wrap=True, highlight=False, markup=False)
     failed = False
     for name in wanted:
         try:
-            done = write(classifier, name, folder, stem, plugins)
+            done = write(network, name, folder, stem, plugins)
         except InputError as error:
             if formats or name != "python":
                 raise
@@ -95,19 +96,29 @@ def export(source: str, formats: tuple[str, ...], out: Path | None, as_json: boo
         sys.exit(EXIT_FAILED)
 
 
-def _described(classifier: Classifier) -> list[str]:
-    training, skeleton = classifier.card.training, classifier.skeleton
-    score, scored = training.get("test_accuracy"), "initial weights, not trained"
+def _described(network: Trained) -> list[str]:
+    training, skeleton = network.card.training, network.skeleton
+    task = find_task(network.card.task)
+    score, scored = training.get(f"test_{task.score}"), "initial weights, not trained"
     if isinstance(score, int | float):
-        scored = f"test accuracy {percent(score)}"
+        scored = f"test {task.label} {task.show(task.sign * score)}"
     elif training:
-        scored = "trained, test accuracy not known"
+        scored = f"trained, test {task.label} not known"
+    shape = {"classes": (), "symbols": skeleton.input_shape, "map": skeleton.input_shape[1:]}
+    given = [skeleton.classes, *shape[task.outputs]]
+    given = given[::-1] if task.outputs == "symbols" else given
+    form = "int64 {} from 0" if task.outputs == "symbols" else "float32 {} from 0 to 255"
     return [
-        f"{classifier.genome} ({scored})",
-        f"Pictures: float32 (N, {', '.join(map(str, skeleton.input_shape))}) from 0 to 255; "
-        f"logits: (N, {skeleton.classes}).",
-        classifier.preprocessing_words,
+        f"{network.genome} ({scored})",
+        f"{network.takes.capitalize()}: {form.format(_batch(skeleton.input_shape))}; "
+        f"{network.gives.replace('_', ' ')}: {_batch(given)}.",
+        network.preprocessing_words,
     ]
+
+
+def _batch(shape: Sequence[int]) -> str:
+    """The shape of a batch."""
+    return f"(N, {', '.join(map(str, shape))})"
 
 
 def _formats(asked: tuple[str, ...], every: list[str], installed: list[str]) -> list[str]:
@@ -128,9 +139,8 @@ def _network(
     seed: int,
     storage: str,
     plugins: tuple[Path, ...],
-) -> tuple[Classifier, Path, str]:
+) -> tuple[Trained, Path, str]:
     """The network of a source, the folder its exports go to, and their name."""
-    from nas.saving.classifier import Classifier
     from nas.saving.network_file import find_weights, load_network
 
     loaded = {path.name: digest for path, digest in load_plugins(plugins).items()}
@@ -148,8 +158,9 @@ def _network(
     from nas.architecture.plan import plan
     from nas.files.limits import check_bytes
     from nas.network.compile import compile_network
+    from nas.saving.uses import usable
 
     pattern = find_pattern(source, space, baseline, "", loaded)
     check_bytes("the network", FLOAT_BYTES * plan(pattern.genome, pattern.skeleton).params)
     network = compile_network(pattern.genome, pattern.skeleton, seed)
-    return Classifier(network).eval(), Path(), "untrained"
+    return usable(network).eval(), Path(), "untrained"

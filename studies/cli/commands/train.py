@@ -31,7 +31,9 @@ NOTATIONS: dict[str, Any] = {
 @click.option("--split-seed", type=int, help="Of the split. [default: the study's, or 0]")
 @click.option("--other-data", is_flag=True, help="Allow data that the study was not made on.")
 @click.option("--epochs", type=int, default=EPOCHS, show_default=True)
-@click.option("--batch", type=int, help="Images a step. [default: the finalists']")
+@click.option(
+    "--batch", type=int, help="Images, or sequences of a text, a step. [default: the finalists']"
+)
 @click.option("--learning-rate", type=float, help="Peak. [default: the finalists']")
 @click.option("--images", type=int, help="Training images. [default: all]")
 @click.option("--resolution", type=int, help="Shrink to this side. [default: the pictures' own]")
@@ -39,7 +41,7 @@ NOTATIONS: dict[str, Any] = {
 @option("--precision", help="{precisions}. [default: what is faster on the device]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights and batches.")
 @click.option("--patience", type=int,
-              help="Stop after so many epochs without a better validation accuracy. "
+              help="Stop after so many epochs without a better validation score. "
               "[default: train to the end, where the learning rate has fallen to 0]")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--threads", type=int, default=1, show_default=True,
@@ -59,8 +61,8 @@ def train(
 
     PATTERN is best:STUDY (what the search names its best), best:STUDY/POINT (accuracy, knee or
     cheapest on the Pareto front), trial:STUDY/NUMBER, or, with --space or --baseline, a notation or a
-    reference's name. The epoch with the best validation accuracy is kept, and scored once on the test
-    images.
+    reference's name. The epoch with the best validation score is kept, and scored once on the test
+    part.
 
     \b
     nas train best:digits27-c1e295
@@ -71,6 +73,7 @@ def train(
     """
     if sys.stdout.isatty() and not (quiet or as_json):  # PyTorch takes a second to load
         click.echo("Loading PyTorch and the data …")
+    from nas.data.fitting import guessing
     from nas.retraining.retrain import TrainingWatcher, fit
     from studies.cli.json_lines import TrainingJsonWatcher, end_line
     from studies.cli.training_progress import TrainingConsoleWatcher, show_end
@@ -100,6 +103,7 @@ def train(
     if as_json:
         end_line(fitted)
     else:
-        show_end(console, fitted, quiet, request.plugins, order.settings.data.guessing("test"))
+        chance = guessing(fitted.task, order.settings.data, "test")
+        show_end(console, fitted, quiet, request.plugins, chance)
     if fitted.curves.diverged:
         sys.exit(EXIT_FAILED)

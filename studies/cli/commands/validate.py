@@ -100,18 +100,18 @@ def validity_table(found: Validity) -> RenderableType:
     """A row a score."""
     from studies.cli.terminal import WordTable
 
-    over = f"{found.patterns} patterns, {found.seeds} seeds, {found.images} validation images"
+    over = f"{found.patterns} patterns, {found.seeds} seeds, {found.images} validation {found.score.examples}"
     table = WordTable(title=f"{found.name}: {over}", sheds=("between", "over seeds"))
     for name in (
         "score", "between", "over seeds", "reliability", "best tenth", "ρ longer", "ρ best tenth",
     ):  # fmt: skip
         table.add_column(name, justify="left" if name == "score" else "right", no_wrap=True)
-    for index, one in enumerate(found.measures):
+    for one in found.measures:
         numbers = (
             one.overall.between, one.overall.within, one.overall.one,
             one.best and one.best.one, one.ranks, one.ranks_best,
         )  # fmt: skip
         digits = (3, 3, 2, 2, 2, 2)
         cells = ("–" if n is None else f"{n:.{d}f}" for n, d in zip(numbers, digits, strict=True))
-        table.add_row("log loss" if index else one.name, *cells)
+        table.add_row("log loss" if one.name == "loss" else one.name, *cells)
     return table

@@ -216,7 +216,9 @@ def test_it_stops_early_and_says_so(settings, tmp_path, monkeypatch):
     count = len(settings.data.validation)
     scores = iter([count - 2, count // 2, count - 3, count])  # the last is the test's
     for user in (lockstep, scoring):
-        monkeypatch.setattr(user, "score", lambda *_: (torch.tensor(next(scores)), torch.ones(())))
+        monkeypatch.setattr(
+            user, "score", lambda *_: (torch.tensor([next(scores)]), torch.ones(()))
+        )
     fitted = fit(replace(settings, patience=2), tmp_path, "cpu")
     assert [round(a * count) for a in fitted.curves.accuracies] == [
         count - 2,

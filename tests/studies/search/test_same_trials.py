@@ -18,6 +18,7 @@ from studies.store.storages import open_storage
 from tests.conftest import write_small_space
 from tests.helpers import NAS, killed
 from tests.studies.searches import here, request, trials_of
+from tests.task_spaces import TASKS, write_task_space
 
 WAYS = {
     **{name: {"strategy": name} for name in STRATEGIES},
@@ -32,6 +33,9 @@ WAYS = {
     },
     "loss": {"objectives": "loss"},
     "motifs and rates": {"strategy": "mu-plus-lambda"},
+    "language": {},
+    "denoising": {"inherit": True},
+    "segmentation": {"strategy": "tpe"},
 }  # fmt: skip
 """What is asked for beside the usual, by the name of the way."""
 SPACES = {
@@ -42,6 +46,9 @@ SPACES = {
 
 
 def asked(way, folder, storage, **more):
+    if way in TASKS:
+        space = write_task_space(way, folder)
+        return request(space, storage, **{"evaluations": 18, "lag": 4, **WAYS[way], **more})
     small = write_small_space(folder)
     if "pruner" in WAYS[way]:  # which needs epochs to save
         small.write_text(small.read_text().replace("epochs = 2", "epochs = 4", 1))
