@@ -62,7 +62,7 @@ def load_space(path: str | Path, spaces: dict[str, SearchSpace]) -> SearchSpace:
     if base is not None and (not isinstance(base, str) or base not in spaces):
         raise unknown("space", base, spaces, place=f"{path}: base")
     if base is None and not {"skeleton", "model"} & {*given}:
-        raise InputError(f'{path}: a [skeleton] table, model = "…" or base = "…" is needed')
+        raise InputError(f'{path}: a [skeleton] table or base = "…" or model = "…" is needed')
     start = spaces[base] if base is not None else None
     data = given.get("data", start.data if start else "digits")
     if not isinstance(data, str):

@@ -52,7 +52,7 @@ def loop_settings(request: SearchRequest) -> SearchSettings:
 
 
 def _no_data(shape: Shape) -> Data:
-    """Of a loop that has its own, of which nothing is known here."""
+    """Of a loop that has its own, of which nothing is known here; its inputs need not be pictures."""
     none = np.zeros(0, np.int64)
     images = np.zeros((0, *shape), np.uint8)
     made = Preprocessing(*shape) if len(shape) == 3 else None
@@ -106,7 +106,7 @@ def evaluation_of(
     if isinstance(told, Evaluation):
         if told.genome != genome:
             raise InputError(f"{what} the evaluation of {told.genome}")
-        if own:
+        if own and told.status in ("ok", "pruned"):
             scores = scores_of(settings.objectives).all(told.scores, what)
             told = replace(told, scores=scores, accuracy=own[1] * scores[own[0]])
         return replace(told, status=status) if told.status == "ok" else told

@@ -24,6 +24,8 @@ from studies.store.trial import Trial, role_of, status_of
 
 SHOWN = 500
 """Trials in the table; of more, the best, and those that run."""
+SCORED = ("ok", "pruned", "diverged")
+"""How a training ends that has a score."""
 LEGIBLE = 0.6
 """The share of its width below which a drawing scrolls."""
 
@@ -95,13 +97,18 @@ class Shown:
 
 def _chosen(trials: Sequence[Trial]) -> list[Trial]:
     """At most SHOWN of them, by number."""
-    best = sorted(trials, key=lambda t: (t.state.is_finished(), -t.attrs.get("accuracy", -inf)))
+
+    def order(trial: Trial) -> tuple[bool, float]:
+        scored = status_of(trial) in SCORED
+        return trial.state.is_finished(), -trial.attrs["accuracy"] if scored else inf
+
+    best = sorted(trials, key=order)
     return sorted(best[:SHOWN], key=lambda trial: trial.number)
 
 
 def row_of(trial: Trial, study: Study) -> Row:
     status = status_of(trial).replace("unfinished", "running")
-    accuracy = trial.attrs.get("accuracy") if status in ("ok", "pruned", "diverged") else None
+    accuracy = trial.attrs.get("accuracy") if status in SCORED else None
     if accuracy is None and trial.curve:
         accuracy = study.score.sign * trial.curve[max(trial.curve)]
     return Row(trial, status, role_of(trial), accuracy, _glyph(trial.genome, study.space.starts))

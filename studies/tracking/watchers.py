@@ -54,7 +54,7 @@ class TrackedSearch(Watcher):
         own = [one for one in trackers if isinstance(one, Tracker)]
         self.sender = Sender([*own, *find_trackers(names)], warn)
         self.watcher, self.warn = watcher or Watcher(), warn
-        for name in ("prepared", "skipped", "contenders", "tuning", "finals"):
+        for name in ("prepared", "skipped", "contenders", "tuning", "finals", "away", "back"):
             setattr(self, name, getattr(self.watcher, name))  # theirs alone
 
     def started(

@@ -5,9 +5,13 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from torch import nn
 
-from nas import InputError, evaluate, load_data
+from nas import InputError, SearchSpace, compile_network, evaluate, load_data, wrap
+from nas.evaluation.result import failed
 from studies import AskTell, open_study
+from studies.pages.views import Shown
 from studies.report.write import write_report
 from tests.studies.searches import trials_of
 
@@ -128,6 +132,35 @@ def test_what_is_no_score_is_refused_and_can_be_told_again(small_toml, tmp_path,
         assert search.tell(trial, 0.5)
         with pytest.raises(InputError, match="trial 0 is not open"):
             search.tell(trial, 0.5)
+
+
+def test_a_failed_evaluation_needs_no_score(small_toml, tmp_path):
+    storage = f"sqlite:///{tmp_path}/nas.db"
+    with AskTell(str(small_toml), "mine", storage, objectives="min:cost") as search:
+        search.tell(search.ask(), 3.0)
+        trial = search.ask()
+        skeleton = search.space.skeleton
+        search.tell(trial, failed(trial.genome, skeleton, 0, "too large", "out of memory"))
+        search.tell(search.ask(), 5.0)
+        assert [trial.attrs["status"] for trial in search.study.trials] == [
+            "ok",
+            "out of memory",
+            "ok",
+        ]
+        rows = Shown.of(search.store, storage).rows
+    assert [row.accuracy for row in rows] == [-3.0, None, -5.0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("studies.pages.views.SHOWN", 2)
+        assert [row.trial.number for row in Shown.of(search.store, storage).rows] == [0, 2]
+
+
+def test_inputs_need_not_be_pictures(tmp_path):
+    model = nn.Sequential(nn.Linear(12, 8), nn.Sequential(*(nn.Linear(8, 8) for _ in range(3))), nn.Linear(8, 2))  # fmt: skip
+    space = SearchSpace(wrap(model, (12,), 2, "1"), (1, 2), ("add",), (1.0,))
+    with AskTell(space, "mine", f"sqlite:///{tmp_path}/nas.db", objectives="max:r2") as search:
+        trial = search.ask()
+        assert compile_network(trial.genome, space.skeleton)(torch.zeros(4, 12)).shape == (4, 2)
+        assert search.tell(trial, -0.5)
 
 
 def test_more_than_the_lag_cannot_be_asked_at_once(small_toml, tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from inspect import signature
 
 import pytest
 
@@ -94,6 +95,19 @@ def test_trackers_are_told_own_scores_by_name(small_toml, tmp_path):
     assert end.scores["validation cost, best"] == 4.0
     assert end.scores["test cost, residual"] == 5.0  # "test" has a t more than "validation"
     assert not any("accuracy" in name for trial in told for name in (*trial.scores, *end.scores))
+
+
+def test_who_watches_beside_trackers_is_told_all():
+    telling = {name for name in vars(Watcher) if not name.startswith("_")}
+    own = {"started", "evaluated", "elsewhere", "ended"}  # told to trackers first
+    watcher = Watcher()
+    said = []
+    for name in telling - own:
+        setattr(watcher, name, lambda *_, name=name: said.append(name))
+    tracked = TrackedSearch([], watcher)
+    for name in telling - own:
+        getattr(tracked, name)(*[0] * (len(signature(getattr(Watcher, name)).parameters) - 1))
+    assert {*said} == telling - own
 
 
 def test_a_tracker_that_hangs_holds_nothing_up(small_toml, tmp_path, monkeypatch):
