@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nas.architecture.genome import Genome
-from nas.architecture.layers import Layer, Skip
+from nas.architecture.layers import MIRROR, Layer, Skip
 from nas.architecture.merges import MERGES
 from nas.architecture.skeletons.convolutional import Skeleton, Stage
 from nas.architecture.skeletons.skeleton import AnySkeleton
@@ -93,7 +93,7 @@ def convnext_skeleton(depths: Sequence[int], widths: Sequence[int]) -> Skeleton:
     )  # fmt: skip
 
 
-def convnext_genome(depths: Sequence[int], merge: str = "channel") -> Genome:
+def convnext_genome(depths: Sequence[int], merge: str = "layerscale") -> Genome:
     """A skip around every block, and none around the layers that halve the sides."""
     first, *others = (f"{merge}(1)*{blocks}" for blocks in depths)
     return Genome.parse(" - ".join([first, *others]))
@@ -106,16 +106,9 @@ def unet_skeleton() -> UNet:
 
 
 def mirrored(skeleton: UNet, merge: str) -> Genome:
-    """The mirrored node in the first layer of every level on the way up, and no other skips."""
-    layers, joined = [], set[int]()
-    for index in range(1, skeleton.layers + 1):
-        source = skeleton.mirror(index)
-        if source is None or source in joined:
-            layers.append(Layer())
-        else:
-            joined.add(source)
-            layers.append(Layer(merge, (Skip(index - source),)))
-    return Genome(tuple(layers))
+    """The mirrored node in every layer on the way up, of levels of one layer, and no other skips."""
+    down = len(skeleton.levels)
+    return Genome.parse(f"-*{down} {merge}(m)*{down - 1}")
 
 
 def _maps_and_convnexts() -> Iterator[Baseline]:
@@ -130,7 +123,7 @@ def _maps_and_convnexts() -> Iterator[Baseline]:
     depths, widths = (3, 3, 9, 3), (96, 192, 384, 768)
     yield Baseline(
         "convnext-tiny", convnext_genome(depths), convnext_skeleton(depths, widths),
-        "Liu et al. 2022; timm's convnext_tiny, whose scale per channel begins at 1e-6",
+        "Liu et al. 2022; timm's convnext_tiny",
     )  # fmt: skip
 
 
@@ -144,8 +137,7 @@ def u_skips(skeleton: Transformer) -> Genome:
     """The skip from the layer before, and a sum of mirrored blocks' outputs as U-ViT reads them."""
     layers = []
     for index in range(1, skeleton.layers + 1):
-        source = None if index % 2 else skeleton.mirror(index)
-        far = (Skip(index - source),) if source else ()
+        far = (Skip(MIRROR),) if index % 2 == 0 and skeleton.mirror(index) else ()
         layers.append(Layer("add", (Skip(1), *far)))
     return Genome(tuple(layers))
 
