@@ -14,6 +14,7 @@ from nas.architecture.stretch import deepened, stretched
 from nas.drawing.figure import draw, save
 from nas.drawing.svg import plan_svg
 from nas.drawing.text import text_rows
+from nas.proxy import Proxy
 
 TEXT = Transformer((12,), 9, 3, 16, 4)
 PICTURES = Transformer((3, 8, 12), 5, 3, 16, 4, patch=4, positions="rotary", norm="rms")
@@ -69,7 +70,7 @@ def test_it_is_stretched_and_widened():
 
 
 def test_a_space_of_it():
-    space = SearchSpace(TEXT, (1, 2, 4), ("add", "scale"), (1.0,))
+    space = SearchSpace(TEXT, (1, 2, 4), ("add", "scale"), (1.0,), proxy=Proxy(task="language"))
     for seed in range(5):
         genome = space.sample(random.Random(seed))
         assert space.decode(space.encode(genome)).key == genome.key

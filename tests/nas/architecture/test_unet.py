@@ -12,6 +12,7 @@ from nas.architecture.parts import Chain
 from nas.architecture.skeletons.families import read_skeleton
 from nas.architecture.skeletons.unet import UNet
 from nas.architecture.stretch import deepened, stretched
+from nas.proxy import Proxy
 
 UNET = UNet((3, 13, 10), 5, (4, 6, 8), per_level=2)
 
@@ -57,7 +58,7 @@ def test_a_merge_that_reads_the_smaller_map_is_refused():
 
 
 def test_it_is_searched_stretched_and_widened():
-    space = SearchSpace(UNET, (1, 3, 7), ("add", "concat"), (1.0,))
+    space = SearchSpace(UNET, (1, 3, 7), ("add", "concat"), (1.0,), proxy=Proxy(task="denoising"))
     genome = space.sample(random.Random(0))
     assert space.decode(space.encode(genome)) == genome
     assert len(stretched(genome, UNET, 20)) == deepened(UNET, 20).layers == 20

@@ -100,7 +100,7 @@ def test_what_is_told_of_masks():
     words = "\n".join(sentences(data))
     assert f"sky {100 * counts[0] / data.labels.size:.1f} %" in words
     assert "that are not judged" in words
-    assert f"mean IoU of {100 * told['guessing']['validation']:.1f} %" in words
+    assert f"mean IoU of {told['guessing']['validation']:.2f}" in words
 
 
 def test_what_is_told_for_another_task_than_the_usual(digits):

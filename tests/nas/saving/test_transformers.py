@@ -1,14 +1,14 @@
 """Transformers are saved, read and exported like other networks; those of texts take symbols."""
 
-import numpy as np
 import pytest
 import torch
 
 from nas import Genome, InputError, compile_network
 from nas.architecture.skeletons.transformer import Transformer
-from nas.saving.classifier import Card, Classifier
+from nas.saving.classifier import Card
 from nas.saving.exports import FORMATS, available, example_pictures, export
 from nas.saving.network_file import load_network, save_network
+from nas.saving.uses import LanguageModel, usable
 
 TEXT = Transformer((6,), 5, 2, 8, 2, positions="rotary", norm="rms")
 PICTURES = Transformer((1, 8, 8), 5, 2, 8, 2, patch=4, position="post")
@@ -17,13 +17,15 @@ NAMES = tuple("abcde")
 
 
 def classifier_of(skeleton):
-    normal = ((70.0,), (80.0,)) if skeleton is PICTURES else ((), ())
+    pictures = skeleton is PICTURES
+    normal = ((70.0,), (80.0,)) if pictures else ((), ())
+    task = "classification" if pictures else "language"
     network = compile_network(GENOME, skeleton, seed=1)
     for value in network.parameters():
         torch.nn.init.normal_(
             value, std=0.3, generator=torch.Generator().manual_seed(value.numel())
         )
-    return Classifier(network, Card(*normal, NAMES)).eval()
+    return usable(network, Card(*normal, NAMES, task=task)).eval()
 
 
 @pytest.mark.parametrize("skeleton", [TEXT, PICTURES])
@@ -40,13 +42,16 @@ def test_what_texts_are_read_as():
     symbols = torch.tensor([[0, 4, 2, 2, 1, 3]])
     assert classifier(symbols).shape == (1, 6, 5)
     assert torch.equal(classifier(symbols.to(torch.uint8)), classifier.network(symbols))
-    with pytest.raises(InputError, match=r"symbols must be \(N, 6\), not \(1, 5\)"):
+    with pytest.raises(
+        InputError, match=r"symbols must be whole numbers \(N, 6\), not .* \(1, 5\)"
+    ):
         classifier(symbols[:, :5])
-    with pytest.raises(InputError, match="this network reads texts"):
-        classifier.predict(np.zeros((8, 8), np.uint8))
     with pytest.raises(InputError, match="mean has 1 values, not 0"):
-        Classifier(classifier.network, Card((1.0,), (1.0,), NAMES))
-    plain = Classifier(classifier.network)
+        LanguageModel(classifier.network, Card((1.0,), (1.0,), NAMES, task="language"))
+    said = classifier.predict("abcdecb")
+    expected = classifier.network(torch.tensor([[1, 2, 3, 4, 2, 1]]))[0, -1].softmax(0)
+    assert [said.probabilities[name] for name in NAMES] == pytest.approx(expected.tolist())
+    plain = LanguageModel(classifier.network)
     assert torch.equal(plain(symbols), classifier(symbols))
 
 

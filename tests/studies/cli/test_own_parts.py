@@ -176,7 +176,7 @@ FUNCTIONS = {
     "data": (
         "SOURCES", "where", {"data": "NAME"},
         [
-            ("None", "returned None; a Raw of images, labels and classes is expected"),
+            ("None", "returned None; a Raw of images, labels and classes, or a text (str) is expected"),
             ("open(where / 'x' / 'y')", "raised "),
             ("Raw([[1]], [0], ('a', 'b'))", "returned {'images': [[1]]}; a numpy array"),
         ],

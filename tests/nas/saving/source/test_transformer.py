@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from nas import Genome, compile_network
 from nas.architecture.merges import MERGES
-from nas.saving.classifier import Card, Classifier
+from nas.saving.classifier import Card
 from nas.saving.source.families import source_of
+from nas.saving.uses import usable
 from tests.conftest import random_genome
 from tests.nas.saving.source.test_module import module_of
 from tests.nas.saving.test_transformers import GENOME, PICTURES, TEXT
@@ -22,11 +23,12 @@ from tests.transformers import inputs_of, merges_of, skeletons
 def classifier_of(genome, skeleton):
     channels = 0 if skeleton.text else skeleton.input_shape[0]
     names = tuple(map(str, range(skeleton.classes)))
-    card = Card((0.25,) * channels, (1.5,) * channels, names)
+    task = "language" if skeleton.text else "classification"
+    card = Card((0.25,) * channels, (1.5,) * channels, names, task=task)
     network, generator = compile_network(genome, skeleton), torch.Generator().manual_seed(0)
     for value in network.parameters():
         torch.nn.init.normal_(value, std=0.3, generator=generator)
-    return Classifier(network, card).eval()
+    return usable(network, card).eval()
 
 
 @settings(max_examples=12)
