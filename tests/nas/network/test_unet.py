@@ -193,6 +193,7 @@ def test_copies_files_and_programs(block, tmp_path):
     torch.testing.assert_close(program.module()(pictures), expected)
 
 
+@pytest.mark.slow
 @BLOCK
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler (g++)")
 def test_torch_compile_in_one_graph(block):

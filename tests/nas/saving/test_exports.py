@@ -54,6 +54,7 @@ def test_safetensors_and_its_json(classifier, tmp_path):
     assert done.path.exists()
 
 
+@pytest.mark.slow
 def test_onnx(classifier, pictures, tmp_path):
     onnx = pytest.importorskip("onnx")
     ort = pytest.importorskip("onnxruntime")

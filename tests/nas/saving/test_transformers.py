@@ -55,6 +55,7 @@ def test_what_texts_are_read_as():
     assert torch.equal(plain(symbols), classifier(symbols))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("skeleton", [TEXT, PICTURES])
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_has_the_same_logits(name, skeleton, tmp_path):

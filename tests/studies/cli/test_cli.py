@@ -196,6 +196,7 @@ def test_a_definition_finds_its_space_beside_itself(capsys, tmp_path, small_toml
     assert read_definition(definition) == {"data_dir": str(sets), "plugin": ["none.py"]}
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on(tmp_path, small_toml):
     storage = f"sqlite:///{tmp_path}/a.db"
     process = subprocess.Popen(

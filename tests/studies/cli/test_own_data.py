@@ -83,6 +83,7 @@ def searched(once, monkeypatch):
     return once
 
 
+@pytest.mark.slow
 def test_the_data_are_told_by_a_search_as_by_the_command(searched, capsys):
     place, printed = searched
     code, out, _ = nas(capsys, "data", "photos", "--space", "small.toml")
@@ -105,6 +106,7 @@ def test_a_study_names_data_that_are_not_its_spaces_own(place):
     assert other.default_name == f"small-digits-{other.digest}"
 
 
+@pytest.mark.slow
 def test_every_command_that_is_printed_works_as_it_stands(searched, capsys):
     lines = searched[1].split("Next:\n")[1].splitlines()
     commands = [shlex.split(line.partition("#")[0]) for line in lines if line.startswith("  nas")]

@@ -33,6 +33,7 @@ def asked(toml, storage):
     )
 
 
+@pytest.mark.slow
 def test_each_goes_to_the_test_at_its_own_best_rate(tuned_toml, tmp_path):
     storage = f"sqlite:///{tmp_path}/a.db"
     result = run_search(asked(tuned_toml, storage))

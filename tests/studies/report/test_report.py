@@ -529,6 +529,7 @@ class Page(HTMLParser):
         self.words.append(data)
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_else_and_repeats_itself(knocked):
     text = render(collect(store_of(knocked), knocked))
     page = Page(text)
