@@ -34,7 +34,6 @@ from nas.architecture.parts import Shape
 from nas.architecture.skeletons.families import RecordedSkeleton
 from nas.errors import InputError, brief, unknown
 from nas.proxy import MOST, Proxy
-from nas.tasks.table import find_task
 
 MAX_GENES = 50_000
 MAX_STRENGTHS = 1_000
@@ -98,12 +97,7 @@ class SearchSpace:
         self._check_numbers()
 
     def _check_choices(self) -> None:
-        for proxy in (self.proxy, self.final_proxy):
-            if (task := find_task(proxy.task)).outputs != self.skeleton.outputs:
-                raise InputError(
-                    f"space: task {task.name} needs networks that give {task.outputs}, and those of "
-                    f"{self.skeleton.title} give {self.skeleton.outputs}"
-                )
+        self.skeleton.check_trainings(self.proxy, self.final_proxy)
         for merge in self.merges:
             if merge not in MERGES:
                 raise unknown("merge", merge, MERGES, place="space")
@@ -339,9 +333,9 @@ class SearchSpace:
                     yield other
 
     def for_data(self, input_shape: Shape, classes: int) -> SearchSpace:
-        """This space with a skeleton for the data's shape and classes, and for the proxy's task."""
-        outputs = find_task(self.proxy.task).width(input_shape, classes)
-        return replace(self, skeleton=self.skeleton.for_data(input_shape, outputs))
+        """This space with a skeleton for the data's shape and classes, as its proxy prepares them."""
+        prepared = self.skeleton.for_training(self.proxy, input_shape, classes)
+        return replace(self, skeleton=prepared)
 
     @property
     def final_proxy(self) -> Proxy:

@@ -12,7 +12,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from nas.architecture.skeletons.skeleton import AnySkeleton
-from nas.errors import unknown
+from nas.errors import InputError, unknown
 from nas.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -30,8 +30,13 @@ def resolved(proxy: Proxy, skeleton: AnySkeleton, device: torch.device) -> Proxy
     """The proxy with "auto" replaced by what is faster for these shapes on this kind of device.
 
     Raises:
-        InputError: the skeleton's networks cannot be trained in the proxy's number format.
+        InputError: the skeleton's networks cannot be trained in the proxy's number format or resolution.
     """
+    if proxy.resolution not in (None, skeleton.side) and not skeleton.any_size:
+        raise InputError(
+            f"proxy: resolution {proxy.resolution}: networks of {skeleton.title} read pictures with a side of "
+            f"{skeleton.side} alone"
+        )
     formats = skeleton.formats
     if proxy.precision not in ("auto", *formats):
         raise unknown("precision", proxy.precision, ("auto", *formats), place=skeleton.title)

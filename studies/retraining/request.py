@@ -92,8 +92,7 @@ def prepare(request: TrainRequest) -> Order:
     data, task = find_data(pattern, request), find_task(proxy.task)
     check_task(task, data)
     shape = tuple(prepare_part(data, proxy, "validation", device).images.shape[1:])
-    outputs = task.width(shape, len(data.classes))
-    skeleton = pattern.skeleton.for_data(shape, outputs)
+    skeleton = pattern.skeleton.for_training(proxy, shape, len(data.classes))
     settings = RetrainSettings(
         pattern.genome.pattern, skeleton, resolved(proxy, skeleton, device), data,
         device_kind(device, skeleton.widths), request.seed,

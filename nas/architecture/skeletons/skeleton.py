@@ -16,6 +16,8 @@ from nas.architecture.layers import MIRROR, Layer, source_without_skeleton, star
 from nas.architecture.merges import Site
 from nas.architecture.parts import Part, Relu, Shape
 from nas.errors import InputError
+from nas.proxy import Proxy
+from nas.tasks.table import find_task
 from nas.tasks.task import Outputs
 
 
@@ -29,6 +31,8 @@ class AnySkeleton(ABC):
     """Logits of one input, of each symbol of a text, or channels of a map."""
     init = "pytorch"
     """How convolutions and linear layers begin: a scheme of `network.compile.initialise`."""
+    any_size: ClassVar[bool] = True
+    """Whether its networks also read pictures of other sides than `input_shape` has."""
     formats: ClassVar[tuple[Literal["fp32", "bf16"], ...]] = ("fp32", "bf16")
     """Number formats in which its networks can be trained."""
 
@@ -163,6 +167,31 @@ class AnySkeleton(ABC):
     def lacks(self, merge: str, index: int) -> str:
         """Why this merge cannot be in layer `index`; empty where it can."""
         return ""
+
+    def for_training(self, proxy: Proxy, input_shape: Shape, classes: int) -> Self:
+        """This skeleton for data of this shape and classes, as a training prepares them for its task.
+
+        Where networks read pictures of one size, that is the one to which square pictures are shrunk.
+        """
+        if proxy.resolution and not self.any_size and len(input_shape) == 3:
+            input_shape = (input_shape[0], proxy.resolution, proxy.resolution)
+        outputs = find_task(proxy.task).width(input_shape, classes)
+        return self.for_data(input_shape, outputs)
+
+    def check_trainings(self, *proxies: Proxy) -> None:
+        """Raises InputError where networks cannot be trained so: their outputs are not the task's, or they
+        read one size of pictures and the trainings have several."""
+        for proxy in proxies:
+            if (task := find_task(proxy.task)).outputs != self.outputs:
+                raise InputError(
+                    f"space: task {task.name} needs networks that give {task.outputs}, and those of "
+                    f"{self.title} give {self.outputs}"
+                )
+        if not self.any_size and len({proxy.resolution for proxy in proxies}) > 1:
+            raise InputError(
+                f"space: networks of {self.title} read one size of pictures: proxy and final need the "
+                "same resolution"
+            )
 
     def deepened(self, factor: int) -> Self:
         """This skeleton with every stage so many times as long.

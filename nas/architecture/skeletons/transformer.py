@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 from nas.architecture.merges import MERGES, Site
 from nas.architecture.notation import MAX_LAYERS
@@ -39,6 +39,7 @@ class Transformer(AnySkeleton):
         InputError: an unknown name, a number out of range, or options that do not fit each other.
     """
 
+    any_size: ClassVar = False
     input_shape: Shape
     """(C, H, W) of pictures, or (T,) of texts."""
     classes: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 from nas.architecture.declared import branch_of, parts_of, stem_of
 from nas.architecture.map_parts import Halve, Identity, UpConv, Upsample
@@ -45,6 +45,7 @@ class UNet(AnySkeleton):
         InputError: an unknown name, a number out of range, or pictures too small for the levels.
     """
 
+    any_size: ClassVar = False
     input_shape: Shape
     """(C, H, W)."""
     classes: int

@@ -2,9 +2,10 @@
 
 import json
 import random
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
+import torch
 
 from nas import Genome, InputError, SearchSpace, plan
 from nas.architecture.matching import matched
@@ -13,6 +14,7 @@ from nas.architecture.skeletons.families import read_skeleton
 from nas.architecture.skeletons.unet import UNet
 from nas.architecture.stretch import deepened, stretched
 from nas.proxy import Proxy
+from nas.training.precision import resolved
 
 UNET = UNet((3, 13, 10), 5, (4, 6, 8), per_level=2)
 
@@ -90,3 +92,14 @@ def test_what_is_refused(change, message):
     values = {"input_shape": (1, 16, 16), "classes": 2, "levels": (4, 6, 8)}
     with pytest.raises(InputError, match=message):
         UNet(**{**values, **change})
+
+
+def test_it_reads_one_size_of_pictures():
+    small = Proxy(task="denoising", resolution=8)
+    space = SearchSpace(UNET, (1,), proxy=small, final=small).for_data((1, 28, 28), 10)
+    assert space.skeleton.input_shape == (1, 8, 8)
+    assert space.skeleton.classes == 1
+    with pytest.raises(InputError, match="proxy and final need the same resolution"):
+        SearchSpace(UNET, (1,), proxy=small, final=Proxy(task="denoising"))
+    with pytest.raises(InputError, match="read pictures with a side of 8 alone"):
+        resolved(replace(small, resolution=4), space.skeleton, torch.device("cpu"))
