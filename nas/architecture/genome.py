@@ -2,11 +2,11 @@
 
 Node 0 is the stem's output, node i the output of layer i. A skip of distance d into layer i starts
 at node i - d. Two nodes have names, which stay the same in a deeper network: `0` is the stem, and `m`
-the mirrored node, which the skeleton says (`add(1,0)`, `concat(m)`). The notation has one token a layer: `-` for plain, `add(1)`, `concat(1,3@0.5)`
-(distances 1 and 3, the second at strength 0.5), `add(1)*28` for 28 layers alike, and
-`[add(1) - scale(1,3)]*9` for a motif: a short pattern that is tiled over 27 layers, less the skips
-that reach before the stem. `lr=0.1` at its end is the learning rate at which the network is trained,
-where that is searched, too.
+the mirrored node, which the skeleton says (`add(1,0)`, `concat(m)`). The notation has one token a
+layer: `-` for plain, `add(1)`, `concat(1,3@0.5)` (distances 1 and 3, the second at strength 0.5),
+`add(1)*28` for 28 layers alike, and `[add(1) - scale(1,3)]*9` for a motif: a short pattern that is
+tiled over 27 layers, less the skips that reach before the stem. `lr=0.1` at its end is the learning
+rate at which the network is trained, where that is searched, too.
 """
 
 from __future__ import annotations
