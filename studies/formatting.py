@@ -91,6 +91,10 @@ SCORED = ("accuracy", "accuracies")
 """Keys of facts under which a score of the user's own stands in the place of accuracy."""
 SIGNED = ("again", "over_fresh_seeds", "mean", "difference", "ahead", "gained")
 """Keys of facts that hold means and differences of it."""
+SIGNED_INSIDE = ("whole", "cut", "retrained", "short", "long")
+"""Keys of what a knock-out and the validity of a proxy hold of it."""
+WITHOUT = ("data", "settings")
+"""Keys of facts whose names are the user's own."""
 INTERVALS = ("interval", "difference_interval")
 """Keys of facts that hold intervals of those."""
 
@@ -107,6 +111,8 @@ class Score:
     unit: str = "%"
     examples: str = "images"
     """What it is a score on."""
+    key: str = "accuracy"
+    """Its name for other programs."""
 
     @classmethod
     def of(cls, objectives: Sequence[str]) -> Score:
@@ -116,9 +122,8 @@ class Score:
             return cls()
         task = TASK_SCORES.get(objectives[0])
         if task is None:
-            return cls(own[0], True, own[1], "")
-        examples = "sequences" if task.labels == "symbols" else "images"
-        return cls(task.label, True, own[1], task.unit, examples)
+            return cls(own[0], True, own[1], "", key=own[0])
+        return cls(task.label, True, own[1], task.unit, task.examples, own[0])
 
     def named(self, facts: Any) -> Any:
         """Facts for other programs, as nested JSON values: what stands in the place of accuracy is called
@@ -132,11 +137,14 @@ class Score:
         named = {}
         for key, value in facts.items():
             if key in SCORED:
-                named[self.name] = self._signed(value)
+                named[self.key] = self._signed(value)
             elif key in INTERVALS and value is not None:
                 named[key] = sorted(self._signed(value))
+            elif key in WITHOUT:
+                named[key] = value
             else:
-                named[key] = self._signed(value) if key in SIGNED else self.named(value)
+                signed = key in (*SIGNED, *SIGNED_INSIDE)
+                named[key] = self._signed(value) if signed else self.named(value)
         return named
 
     def _signed(self, told: Any) -> Any:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 OnScore = Callable[[int, int, float], bool | None]
-"""Called with (index of the genome, epoch from 1, accuracy) after every score; True prunes it."""
+"""Called with (index of the genome, epoch from 1, the task's score) after every score; True prunes it."""
 
 
 def evaluate(
@@ -57,7 +57,8 @@ def evaluate(
         part: "validation" (scored every epoch) or "test" (scored once, at the end).
         once: whether the validation part is scored at the end alone, too.
         latencies: whether to measure latency after the training.
-        on_epoch: called with (epoch from 1, accuracy) after every score; True prunes the candidate.
+        on_epoch: called with (epoch from 1, the task's score) after every score; True prunes the
+            candidate.
         start: weights by name to start from, where names and shapes agree.
         keep: called with the trained network, unless it was pruned or diverged.
 
@@ -172,7 +173,7 @@ def _train(entries: Sequence[_Entry], job: _Job) -> None:
         if entry.start is not None:
             entry.inherited = inherit(network, entry.start)
         network = network.to(job.device).to(memory_format=torch.channels_last)
-        trainees.append(Trainee(network, on_epoch=partial(job.on_score, entry.index)))
+        trainees.append(Trainee(network, on_epoch=partial(_told, job, entry.index)))
         entry.curves = trainees[-1].curves
     train_together(trainees, job.data, job.proxy, job.seed, job.device, job.part, not job.once)
     for entry, trainee in zip(entries, trainees, strict=True):
@@ -184,6 +185,11 @@ def _train(entries: Sequence[_Entry], job: _Job) -> None:
                 latency(trainee.network, shape, n, job.proxy, job.device) for n in (1, batch)
             )
             entry.latencies = (single, full)
+
+
+def _told(job: _Job, index: int, epoch: int, score: float) -> bool | None:
+    """Reports a score, of which larger is better, in its own sign."""
+    return job.on_score(index, epoch, find_task(job.proxy.task).sign * score)
 
 
 def _evaluation(
@@ -206,7 +212,7 @@ def _evaluation(
         seed=job.seed,
         status=status,
         why=why,
-        accuracy=curves.accuracies[-1] if status in ("ok", "pruned") else 0.0,
+        accuracy=curves.accuracies[-1] if status in ("ok", "pruned") else task.worst,
         accuracies=tuple(curves.accuracies),
         losses=tuple(curves.losses),
         gradients=tuple(curves.gradients),

@@ -31,7 +31,7 @@ class Evaluation:
     """ok, pruned, diverged, out of memory, or failed."""
     why: str
     accuracy: float
-    """Of the last epoch that was trained; 0 unless the status is ok or pruned."""
+    """Of the last epoch that was trained; the task's worst, 0 of accuracy, unless it is ok or pruned."""
     accuracies: tuple[float, ...]
     losses: tuple[float, ...]
     """Mean training loss of every epoch."""

@@ -28,4 +28,7 @@ class Language(Task):
         return sums[0] / examples / log(2)
 
 
-LANGUAGE = Language("language", "bpc", "bits per character", "min", "", "symbols", "symbols")
+LANGUAGE = Language(
+    "language", "bpc", "bits per character", "min", "", "symbols", "symbols", worst=-16.0
+)
+"""A training that diverged counts as one that gives every symbol a probability of 2⁻¹⁶."""

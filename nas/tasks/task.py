@@ -38,6 +38,8 @@ class Task(ABC):
     """Whether pictures have mean 0 and deviation 1; otherwise they are from 0 to 1."""
     draws: bool = False
     """Whether its inputs are spoilt at random."""
+    worst: float = 0.0
+    """What a training counts that has diverged, where larger is better."""
 
     @property
     def sign(self) -> float:

@@ -19,6 +19,7 @@ from optuna.storages import BaseStorage
 from nas.errors import InputError, unknown
 from nas.files.settings import differences
 from nas.statistics import FEWEST, holm, interval, paired_p
+from studies.formatting import Score
 from studies.search.screen import SCREENED_ON
 from studies.search.settings import recorded_space
 from studies.store.names import check_trained_here, search_names, study_names
@@ -111,6 +112,8 @@ def compare_studies(
     stores = [Store.load_search(storage, name) for name in found]
     for store in stores:
         check_trained_here(store.settings, store.name, "nas compare")
+        if Score.of(store.settings["objectives"]).own:
+            raise InputError(f"study {store.name!r}: nas compare is for studies of accuracy")
     settings = [store.settings for store in stores]
     _check_same(found, settings)
     trials = [store.trials() for store in stores]

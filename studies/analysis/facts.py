@@ -272,5 +272,6 @@ def _told(value: Any) -> Any:
         return [_told(one) for one in value]
     if is_dataclass(value):
         found = ((field.name, getattr(value, field.name)) for field in fields(value))
-        return {"notation" if isinstance(one, Genome) else name: _told(one) for name, one in found}
+        told = ((name, one) for name, one in found if not isinstance(one, Score))
+        return {"notation" if isinstance(one, Genome) else name: _told(one) for name, one in told}
     return value

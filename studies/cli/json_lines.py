@@ -50,7 +50,7 @@ class JsonWatcher(Watcher):
     def evaluated(self, event: Event) -> None:
         e = event.evaluation
         scores: Mapping[str, float | None] = e.scores or {
-            self.score.name: None if self.score.own else e.accuracy
+            self.score.key: None if self.score.own else e.accuracy
         }
         line(
             "evaluated", number=event.number, notation=str(event.genome), status=e.status,

@@ -109,6 +109,9 @@ def evaluation_of(
         if own and told.status in ("ok", "pruned"):
             scores = scores_of(settings.objectives).all(told.scores, what)
             told = replace(told, scores=scores, accuracy=own[1] * scores[own[0]])
+        elif told.scores:
+            name = next(iter(told.scores))
+            raise InputError(f"{what} {name}; objectives='max:{name}' or 'min:{name}' asks for it")
         return replace(told, status=status) if told.status == "ok" else told
     wanted = scores_of(settings.objectives)
     scores = wanted.all(told, what)

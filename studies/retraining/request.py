@@ -112,7 +112,7 @@ def find_data(pattern: Pattern, request: TrainRequest) -> Data:
         said = f" ({pattern.data_name!r} in the study)" if pattern.data_name else ""
         raise InputError(
             f"{pattern.name}: name the data{said} with --data: "
-            f"{', '.join(SOURCES)}, a folder of images by class, or an .npz file"
+            f"{', '.join(SOURCES)}, a folder of pictures by class or with masks, an .npz or a .txt file"
         )
     seed = pattern.split_seed if request.split_seed is None else request.split_seed
     side = pattern.skeleton.side

@@ -175,7 +175,8 @@ class Asked:
             ways = {task.score: task.way}
             names = own_objectives(names, ways, strategy.default_objectives, f"task {task.name}")
         names = names or strategy.default_objectives
-        own = bool(evaluate) or own_score(names[0]) is not None
+        scored = told or task.score != ACCURACY.name
+        own = bool(evaluate) or (scored and own_score(names[0]) is not None)
         objectives = check_objectives(names, request.strategy, strategy.several, own)
         if request.pruner not in PRUNERS:
             raise unknown("pruner", request.pruner, PRUNERS, place="--pruner")
@@ -201,7 +202,7 @@ class Asked:
         if request.data is None and not usual and not told:
             raise InputError(
                 f"space {space.name} is usually searched on {space.data}, which this program does "
-                "not have; name a folder of images by class with --data"
+                "not have; name a folder of pictures by class with --data"
             )
         limits = Limits(request.max_params, request.max_macs)
         return cls(space, start, objectives, limits, screen, plugins, evaluate, data)

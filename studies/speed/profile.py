@@ -84,7 +84,7 @@ def _inside(conv: Conv) -> int:
         )
         for side in conv.inputs[1:]
     ]
-    return conv.channels * conv.inputs[0] * taps[0] * taps[1]
+    return conv.channels * (conv.inputs[0] // conv.groups) * taps[0] * taps[1]
 
 
 def matrix_gflops(device: str, precision: str, side: int = 2048) -> float:

@@ -63,7 +63,7 @@ class TrackedSearch(Watcher):
         self.space, self.metrics = settings.space, settings.metrics
         self.score = Score.of(settings.objectives)
         trials = tuple(self._finished(t) for t in store.trials() if t.state.is_finished())
-        run = Run("search", store.name, dict(flat(store.settings)), None, trials, self.score.name)
+        run = Run("search", store.name, dict(flat(store.settings)), None, trials, self.score.key)
         self.sender.tell("started", run)
         self.watcher.started(settings, store, done, total, workers)
 

@@ -25,6 +25,7 @@ from search_spaces import load_plugins
 from studies.finals.finalists import Finalist, recorded_finalists, run_finalists
 from studies.finals.trainings import Setting, fresh_seeds
 from studies.finals.tuning import Tuned, best_reference, recorded_tuning, references_of, run_tuning
+from studies.formatting import Score
 from studies.search.machines import Means, connection, find_machine, open_pool
 from studies.search.settings import recorded_data, recorded_space
 from studies.store.names import FINALISTS, TABLE, TRANSFERS, check_trained_here, labelled
@@ -88,6 +89,7 @@ class Transfer:
     label: str
     tuned: list[Tuned]
     finalists: list[Finalist]
+    score: Score
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,8 @@ def run_transfer(
         store.note(
             TRANSFERS, list(dict.fromkeys([*store.notes().get(TRANSFERS, ()), request.label]))
         )
-        return Transfer(request.label, tuned, rows)
+        score = Score.of(store.settings["objectives"])
+        return Transfer(request.label, tuned, rows, score)
 
 
 def _place(request: TransferRequest, store: Store) -> _Place:
@@ -215,6 +218,7 @@ def _place(request: TransferRequest, store: Store) -> _Place:
 def recorded_transfers(store: Store) -> list[Transfer]:
     """What was noted of a study's transfers, in their order."""
     notes, found = store.notes(), []
+    score = Score.of(store.settings["objectives"])
     for label in notes.get(TRANSFERS, ()):
         beside = store.beside(labelled(FINALISTS, label))
         if beside is None or labelled(TABLE, label) not in notes:
@@ -226,5 +230,5 @@ def recorded_transfers(store: Store) -> list[Transfer]:
         }
         rows = recorded_finalists(store, beside, own, label, wider)
         if rows:
-            found.append(Transfer(label, recorded_tuning(notes, label), rows))
+            found.append(Transfer(label, recorded_tuning(notes, label), rows, score))
     return found

@@ -119,7 +119,10 @@ def facts_of(
 ) -> Validity:
     """What recorded trainings say."""
     short, *longer = batches
-    worst = min(t.attrs["accuracy"] for t in trials if t.ok) if score.own else 0.0
+    known = [t.attrs["accuracy"] for t in trials if t.ok]
+    if not known:
+        raise InputError(f"{name}: none of its trainings came to an end with a score")
+    worst = min(known) if score.own else 0.0
     accuracy = _scores(trials, short, "accuracy", worst)
     loss = _scores(trials, short, "loss")
     long = _scores(trials, longer[0], "accuracy", worst).mean(axis=1) if longer else None

@@ -141,7 +141,7 @@ def _study(
     }
     if as_json:
         rows = [
-            {"number": trial.number, "genome": str(genome), score.name: value} | finite(values)
+            {"number": trial.number, "genome": str(genome), score.key: value} | finite(values)
             for trial, value, (genome, values) in zip(told, values_told, scored, strict=True)
         ]
         correlations = {one: asdict(correlation) for one, correlation in found.items()}

@@ -28,7 +28,7 @@ from studies.cli.options import (
 
 OPTIONS = (
     what("--space", default="digits27", help="A named space (nas spaces) or a .toml file."),
-    what("--data", help="{data}, a folder of images by class, or an .npz file. [default: the space's usual data]"),
+    what("--data", help="{data}, a folder of pictures by class or with masks, an .npz file, or a .txt file. [default: the space's usual data]"),
     data_dir_option,
     what("--split-seed", type=int, default=0, help="Of the split into training, validation and test images."),
     what("--model", help="my_model.py:make, a function that makes a model of your own: patterns of the space are searched on its blocks."),

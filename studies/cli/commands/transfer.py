@@ -74,13 +74,13 @@ def transfer(study: str, as_json: bool, **options: Any) -> None:
         raise KeyboardInterrupt
     if as_json:
         rows = [
-            {"name": row.name, "notation": str(row.genome), "accuracies": row.accuracies,
+            {"name": row.name, "notation": str(row.genome), "accuracies": [*row.accuracies],
              "params": row.params, "macs": row.macs, "difference": row.difference, "p": row.p,
              "ahead": row.ahead, "ahead_p": row.ahead_p}
             for row in found.finalists
         ]  # fmt: skip
-        print(json.dumps({"setting": found.label, "finalists": rows}))
+        print(json.dumps({"setting": found.label, "finalists": found.score.named(rows)}))
         return
     console.print(f"Study {study}, {found.label}:", highlight=False)
-    console.print(tuning_table(found.tuned))
-    console.print(finalists_table(found.finalists))
+    console.print(tuning_table(found.tuned, found.score))
+    console.print(finalists_table(found.finalists, found.score))

@@ -47,7 +47,7 @@ CASES = [
     (["search", "--memory-limit", "0GB"], "--memory-limit 0: it must be above 0 bytes"),
     (["search", "--evaluations", "1" + "0" * 12], "it must be at most 1e+07"),
     (["search", "--workers", "roy"], "'roy' is neither a number of processes nor ray"),
-    (["search", "--space", "resnet50"], "name a folder of images by class with --data"),
+    (["search", "--space", "resnet50"], "name a folder of pictures by class with --data"),
     (["search", "--max-params", "10"], "--max-params 10 is below the plain pattern's"),
     (["search", "--evalutions", "3"], "--evaluations"),
     (["search", "--config", "keys.toml"], "did you mean evaluations"),
