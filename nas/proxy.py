@@ -37,7 +37,8 @@ class Proxy:
     momentum: float = 0.9
     """Nesterov's of SGD, or the first beta of AdamW."""
     weight_decay: float = 5e-4
-    """On weights of convolutions and linear layers, not on norms, biases and merges."""
+    """On weights of convolutions and linear layers, not on norms, biases, merges, embeddings
+    and positions."""
     label_smoothing: float = 0.0
     augment: Literal["none", "crop", "crop-flip"] = "none"
     """Random crop from a border of an eighth of the side, and horizontal flip."""
@@ -66,8 +67,7 @@ class Proxy:
         if not 0 <= self.calibration_images <= MOST:
             shown = brief(self.calibration_images)
             raise InputError(f"proxy: calibration_images is {shown}; it must be from 0 to {MOST}")
-        if self.augment != "none" and find_task(self.task).labels not in ("classes", ""):
-            raise InputError(f"proxy: augment is not for task {self.task}, whose labels would stay")
+        self._check_task()
         for name in ("learning_rate", "momentum", "weight_decay", "clip"):
             value = getattr(self, name)
             if not 0 <= value < float("inf"):
@@ -80,6 +80,21 @@ class Proxy:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise unknown(name, getattr(self, name), allowed, place="proxy")
+
+    def _check_task(self) -> None:
+        labels = find_task(self.task).labels
+        if self.augment != "none" and labels not in ("classes", ""):
+            raise InputError(f"proxy: augment is not for task {self.task}, whose labels would stay")
+        if self.resolution is not None and labels == "masks":
+            raise InputError(
+                f"proxy: resolution is not for task {self.task}, whose masks would stay"
+            )
+        if self.label_smoothing and not labels:
+            raise InputError(
+                f"proxy: label_smoothing is not for task {self.task}, which has no labels"
+            )
+        if self.optimizer == "adamw" and self.momentum >= 1:
+            raise InputError(f"proxy: momentum is {self.momentum}; AdamW's first beta is below 1")
 
     def at(self, rate: float | None) -> Proxy:
         """The same at a genome's own learning rate, where it has one."""

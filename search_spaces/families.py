@@ -1,6 +1,6 @@
-"""The named spaces of the other residual families: Transformers, U-Nets, ConvNeXt.
+"""The named spaces of the other residual families: a Transformer on texts, and a U-Net.
 
-Their proxies take seconds on two cores; those whose name ends in `-gpu` have the size that a GPU is for.
+Their proxies take seconds on two cores. How far they can be trusted has not been measured yet.
 """
 
 from dataclasses import replace

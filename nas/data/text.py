@@ -44,7 +44,7 @@ def read_text(path: Path) -> str:
 
 
 def encoded(text: str, symbols: Sequence[str]) -> np.ndarray:
-    """The indices of a text's characters among sorted symbols, uint8 (S,).
+    """The indices of a text's characters among sorted symbols, int64 (S,).
 
     Raises:
         InputError: a character that is none of them.
@@ -58,7 +58,7 @@ def encoded(text: str, symbols: Sequence[str]) -> np.ndarray:
     points, known = (
         np.frombuffer("".join(some).encode("utf-32-le"), "<u4") for some in (text, symbols)
     )
-    return np.searchsorted(known, points).astype(np.uint8)
+    return np.searchsorted(known, points).astype(np.int64)
 
 
 def cut(name: str, text: str, side: int | None) -> Raw:
@@ -84,7 +84,7 @@ def cut(name: str, text: str, side: int | None) -> Raw:
     if len(counts) < 2:
         raise InputError(f"{name}: {len(counts)} different characters; at least 2 are needed")
     symbols = tuple(sorted(counts))
-    whole = encoded(text, symbols)
+    whole = encoded(text, symbols).astype(np.uint8)
     first, second = len(whole) * 8 // 10, len(whole) * 9 // 10
     parts = []
     for stretch in (whole[:first], whole[first:second], whole[second:]):

@@ -10,7 +10,7 @@ from nas.architecture.parts import Shape
 
 def levels(shapes: Sequence[Shape]) -> list[int]:
     """The level of every node, 0 the highest; all are 0 where no map is larger than the one before it."""
-    pixels = [shape[1:] for shape in shapes]
+    pixels = [shape[1:] if len(shape) == 3 else () for shape in shapes]
     if all(later <= before for before, later in pairwise(pixels)):
         return [0] * len(shapes)
     ranks = {sides: rank for rank, sides in enumerate(sorted(set(pixels), reverse=True))}

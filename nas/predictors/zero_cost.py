@@ -73,12 +73,15 @@ def synflow(candidate: Candidate) -> float:
     import torch
     from torch import nn
 
-    from nas.network.parameters import is_norm
+    from nas.network.modules import OwnPiece
+    from nas.network.parameters import NORMS
 
     ((images, _),) = candidate.batches(1)
     network = candidate.network().double().eval()
+    own = any(isinstance(module, OwnPiece) for module in network.modules())
+    norms = nn.BatchNorm2d if own else NORMS
     for name, module in list(network.named_modules()):
-        if is_norm(module):
+        if isinstance(module, norms):
             network.set_submodule(name, nn.Identity())
         elif isinstance(module, nn.ReLU):
             module.inplace = False  # behind an identity it would overwrite a node that others read

@@ -109,6 +109,9 @@ def check_fits(checkpoint: Checkpoint, network: nn.Module, folder: Path) -> None
         if len(curves.accuracies) != len(curves.losses):
             raise InputError(f"{len(curves.losses)} losses, {len(curves.accuracies)} accuracies")
         progress = checkpoint.progress
+        trained = {name for name, parameter in own.items() if parameter.requires_grad}
+        if any(kept and trained - kept.keys() for kept in (progress.momentum, progress.variance)):
+            raise InputError("the optimizer's tensors of some parameters are missing")
         for name, tensor in (*progress.momentum.items(), *progress.variance.items()):
             if name not in own or own[name].shape != tensor.shape:
                 raise InputError(f"momentum {brief(name)} is not of this network")

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 SIGMA = 50 / 255
 """Standard deviation of the noise, as in the hardest setting of Zhang et al. (2017, DnCNN)."""
+WORST = -100.0
+"""PSNR of a training that diverged, in dB."""
 LEAST_ERROR = 1e-10
 """Mean squared error of a picture below which its PSNR does not rise: 100 dB."""
 
@@ -80,7 +82,7 @@ class Inpainting(Restoration):
         return pictures * (1 - counted), counted
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)
 def _noise(shape: tuple[int, ...], device: torch.device) -> Tensor:
     """Standard normal fields (FIELDS, C, H, W), the same everywhere."""
     import torch
@@ -96,5 +98,5 @@ def _places(device: torch.device) -> Tensor:
     return torch.rand(FIELDS, 2, generator=torch.Generator().manual_seed(1)).to(device)
 
 
-DENOISING = Denoising("denoising", "psnr", "PSNR", "max", "dB", "map", "", False, True)
-INPAINTING = Inpainting("inpainting", "psnr", "PSNR", "max", "dB", "map", "", False, True)
+DENOISING = Denoising("denoising", "psnr", "PSNR", "max", "dB", "map", "", False, True, WORST)
+INPAINTING = Inpainting("inpainting", "psnr", "PSNR", "max", "dB", "map", "", False, True, WORST)

@@ -16,7 +16,7 @@ class Segmentation(Task):
         from torch.nn import functional as F
 
         return F.cross_entropy(
-            outputs.float(), targets, ignore_index=NOT_JUDGED, label_smoothing=smoothing
+            _flat(outputs), targets.flatten(), ignore_index=NOT_JUDGED, label_smoothing=smoothing
         )
 
     def measure(self, outputs, targets):
@@ -25,11 +25,13 @@ class Segmentation(Task):
 
         classes, judged = outputs.shape[1], targets != NOT_JUDGED
         missed = F.cross_entropy(
-            outputs.float(), targets, ignore_index=NOT_JUDGED, reduction="none"
-        )
+            _flat(outputs), targets.flatten(), ignore_index=NOT_JUDGED, reduction="none"
+        ).view(targets.shape)
         pixels = judged.flatten(1).sum(1).clamp(min=1)
-        said, true = outputs.argmax(1)[judged], targets[judged]
-        both = torch.bincount(true * classes + said, minlength=classes**2).view(classes, classes)
+        pairs = torch.where(judged, targets * classes + outputs.argmax(1), classes**2).flatten()
+        counts = torch.zeros(classes**2 + 1, dtype=torch.int64, device=pairs.device)
+        counts.scatter_add_(0, pairs, torch.ones_like(pairs))  # what a CUDA graph can hold
+        both = counts[:-1].view(classes, classes)
         intersections = both.diagonal()
         unions = both.sum(0) + both.sum(1) - intersections
         sums = torch.cat([intersections, unions]).double()
@@ -38,7 +40,12 @@ class Segmentation(Task):
     def result(self, sums, examples):
         half = len(sums) // 2
         shares = [i / u for i, u in zip(sums[:half], sums[half:], strict=True) if u]
-        return sum(shares) / len(shares)
+        return sum(shares) / len(shares) if shares else 0.0
+
+
+def _flat(outputs):
+    """(N, C, H, W) -> (N·H·W, C): on a GPU the loss of maps has no deterministic gradient."""
+    return outputs.float().movedim(1, -1).flatten(0, -2)
 
 
 SEGMENTATION = Segmentation(

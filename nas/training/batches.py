@@ -26,7 +26,8 @@ class Subset:
     labels: Tensor
     """int64 (n,) of classes, (n, H, W) of masks, (n, T) of the next symbols."""
     mean: Tensor
-    """Per channel, of the training images, (1, C, 1, 1), in units of 0 to 255."""
+    """Per channel, of the training images, (1, C, 1, 1), in units of 0 to 255; one value, 0, where a task
+    has them from 0 to 1."""
     std: Tensor
     task: Task = CLASSIFICATION
 
@@ -88,7 +89,7 @@ class Feed:
         self.batch = min(proxy.batch, len(part.labels))
         self.steps = len(part.labels) // self.batch
         place = part.images.device
-        self.border = max(1, part.images.shape[-1] // 8)
+        self.border = max(1, part.images.shape[2] // 8) if part.images.ndim == 4 else 0
         first = torch.zeros(self.batch, dtype=torch.int64, device=place)
         self.images, self.targets = map(torch.zeros_like, part.batch(first))
         self._fields = torch.zeros(self.steps, self.batch, dtype=torch.int64, device=device)

@@ -171,10 +171,12 @@ class AnySkeleton(ABC):
     def for_training(self, proxy: Proxy, input_shape: Shape, classes: int) -> Self:
         """This skeleton for data of this shape and classes, as a training prepares them for its task.
 
-        Where networks read pictures of one size, that is the one to which square pictures are shrunk.
+        Where networks read pictures of one size, that is the one to which pictures are shrunk.
         """
         if proxy.resolution and not self.any_size and len(input_shape) == 3:
-            input_shape = (input_shape[0], proxy.resolution, proxy.resolution)
+            channels, *sides = input_shape
+            scale = proxy.resolution / min(sides)
+            input_shape = (channels, *(round(side * scale) for side in sides))
         outputs = find_task(proxy.task).width(input_shape, classes)
         return self.for_data(input_shape, outputs)
 

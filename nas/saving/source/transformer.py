@@ -36,7 +36,7 @@ def source_of(classifier: Trained, weights: str) -> str:
         borrowed.add(one)
     built = _built(planned, skeleton, borrowed)
     normalised = bool({*card.mean} - {0.0} or {*card.std} - {1.0})
-    distances = [skip.distance for layer in classifier.genome.layers for skip in layer.skips]
+    distances = [layer.index - source for layer in planned.layers for source, _ in layer.skips]
     kind, sizes = "Symbols" if skeleton.text else "Pictures", map(str, skeleton.input_shape)
     steps = f"{skeleton.side}, " if skeleton.text else ""
     body = template("transformer.py.jinja").render(

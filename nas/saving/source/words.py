@@ -8,6 +8,7 @@ from importlib.metadata import version
 from nas.architecture.plan import Plan
 from nas.saving.classifier import Trained
 from nas.saving.source.text import WIDTH, tuple_of
+from nas.tasks.table import find_task
 
 
 def about(classifier: Trained, planned: Plan, normalised: bool) -> str:
@@ -41,10 +42,14 @@ def about(classifier: Trained, planned: Plan, normalised: bool) -> str:
 def _scored(classifier: Trained) -> str:
     """What the weights are worth; a sentence and a space, or nothing."""
     training = classifier.card.training
-    score, images = training.get("test_accuracy"), training.get("test_images")
+    task = find_task(classifier.card.task)
+    score, images = training.get(f"test_{task.score}"), training.get("test_images")
     if not training:
         return "It is not trained. "
     if isinstance(score, int | float) and isinstance(images, int):
+        if task.score != "accuracy":
+            shown = task.show(task.sign * score)
+            return f"Its test {task.label} is {shown}, over {images:,} {task.examples}. "
         return f"It names the class of {100 * score:.2f} % of {images:,} test images. "
     return ""
 

@@ -70,3 +70,13 @@ def test_a_merge_with_a_second_branch(monkeypatch, tmp_path):
     symbols = inputs_of(TEXT, 2)
     with torch.inference_mode():
         torch.testing.assert_close(network.eval()(symbols), classifier(symbols))
+
+
+@pytest.mark.parametrize("notation", ["add(1)*3 add(1,m)", "add(1)*3 mix(1,0)"])
+def test_sources_by_name_are_read(notation, tmp_path):
+    classifier = classifier_of(Genome.parse(notation), TEXT)
+    network = module_of(source_of(classifier, "network.safetensors"), tmp_path).Network()
+    network.load_state_dict(classifier.network.state_dict())
+    inputs = inputs_of(TEXT, 2, 0)
+    with torch.inference_mode():
+        torch.testing.assert_close(network.eval()(inputs), classifier(inputs))
