@@ -119,7 +119,7 @@ CASES = [
     (["score", "add(1"], "column 1: 'add(1' is not a layer"),
     (["score", "add(1)*9", "--score", "sinflow"], "did you mean synflow"),
     (["score", "add(1)*9", "--seed", "-1"], "-1 is not in the range"),
-    (["score", "add(1)*9", "--space", "resnet50"], "did you mean|name a folder of images"),
+    (["score", "add(1)*9", "--space", "resnet50"], "did you mean|name a folder of pictures"),
     (["score", "add(1)*9", "--study", "a"], "its trials have their space and seed"),
     (["score", "--study", "a", "--storage", "sqlite:///none.db"], "there is no file none.db"),
     (
