@@ -36,14 +36,22 @@ class Import:
         return f"{name} as {self.alias}" if self.alias else name
 
 
-TORCH = Import("torch"), Import("torch", "nn"), Import("torch", "Tensor")
+MAY_NEED = (
+    Import("torch"),
+    Import("torch", "nn"),
+    Import("torch", "Tensor"),
+    Import("pathlib", "Path"),
+    Import("typing", "NamedTuple"),
+    Import("collections.abc", "Sequence"),
+)
+"""What modules themselves import, where they use it."""
 
 
 @dataclass
 class Borrowed:
     """Imports by the name that they bind, and definitions by name, each after those it needs."""
 
-    imports: dict[str, Import] = field(default_factory=lambda: {one.bound: one for one in TORCH})
+    imports: dict[str, Import] = field(default_factory=lambda: {one.bound: one for one in MAY_NEED})
     definitions: dict[str, str] = field(default_factory=dict)
     _from: dict[str, Path] = field(default_factory=dict)
 

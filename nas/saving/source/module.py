@@ -15,7 +15,7 @@ from nas.architecture.plan import Plan, plan
 from nas.architecture.skeletons.convolutional import Skeleton
 from nas.errors import InputError
 from nas.saving.classifier import Trained
-from nas.saving.source.borrowed import Borrowed, Import, import_lines
+from nas.saving.source.borrowed import Borrowed, import_lines
 from nas.saving.source.classes import Call, Classes, Names, Order, Place, Uses, structure
 from nas.saving.source.formulas import used
 from nas.saving.source.merge_classes import MergeClass, merge_classes, site_text
@@ -28,11 +28,6 @@ ADAPTER: Order = ("inputs", "channels", "stride")
 OWN = ("Layer", "Network", "Node", "Site", "adapter", "load", "WEIGHTS", "CLASSES", "MEAN", "STD",
        "STAGES", "PATTERN")  # fmt: skip
 """Names that a module has, or may have."""
-MAY_IMPORT = (
-    Import("pathlib", "Path"),
-    Import("typing", "NamedTuple"),
-    Import("collections.abc", "Sequence"),
-)
 BETWEEN = {
     "inputs": "source.channels",
     "channels": "target.channels",
@@ -52,31 +47,40 @@ def source_of(classifier: Trained, weights: str) -> str:
     Raises:
         InputError: a merge or a block of a user's own cannot be written; the reason is named.
     """
-    card, skeleton = classifier.card, classifier.skeleton
+    skeleton = classifier.skeleton
     if not isinstance(skeleton, Skeleton):
         raise InputError(
             f"{skeleton.title}: only convolutional skeletons and Transformers are written as source; "
             "torch-export, onnx and safetensors have all"
         )
     planned, borrowed = plan(classifier.genome, skeleton), Borrowed()
-    for one in MAY_IMPORT:
-        borrowed.add(one)
     built = _built(planned, skeleton, borrowed)
-    normalised = set(card.mean) != {0.0} or set(card.std) != {1.0}
-    distances = [layer.index - source for layer in planned.layers for source, _ in layer.skips]
-    body = template("module.py.jinja").render(
-        weights=quoted(weights),
-        class_names=class_names(card.classes),
-        normalised=normalised,
-        mean=constant("MEAN", card.mean, "of every channel, of pictures from 0 to 255"),
-        std=constant("STD", card.std, ""),
-        functions=list(borrowed.definitions.values()),
+    return rendered(
+        "module.py.jinja", classifier, weights, planned, borrowed,
         stages=_stages(planned, skeleton),
         relu=skeleton.relu_after_merge,
-        longest=max(distances, default=0),
         pictures=f"(N, {', '.join(map(str, skeleton.input_shape))})",
         logits=skeleton.classes,
         **built,
+    )  # fmt: skip
+
+
+def rendered(
+    name: str, classifier: Trained, weights: str, planned: Plan, borrowed: Borrowed, **values: Any
+) -> str:
+    """A module from its template, with what all of them have, and no import that it does not need."""
+    card = classifier.card
+    normalised = set(card.mean) != {0.0} or set(card.std) != {1.0}
+    distances = [layer.index - source for layer in planned.layers for source, _ in layer.skips]
+    body = _template(name).render(
+        weights=quoted(weights),
+        class_names=class_names(card.classes),
+        normalised=normalised,
+        mean=_constant("MEAN", card.mean, "of every channel, of pictures from 0 to 255"),
+        std=_constant("STD", card.std, ""),
+        functions=list(borrowed.definitions.values()),
+        longest=max(distances, default=0),
+        **values,
     )
     named = {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
     imports = import_lines(one for one in borrowed.imports.values() if one.bound in named)
@@ -243,7 +247,7 @@ def _stages(planned: Plan, skeleton: Skeleton) -> list[str]:
     return lines
 
 
-def constant(name: str, values: Sequence[float], said: str) -> list[str]:
+def _constant(name: str, values: Sequence[float], said: str) -> list[str]:
     """The lines of a constant, with what is said of it."""
     comment = f"  # {said}" if said else ""
     lines = [*tuple_of(values).lines(f"{name} = ", comment)]
@@ -255,7 +259,7 @@ def constant(name: str, values: Sequence[float], said: str) -> list[str]:
 
 
 @cache
-def template(name: str) -> Template:
+def _template(name: str) -> Template:
     """A template of this folder."""
     text = files(__package__).joinpath(name).read_text(encoding="utf-8")
     return Environment(

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import ast
 from typing import Any
 
 from nas.architecture.plan import Plan, plan
 from nas.architecture.skeletons.transformer import Transformer
 from nas.errors import InputError
 from nas.saving.classifier import Trained
-from nas.saving.source.borrowed import Borrowed, import_lines
+from nas.saving.source.borrowed import Borrowed
 from nas.saving.source.classes import Call, Classes, Names, Order, Place, Uses
 from nas.saving.source.merge_classes import merge_classes
-from nas.saving.source.module import MAY_IMPORT, OWN, constant, template, write_merges
+from nas.saving.source.module import OWN, rendered, write_merges
 from nas.saving.source.pattern import pattern_lines
-from nas.saving.source.text import called, quoted
-from nas.saving.source.words import about, class_names
+from nas.saving.source.text import called
 
 WIDTH: Order = ("width",)
 
@@ -29,35 +27,21 @@ def source_of(classifier: Trained, weights: str) -> str:
     Raises:
         InputError: a merge of a user's own cannot be written; the reason is named.
     """
-    card, skeleton = classifier.card, classifier.skeleton
+    skeleton = classifier.skeleton
     assert isinstance(skeleton, Transformer)
     planned, borrowed = plan(classifier.genome, skeleton), Borrowed()
-    for one in MAY_IMPORT:
-        borrowed.add(one)
     built = _built(planned, skeleton, borrowed)
-    normalised = bool({*card.mean} - {0.0} or {*card.std} - {1.0})
-    distances = [layer.index - source for layer in planned.layers for source, _ in layer.skips]
     kind, sizes = "Symbols" if skeleton.text else "Pictures", map(str, skeleton.input_shape)
     steps = f"{skeleton.side}, " if skeleton.text else ""
-    body = template("transformer.py.jinja").render(
-        weights=quoted(weights),
-        class_names=class_names(card.classes),
-        normalised=normalised,
-        mean=constant("MEAN", card.mean, "of every channel, of pictures from 0 to 255"),
-        std=constant("STD", card.std, ""),
-        functions=list(borrowed.definitions.values()),
+    return rendered(
+        "transformer.py.jinja", classifier, weights, planned, borrowed,
         width=skeleton.width,
         layers=skeleton.layers,
-        longest=max(distances, default=0),
         given=kind.lower(),
         inputs=f"{kind} (N, {', '.join(sizes)})",
         logits=f"(N, {steps}{skeleton.classes})",
         **built,
-    )
-    named = {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
-    imports = import_lines(one for one in borrowed.imports.values() if one.bound in named)
-    said = about(classifier, planned, normalised)
-    return f'"""{said}\n"""\n\nfrom __future__ import annotations\n\n{imports}\n\n{body}'
+    )  # fmt: skip
 
 
 def _built(planned: Plan, skeleton: Transformer, borrowed: Borrowed) -> dict[str, Any]:
