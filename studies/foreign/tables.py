@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 
@@ -24,7 +24,7 @@ QUALITIES = ("accuracy", "loss")
 
 
 def read_table(
-    path: Path, space: SearchSpace, objectives: Iterable[str]
+    path: Path, space: SearchSpace, objectives: Iterable[str], own: Mapping[str, str]
 ) -> tuple[list[Earlier], list[str]]:
     """The evaluations of a CSV file with a column `notation`, and accuracy, loss or both.
 
@@ -32,6 +32,8 @@ def read_table(
 
     Args:
         objectives: names that further columns may have.
+        own: the objective (`min:bpc`) of every score of the search's own, by its name, which is its
+            column's. Where there are some, the file has one of them, in place of accuracy or loss.
 
     Returns:
         The evaluations, one for each pattern, and why rows were left out, a reason each.
@@ -45,16 +47,19 @@ def read_table(
         raise InputError(f"{path}: not a CSV file in UTF-8") from None
     rows = csv.DictReader(io.StringIO(text))
     columns = list(rows.fieldnames or ())
-    scores = [name for name in objectives if name in columns and name not in ("params", "macs")]
-    if NOTATION not in columns or not set(scores) & set(QUALITIES):
+    names = {**{name: name for name in objectives if name not in ("params", "macs")}, **own}
+    scores = [column for column in names if column in columns]
+    qualities = [column for column in own or QUALITIES if column in columns]
+    if NOTATION not in columns or not qualities:
+        needed = " or ".join(own) if own else "accuracy (or loss)"
         raise InputError(
-            f"{path}: it needs the columns {NOTATION} and accuracy (or loss), and has "
+            f"{path}: it needs the columns {NOTATION} and {needed}, and has "
             f"{', '.join(columns)[:200] or 'none'}"
         )
-    allowed = {*COLUMNS, *objectives, *(gene.name for gene in space.genes)}
+    allowed = {*COLUMNS, *objectives, *own, *(gene.name for gene in space.genes)}
     for name in columns:
         if name not in allowed:
-            raise unknown("column", name, [NOTATION, *objectives], place=str(path))
+            raise unknown("column", name, [NOTATION, *objectives, *own], place=str(path))
     found: list[Earlier] = []
     out: list[str] = []
     try:
@@ -66,7 +71,8 @@ def read_table(
             try:
                 genome = Genome.parse(row[NOTATION])
                 values = {name: _number(row[name], name) for name in scores if row[name]}
-                check_scores(values, [next(n for n in QUALITIES if n in scores), *values])
+                check_scores(values, [qualities[0], *values])
+                values = {names[column]: value for column, value in values.items()}
             except InputError as error:
                 raise InputError(f"{where}: {error}") from None
             _keep(Earlier(genome, values), space, where, found, out)

@@ -17,6 +17,12 @@ from studies.cli.options import output, plugin_option, storage_option, what
 @what(
     "--space", default="digits27", help="The search's: a named space (nas spaces) or a .toml file."
 )
+@what(
+    "--evaluate",
+    metavar="FILE.py:FUNCTION",
+    help="The search's own training, whose scores the .csv file has.",
+)
+@what("--objectives", help="The search's scores, if an own loop returns them: min:perplexity,params.")
 @storage_option
 @output("--from-storage", help="Where SOURCE is, if it is a study. [default: --storage]")
 @plugin_option
@@ -24,6 +30,8 @@ def import_(
     source: str,
     study: str,
     space: str,
+    evaluate: str | None,
+    objectives: str | None,
     storage: str,
     from_storage: str | None,
     plugins: tuple[Path, ...],
@@ -31,7 +39,8 @@ def import_(
     """Make earlier evaluations the history of a new search, which the same --study then begins.
 
     SOURCE is a .csv file with the columns notation and accuracy (or loss), such as nas report --format
-    csv writes, or a study. What is imported guides the strategy; it is no trial of the search.
+    csv writes, or a study. Another task has its own score in place of accuracy, such as bpc, and so
+    has an own training. What is imported guides the strategy; it is no trial of the search.
 
     \b
     nas import earlier.csv --study second
@@ -53,7 +62,8 @@ def import_(
     load_plugins(plugins)
     found_space = find_space(space)
     if source.endswith(".csv"):
-        found, out = read_table(Path(source), found_space, OBJECTIVES)
+        own = _own_scores(found_space.proxy.task, evaluate, objectives or "")
+        found, out = read_table(Path(source), found_space, OBJECTIVES, own)
     else:
         where = from_storage or storage
         with storage_errors(where):
@@ -74,3 +84,19 @@ def import_(
     )  # fmt: skip
     console.print(f"Next: nas search --study {study} (with the space and options it is to have)",
                   soft_wrap=True, markup=False, highlight=False)  # fmt: skip
+
+
+def _own_scores(task: str, evaluate: str | None, objectives: str) -> dict[str, str]:
+    """The objective of every score of the search's own, by its name."""
+    from nas.evaluation.own_file import OwnTraining
+    from nas.tasks.table import find_task
+    from studies.formatting import ACCURACY
+    from studies.store.names import own_score
+
+    learned = find_task(task)
+    ways = {} if learned.score == ACCURACY.name else {learned.score: learned.way}
+    if evaluate:
+        ways = dict(OwnTraining.find(evaluate).scores)
+    own = {name: f"{way}:{name}" for name, way in ways.items()}
+    asked = objectives.split(",")
+    return own | {score[0]: name for name in asked if (score := own_score(name))}

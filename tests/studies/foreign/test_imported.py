@@ -10,6 +10,7 @@ from studies.store.storages import open_storage
 from studies.store.store import Store
 from tests.helpers import nas, refused
 from tests.studies.searches import request, run_search, trials_of
+from tests.task_spaces import write_task_space
 
 
 @pytest.fixture
@@ -95,3 +96,36 @@ def test_a_search_for_what_was_not_scored_is_refused(small_toml, tmp_path, capsy
     asked = ("--space", small_toml, "--storage", url, "--objectives", "loss", "--device", "cpu")
     told = refused(capsys, "search", "--study", "new", *asked)
     assert "loss" in told
+
+
+def test_another_tasks_score_is_read_from_a_table(tmp_path, capsys):
+    space, url = write_task_space("language", tmp_path), f"sqlite:///{tmp_path}/nas.db"
+    run_search(request(space, url, evaluations=6, study="first"))
+    table = write_report("first", url, out=tmp_path / "first.csv", form="csv")
+    trials = {}
+    for name, source in (("from-csv", table), ("from-study", "first")):
+        code, _, err = nas(
+            capsys, "import", source, "--study", name, "--space", space, "--storage", url
+        )
+        assert code == 0, err
+        run_search(request(space, url, evaluations=5, study=name, lag=2))
+        trials[name] = trials_of(url, name)
+    assert trials["from-csv"] == trials["from-study"]
+
+
+def test_an_own_trainings_scores_are_read_from_a_table(small_toml, tmp_path, capsys):
+    own = tmp_path / "own.py"
+    own.write_text(
+        "def training(network, data, seed, device, report):\n    return {'perplexity': 3.0}\n\n"
+        "training.scores = {'perplexity': 'min'}\n"
+    )
+    table = write(tmp_path / "t.csv", ("notation", "perplexity"), ("add(1)*4", 7.5))
+    url = f"sqlite:///{tmp_path}/nas.db"
+    for words in (("--evaluate", f"{own}:training"), ("--objectives", "min:perplexity")):
+        name = words[0].strip("-")
+        asked = ("--study", name, "--space", small_toml, "--storage", url, *words)
+        code, out, err = nas(capsys, "import", table, *asked)
+        assert code == 0, err
+        assert "1 earlier evaluation " in out
+    asked = ("--study", "without", "--space", small_toml, "--storage", url)
+    assert "accuracy" in refused(capsys, "import", table, *asked)
