@@ -126,7 +126,7 @@ OBJECTIVES = Objectives({
 
 
 TAKEN = frozenset({
-    *COLUMNS, *SIGNED, *INTERVALS, RATE_GENE, "best", "event", "heeds_part", "scores", "values", "name",
+    *COLUMNS, *SIGNED, *INTERVALS, RATE_GENE, "best", "event", "scores", "values", "name",
     "std", "n", "p", "ahead_p", "trial", "evaluations", "numbers", "seeds",
 }) - {"accuracy"}  # fmt: skip
 """Names that stand for something else beside a score, in tables and JSON."""

@@ -48,7 +48,7 @@ COLUMNS = frozenset({
     "role", "status", "accuracy", "accuracies", "losses", "scored_losses", "gradient_norm_first",
     "gradient_norm_last", "seconds", "peak_bytes", "latency_1", "latency_full", "why",
     "inherited_from", "inherited_tensors", "inherited_share", "screen_score", "screen_rejected",
-    "goal", "told",
+    "goal", "told", HEEDS_PART,
 })  # fmt: skip
 """What `nas report --format csv` writes of a trial, beside genes and objectives."""
 RECORDED = ("space", "proxy", "data", "strategy", "objectives", "seed", "lag", "limits", "device")

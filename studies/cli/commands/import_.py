@@ -22,7 +22,9 @@ from studies.cli.options import output, plugin_option, storage_option, what
     metavar="FILE.py:FUNCTION",
     help="The search's own training, whose scores the .csv file has.",
 )
-@what("--objectives", help="The search's scores, if an own loop returns them: min:perplexity,params.")
+@what(
+    "--objectives", help="The search's scores, if an own loop returns them: min:perplexity,params."
+)
 @storage_option
 @output("--from-storage", help="Where SOURCE is, if it is a study. [default: --storage]")
 @plugin_option
