@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import ClassVar, Literal
 
 from nas.architecture.merges import MERGES, Site
 from nas.architecture.notation import MAX_LAYERS
-from nas.architecture.parts import Chain, Gelu, Norm, Part, Project, Shape
+from nas.architecture.parts import Chain, Gelu, Norm, Part, Project, Relu, Shape
 from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.architecture.token_parts import (
     Attend,
@@ -61,7 +61,7 @@ class Transformer(AnySkeleton):
     causal: bool | None = None
     """Whether a token attends to those before it alone; None is yes for texts and no for pictures."""
     positions: Literal["learned", "rotary", "none"] = "learned"
-    activation: Literal["gelu", "gelu-tanh"] = "gelu"
+    activation: Literal["gelu", "gelu-tanh", "relu"] = "gelu"
     bias: bool = True
     """Whether linear layers and layer norms have one; a class's logits always do, a symbol's never."""
     epsilon: float = 1e-5
@@ -200,9 +200,11 @@ class Transformer(AnySkeleton):
             project = Project(attend.shape, width, self.bias)
             return Chain.of(norm=before, qkv=qkv, attend=attend, project=project, norm2=after)
         expand = Project(tokens, self.hidden, self.bias)
-        gelu = (Gelu if self.activation == "gelu" else TanhGelu)(expand.shape)
+        activation = _ACTIVATIONS[self.activation](expand.shape)
         project = Project(expand.shape, width, self.bias)
-        return Chain.of(norm=before, expand=expand, gelu=gelu, project=project, norm2=after)
+        return Chain.of(
+            norm=before, expand=expand, activation=activation, project=project, norm2=after
+        )
 
     def after(self, index: int) -> Part | None:
         return self.norm_of(self.tokens) if self.position == "post" else None
@@ -265,12 +267,17 @@ class Transformer(AnySkeleton):
         }
 
 
+_ACTIVATIONS: dict[str, Callable[[Shape], Part]] = {
+    "gelu": Gelu,
+    "gelu-tanh": TanhGelu,
+    "relu": Relu,
+}
 _CHOICES = {
     "pooling": ("token", "mean"),
     "norm": ("layer", "rms", "none"),
     "position": ("pre", "post", "sandwich"),
     "positions": ("learned", "rotary", "none"),
-    "activation": ("gelu", "gelu-tanh"),
+    "activation": tuple(_ACTIVATIONS),
     "init": ("normal", "pytorch"),
 }
 _MOST = {
