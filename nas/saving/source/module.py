@@ -70,7 +70,7 @@ def rendered(
 ) -> str:
     """A module from its template, with what all of them have, and no import that it does not need."""
     card = classifier.card
-    normalised = set(card.mean) != {0.0} or set(card.std) != {1.0}
+    normalised = bool({*card.mean} - {0.0} or {*card.std} - {1.0})  # texts have no means
     distances = [layer.index - source for layer in planned.layers for source, _ in layer.skips]
     body = _template(name).render(
         weights=quoted(weights),
