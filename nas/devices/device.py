@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 
 import torch
+from torch import Tensor
 from torch.utils import deterministic
 
 from nas.errors import InputError
@@ -17,14 +20,22 @@ from nas.kernels.library import variant
 def find_device(name: str = "auto") -> torch.device:
     """The device of a name: "auto" is the first GPU, or the CPU where there is none.
 
+    AMD's GPUs are "cuda" to PyTorch, too; Apple's are "mps", which "auto" does not choose.
+
     Raises:
         InputError: an unknown name, or a GPU that is not there.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "mps":
+        if not torch.backends.mps.is_available():
+            raise InputError("device 'mps' is not there: PyTorch finds no GPU of Apple's")
+        return torch.device(name)
     kind, _, index = name.partition(":")
     if kind not in ("cpu", "cuda") or (index and not index.isdecimal()) or name.endswith(":"):
-        raise InputError(f"unknown device {name!r}: allowed: auto, cpu, cuda, cuda:0, cuda:1, …")
+        raise InputError(
+            f"unknown device {name!r}: allowed: auto, cpu, mps, cuda, cuda:0, cuda:1, …"
+        )
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         raise InputError(
             f"device {name!r} is not there: this machine has {torch.cuda.device_count()} CUDA "
@@ -41,7 +52,10 @@ def device_kind(device: torch.device, widths: Iterable[int] = ()) -> dict[str, s
     """
     kind = {"type": device.type, "torch": torch.__version__}
     if device.type == "cuda":
-        return kind | {"model": torch.cuda.get_device_name(device), "cuda": str(torch.version.cuda)}
+        version = torch.version.cuda or torch.version.hip
+        return kind | {"model": torch.cuda.get_device_name(device), "cuda": str(version)}
+    if device.type == "mps":
+        return kind | {"model": platform.processor()}
     return kind | {
         "machine": platform.machine(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
@@ -54,7 +68,19 @@ def computes_bf16(device: torch.device) -> bool:
     """Whether the processor multiplies bf16 numbers by itself; PyTorch can also imitate it, slowly."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+    native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return device.type == "cpu" and bool(native())
+
+
+def with_float64(tensor: Tensor) -> Tensor:
+    """The tensor where float64 can be computed: on the CPU if it is on a GPU of Apple's."""
+    return tensor.cpu() if tensor.device.type == "mps" else tensor
+
+
+@cache
+def say_once(text: str) -> None:
+    """Tells the user, on standard error, what this process does otherwise than was asked."""
+    logging.getLogger("skipnas").warning(text)
 
 
 def on_device(device: torch.device) -> AbstractContextManager:
@@ -72,6 +98,18 @@ def one_thread(device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def refuses_determinism(error: RuntimeError) -> bool:
+    """Whether PyTorch has no deterministic algorithm for an operation; then it takes another one.
+
+    Results of this process need not repeat to the bit from then on, which the user is told.
+    """
+    if "deterministic" not in str(error) or not torch.are_deterministic_algorithms_enabled():
+        return False
+    say_once(f"results may not repeat to the bit: {str(error).splitlines()[0]}")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    return not isinstance(error, torch.OutOfMemoryError)
 
 
 @contextmanager

@@ -87,6 +87,7 @@ def evaluate_together(
     on_score: OnScore = lambda index, epoch, score: None,
     starts: Sequence[Mapping[str, torch.Tensor] | None] | None = None,
     keep: Callable[[int, Network], None] = lambda index, network: None,
+    graphs: bool = False,
 ) -> list[Evaluation]:
     """Trains genomes in lockstep, on a GPU side by side; each evaluation is as if it were alone.
 
@@ -96,6 +97,7 @@ def evaluate_together(
     Args:
         genomes: of one learning rate; the other arguments are those of `evaluate`, with the index of
             the genome first.
+        graphs: on a GPU, whether steps are CUDA graphs.
     """
     from nas.devices.device import find_device, on_device, one_thread, reproducible
     from nas.training.precision import resolved
@@ -107,7 +109,8 @@ def evaluate_together(
         needs = [training_bytes(plan(g, skeleton), proxy, skeleton) for g in genomes]
         sizes = side_by_side(needs, free_gpu_bytes(where))
     job = _Job(
-        skeleton, proxy, seed, data, where, part, once or part == "test", latencies, on_score, keep
+        skeleton, proxy, seed, data, where, part, once or part == "test", latencies, graphs, on_score,
+        keep,
     )  # fmt: skip
     starts = starts or [None] * len(genomes)
     found: list[Evaluation] = []
@@ -130,6 +133,7 @@ class _Job:
     part: str
     once: bool
     latencies: bool
+    graphs: bool
     on_score: OnScore
     keep: Callable[[int, Network], None]
 
@@ -148,9 +152,16 @@ class _Entry:
 
 def _pack(entries: Sequence[_Entry], job: _Job) -> list[Evaluation]:
     """Evaluates genomes together, or in halves where memory ends."""
+    from nas.devices.device import refuses_determinism
+
     started, peak = time.perf_counter(), PeakMemory(job.device)
     with out_of_memory() as problem:
-        _train(entries, job)
+        try:
+            _train(entries, job)
+        except RuntimeError as error:
+            if not refuses_determinism(error):
+                raise
+            _train(entries, job)
     if problem and len(entries) > 1:
         half = len(entries) // 2
         return _pack(entries[:half], job) + _pack(entries[half:], job)
@@ -175,7 +186,9 @@ def _train(entries: Sequence[_Entry], job: _Job) -> None:
         network = network.to(job.device).to(memory_format=torch.channels_last)
         trainees.append(Trainee(network, on_epoch=partial(_told, job, entry.index)))
         entry.curves = trainees[-1].curves
-    train_together(trainees, job.data, job.proxy, job.seed, job.device, job.part, not job.once)
+    train_together(
+        trainees, job.data, job.proxy, job.seed, job.device, job.part, not job.once, graphs=job.graphs
+    )  # fmt: skip
     for entry, trainee in zip(entries, trainees, strict=True):
         if not (trainee.curves.diverged or trainee.curves.stopped):
             job.keep(entry.index, trainee.network)

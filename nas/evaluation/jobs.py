@@ -40,6 +40,8 @@ class EvaluationContext:
     """What `device_kind` must find where the evaluations run; None is anything."""
     own: OwnTraining | None = None
     """What trains in the place of the framework's own training."""
+    lockstep: bool = False
+    """Whether candidates are trained side by side on a GPU, their steps as CUDA graphs."""
 
     def for_cluster(self, kind: Mapping[str, str]) -> EvaluationContext:
         """The same for other machines, which must be of this kind.
@@ -125,7 +127,7 @@ def evaluate_job(
         evaluations = evaluate_together(
             [one.genome for one in pack], shared.skeleton or context.skeleton, shared.proxy, shared.seed, context.data,
             device, part=shared.part, once=shared.once, fast=context.fast, latencies=shared.latencies,
-            on_score=partial(_report, pack, send),
+            on_score=partial(_report, pack, send), graphs=context.lockstep,
         )  # fmt: skip
         found |= {one.number: result for one, result in zip(pack, evaluations, strict=True)}
     results = [found[one.number] for one in jobs]
@@ -184,9 +186,10 @@ def memory_ended(evaluation: Evaluation) -> bool:
     return evaluation.status == "out of memory"
 
 
-def lockstep(devices: Sequence[str], workers: int, lag: int) -> int:
-    """How many evaluations a worker gets at once: on a GPU what the lag allows, else one.
+def at_once(context: EvaluationContext, workers: int, lag: int) -> int:
+    """How many evaluations a worker gets at once: in lockstep on a GPU what the lag allows, else one.
 
     The worker itself trains as many of them side by side as its memory holds.
     """
-    return max(1, lag // workers) if devices[0].startswith("cuda") else 1
+    packs = context.lockstep and not context.own and context.devices[0].startswith("cuda")
+    return max(1, lag // workers) if packs else 1

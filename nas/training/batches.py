@@ -70,7 +70,7 @@ def prepare(data: Data, proxy: Proxy, part: str, device: torch.device) -> Subset
         mean, std = torch.zeros(1), torch.full((1,), 255.0)
     if images.ndim == 4 and proxy.resolution not in (None, min(images.shape[2:])):
         images = shrink(images, proxy.resolution)
-    if device.type == "cpu" or images.numel() < torch.cuda.mem_get_info(device)[0] // 2:
+    if device.type != "cuda" or images.numel() < torch.cuda.mem_get_info(device)[0] // 2:
         images = images.to(device)
     labels = torch.from_numpy(data.labels[indices].astype(np.int64)).to(images.device)
     return Subset(images, labels, mean.to(device), std.to(device), task)

@@ -1,10 +1,15 @@
-"""Work that is repeated on a GPU without Python: captured once as a CUDA graph, then replayed."""
+"""Work that is repeated on a GPU without Python: captured once as a CUDA graph, then replayed.
+
+Where PyTorch or the card refuses a capture, the work is run as it is, and said to be.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 import torch
+
+from nas.devices.device import say_once
 
 
 class Repeated:
@@ -17,10 +22,10 @@ class Repeated:
     def __init__(self, function: Callable[[], None], device: torch.device) -> None:
         self._function, self._device = function, device
         self._graph: torch.cuda.CUDAGraph | None = None
-        self._warm = False
+        self._warm, self._plain = False, device.type != "cuda"
 
     def __call__(self) -> None:
-        if self._device.type != "cuda":
+        if self._plain:
             self._function()
         elif not self._warm:
             self._warm = True  # libraries initialise themselves, which a capture does not allow
@@ -30,11 +35,25 @@ class Repeated:
                 self._function()
             torch.cuda.current_stream(self._device).wait_stream(side)
         else:
-            if self._graph is None:
-                self._graph = torch.cuda.CUDAGraph()
-                with torch.cuda.graph(self._graph, stream=torch.cuda.Stream(self._device)):
-                    self._function()
+            if self._graph is None and not self._captured():
+                return self._function()
+            assert self._graph is not None
             self._graph.replay()
+
+    def _captured(self) -> bool:
+        """Captures; nothing of it has run where that fails."""
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph, stream=torch.cuda.Stream(self._device)):
+                self._function()
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            say_once(f"no CUDA graph, steps are run one by one: {str(error).splitlines()[0]}")
+            self._plain = True
+            return False
+        self._graph = graph
+        return True
 
 
 class Branches:

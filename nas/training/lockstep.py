@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.data.dataset import Data
+from nas.devices.device import with_float64
 from nas.kernels.program import Program, compiled
 from nas.network.modules import draws
 from nas.network.network import CompiledLayer, Network
@@ -75,11 +76,11 @@ def train_together(
     part: str = "validation",
     every_epoch: bool = True,
     tick: Callable[[int], None] | None = None,
+    graphs: bool = False,
 ) -> None:
     """Trains networks in place, in lockstep, and scores them on a part of the data.
 
-    On a GPU a step of all of them is one CUDA graph with a branch for each. Every network ends with
-    the weights, curves and scores that it has when it is trained alone.
+    Every network ends with the weights, curves and scores that it has when it is trained alone.
 
     Args:
         trainees: of equal progress; their curves are filled in.
@@ -88,6 +89,7 @@ def train_together(
         part: "validation" or "test".
         every_epoch: score after each epoch; False scores once, after the last.
         tick: called with the number of steps done after every step.
+        graphs: on a GPU, make a step of all networks one CUDA graph with a branch for each.
     """
     feed = Feed(prepare(data, proxy, "train", device), proxy, seed, device)
     scoring = prepare(data, proxy, part, device)
@@ -95,7 +97,7 @@ def train_together(
     everyone = list(active)
     try:
         first = len(trainees[0].curves.losses)
-        pack = _Lockstep(active, feed, proxy, device)
+        pack = _Lockstep(active, feed, proxy, device, graphs)
         for epoch in range(first, proxy.epochs):
             pack.train_epoch(epoch, tick)
             scored = every_epoch or epoch == proxy.epochs - 1
@@ -108,7 +110,7 @@ def train_together(
             if not active:
                 return
             if len(active) < len(pack.courses):
-                pack = _Lockstep(active, feed, proxy, device)
+                pack = _Lockstep(active, feed, proxy, device, graphs)
     finally:
         for course in everyone:
             course.release()
@@ -137,7 +139,7 @@ class _Trained:
         self.total = torch.zeros((), device=device)
         self.sums: Tensor | None = None
         """What the score is computed from; it stays in place from the first score on."""
-        self.missed = torch.zeros((), dtype=torch.float64, device=device)
+        self.missed = with_float64(torch.zeros((), device=device)).double()
         self.loss = torch.zeros((), device=device)
         self.draws, self.step = draws(self.network), 0
         self._watched = [self._gradients_of(parameters) for parameters in watched]
@@ -255,10 +257,15 @@ class _Lockstep:
     """The networks that are still trained; a step of all of them is repeated as one piece of work."""
 
     def __init__(
-        self, courses: Sequence[_Trained], feed: Feed, proxy: Proxy, device: torch.device
+        self,
+        courses: Sequence[_Trained],
+        feed: Feed,
+        proxy: Proxy,
+        device: torch.device,
+        graphs: bool,
     ) -> None:
         self.courses, self.feed, self.proxy = list(courses), feed, proxy
-        self._branches = Branches(len(courses), device)
+        self._branches = Branches(len(courses) if graphs else 1, device)
         self._steps = proxy.epochs * feed.steps
         rates = [learning_rate(proxy, step, self._steps) for step in range(self._steps)]
         self._rates = torch.tensor(rates, device=device)
@@ -266,10 +273,11 @@ class _Lockstep:
         self._rate = torch.zeros((), device=device)
         draws = any(course.draws for course in courses)  # anew in every step
         watched = draws or any(course.trainee.on_step for course in courses)
-        self._work = self._whole if watched else Repeated(self._whole, device)
+        self._work = Repeated(self._whole, device) if graphs and not watched else self._whole
         # copies from the host's memory cannot be captured
         here = (
-            not draws
+            graphs
+            and not draws
             and feed.on_device
             and all(c.scoring.images.device == c.loss.device for c in courses)
         )
@@ -322,4 +330,4 @@ def _watched(network: Network) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
 
 def gradient_norm(gradients: Sequence[Tensor]) -> float:
     """L2 norm of all gradients together, summed in float64 so that small ones do not underflow."""
-    return math.sqrt(sum(gradient.double().square().sum().item() for gradient in gradients))
+    return math.sqrt(sum(with_float64(g).double().square().sum().item() for g in gradients))

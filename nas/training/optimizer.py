@@ -1,4 +1,7 @@
-"""The optimizers over flat parameters, and their learning rate."""
+"""The optimizers over flat parameters, and their learning rate.
+
+They are PyTorch's fused ones, or those with a kernel an operation where the device has no fused one.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,15 @@ from torch import Tensor
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
+from nas.devices.device import say_once
 from nas.network.parameters import Flat
 from nas.proxy import Proxy
 
 BETA2 = 0.95
 """Second beta of AdamW, of language models since GPT-3 (Brown et al. 2020, appendix B)."""
 EPSILON = 1e-8
+_UNFUSED = set[str]()
+"""Types of devices that have refused a fused optimizer."""
 
 
 def update(flats: Sequence[Flat], proxy: Proxy, rate: Tensor) -> None:
@@ -27,19 +33,31 @@ def update(flats: Sequence[Flat], proxy: Proxy, rate: Tensor) -> None:
     by_decay: dict[float, list[Flat]] = {}
     for flat in flats:
         by_decay.setdefault(flat.decay, []).append(flat)
+    kind = rate.device.type
     for decay, some in by_decay.items():
-        (_adamw if proxy.optimizer == "adamw" else _sgd)(some, proxy, rate, decay)
+        step = _adamw if proxy.optimizer == "adamw" else _sgd
+        if kind not in _UNFUSED:
+            try:
+                step(some, proxy, rate, decay, fused=True)
+                continue
+            except (RuntimeError, NotImplementedError) as error:
+                if "fused" not in str(error):
+                    raise
+                say_once(f"no fused optimizer on {kind}: {str(error).splitlines()[0]}")
+                _UNFUSED.add(kind)
+        step(some, proxy, rate, decay, fused=False)
     for flat in flats:
         flat.round()
 
 
-def _sgd(flats: Sequence[Flat], proxy: Proxy, rate: Tensor, decay: float) -> None:
+def _sgd(flats: Sequence[Flat], proxy: Proxy, rate: Tensor, decay: float, fused: bool) -> None:
     """SGD with Nesterov momentum (Sutskever et al. 2013)."""
     sgd(
         [f.master for f in flats],
         [f.gradient for f in flats],
         [f.momentum if proxy.momentum else None for f in flats],
-        fused=True,
+        fused=fused,
+        foreach=False,
         weight_decay=decay,
         momentum=proxy.momentum,
         lr=rate,  # type: ignore[arg-type]
@@ -49,7 +67,7 @@ def _sgd(flats: Sequence[Flat], proxy: Proxy, rate: Tensor, decay: float) -> Non
     )
 
 
-def _adamw(flats: Sequence[Flat], proxy: Proxy, rate: Tensor, decay: float) -> None:
+def _adamw(flats: Sequence[Flat], proxy: Proxy, rate: Tensor, decay: float, fused: bool) -> None:
     """AdamW (Loshchilov & Hutter 2019)."""
     adamw(
         [f.master for f in flats],
@@ -58,7 +76,8 @@ def _adamw(flats: Sequence[Flat], proxy: Proxy, rate: Tensor, decay: float) -> N
         [f.variance for f in flats],
         [],
         [f.steps for f in flats],
-        fused=True,
+        fused=fused,
+        foreach=False,
         amsgrad=False,
         beta1=proxy.momentum,
         beta2=BETA2,

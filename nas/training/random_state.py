@@ -16,4 +16,6 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         torch.default_generator.manual_seed(seed % (1 << 63))
         if devices:
             torch.cuda.manual_seed(seed % (1 << 63))
+        elif device.type == "mps":
+            torch.mps.manual_seed(seed % (1 << 63))
         yield

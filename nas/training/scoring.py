@@ -9,13 +9,14 @@ from operator import add
 import torch
 from torch import Tensor, nn
 
+from nas.devices.device import with_float64
 from nas.kernels.program import PROGRAM_IMAGES, Program
 from nas.network.parameters import in_precision
 from nas.proxy import Proxy
 from nas.training.batches import Subset
 from nas.training.folding import folded
 
-SCORED_PIXELS = {"cpu": 1 << 16, "cuda": 1 << 22}
+SCORED_PIXELS = {"cpu": 1 << 16, "cuda": 1 << 22, "mps": 1 << 18}
 """Pixels of the images that are scored at once, by kind of device: what its caches hold."""
 
 
@@ -77,7 +78,8 @@ def score(
         with in_precision(network, proxy) as dtype, folded(network):
             for indices in torch.arange(len(part.labels), device=part.images.device).split(chunk):
                 images, targets = part.batch(indices)
-                found.append(part.task.measure(network(typed(images, dtype)), targets))
+                outputs = with_float64(network(typed(images, dtype)))
+                found.append(part.task.measure(outputs, with_float64(targets)))
     sums, losses = zip(*found, strict=True)
     return reduce(add, sums), reduce(add, losses)
 

@@ -118,7 +118,9 @@ class Bytes(click.ParamType):
 means_options = each((
     machines("--workers", type=Count(),
              help="Processes that evaluate, or ray, or ray:N for N evaluations at once on a Ray cluster; at most the study's --lag. [default: one a core, or one a GPU]"),
-    machines("--device", default="auto", help="auto, cpu, cuda or cuda:N."),
+    machines("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps."),
+    machines("--lockstep", is_flag=True,
+             help="On a CUDA GPU, train candidates side by side, their steps as CUDA graphs. Results are the same; how fast it is was not measured yet."),
     machines("--time-limit", type=float,
              help="Seconds that an evaluation may take, above what it may ever need; it has failed after two tries."),
     machines("--memory-limit", type=Bytes(),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.devices.device import device_kind, find_device
 from nas.devices.machine import default_count, default_devices
 from nas.errors import InputError
-from nas.evaluation.jobs import EvaluationContext, evaluate_job, lockstep, memory_ended
+from nas.evaluation.jobs import EvaluationContext, at_once, evaluate_job, memory_ended
 from nas.proxy import Proxy
 from nas.training.precision import resolved
 from nas.workers.process_pool import Workers
@@ -27,6 +27,8 @@ class Means:
     workers: int | str | None = None
     """Processes of this machine, or "ray", or "ray:N" for N evaluations at once."""
     device: str = "auto"
+    lockstep: bool = False
+    """Whether a GPU trains candidates side by side, their steps as CUDA graphs."""
     time_limit: float | None = None
     """Seconds that an evaluation may take."""
     memory_limit: int | None = None
@@ -127,9 +129,10 @@ def open_pool(
 ) -> Iterator[tuple[Pool, int]]:
     """The workers of a search, and how many evaluations they do at once."""
     allowance = Allowance(means.time_limit, means.memory_limit)
+    context = replace(context, lockstep=means.lockstep)
     if not means.on_ray:
         count = means.count or min(default_count(context.devices), lag)
-        pack = 1 if context.own else lockstep(context.devices, count, lag)
+        pack = at_once(context, count, lag)
         with Workers(evaluate_job, context, count, pack, allowance, memory_ended) as workers:
             yield workers, count
         return
@@ -139,7 +142,7 @@ def open_pool(
     cpus, gpus = means.ray_cpus, means.ray_gpus
     share = float(kind["type"] == "cuda") if gpus is None else gpus
     count = means.count or max(1, min(room(cpus, share), lag))
-    pack = 1 if context.own else lockstep(context.devices, count, lag)
+    pack = at_once(context, count, lag)
     with RayWorkers(
         evaluate_job, context.for_cluster(kind), count, pack, allowance, memory_ended,
         address=means.ray_address, cpus=cpus, gpus=share,

@@ -12,7 +12,7 @@ from typing import Any
 from nas.architecture.genome import Genome
 from nas.devices.device import computes_bf16, find_device
 from nas.devices.machine import default_count
-from nas.evaluation.jobs import EvaluationContext, EvaluationJob, evaluate_job, lockstep
+from nas.evaluation.jobs import EvaluationContext, EvaluationJob, at_once, evaluate_job
 from nas.tasks.table import find_task
 from nas.workers.process_pool import Workers
 from nas.workers.protocol import Finished
@@ -80,6 +80,7 @@ def bench(
     candidates: int = 24,
     repetitions: int = 5,
     lag: int = 8,
+    lockstep: bool = False,
     on_progress: Callable[[str], None] = lambda line: None,
 ) -> Bench:
     """Measures; workers are started before the clock.
@@ -88,10 +89,10 @@ def bench(
         candidates: random genomes that this framework trains in a repetition; the usual way trains
             a third of them.
         repetitions: of every way, in turn.
+        lockstep: whether a GPU trains candidates side by side, as `nas search --lockstep` does.
     """
     settings, devices = prepare_settings(SearchRequest(space=space, data=data, device=device))
     count = workers or min(default_count(devices), lag)
-    pack = lockstep(devices, count, lag)
     rng = random.Random(0)
     genomes = [settings.space.sample(rng) for _ in range(candidates)]
     some = genomes[: max(1, candidates // 3)]
@@ -99,7 +100,8 @@ def bench(
     both = find_task(settings.space.proxy.task).labels == "classes"
     parts = {way: make(settings) for way, make in WAYS.items() if both or way == "tensors"}
     rates: dict[str, list[float]] = {OURS: [], **{way: [] for way in parts}}
-    context = EvaluationContext(settings.space.skeleton, settings.data, devices)
+    context = EvaluationContext(settings.space.skeleton, settings.data, devices, lockstep=lockstep)
+    pack = at_once(context, count, lag)
     inside: list[float] = []
     on_progress("the machine's limit")
     native = ("fp32", "bf16") if computes_bf16(find_device(devices[0])) else ("fp32",)

@@ -3,7 +3,8 @@
 1. the tests marked gpu: bitwise repeats, packs as solo runs, --fast within seed noise;
 2. the same evaluations in two processes give the same results, in fp32 and bf16, with latencies;
 3. memory: what a step was predicted to need, and what it needed;
-4. candidates a minute beside the usual way, for 1 to 8 processes and several lags.
+4. candidates a minute beside the usual way, for 1 to 8 processes, one candidate at once in each and
+   in lockstep.
 
 Pictures of CIFAR's size are noise here: only times are taken from them.
 
@@ -31,6 +32,12 @@ from nas.workers.protocol import Finished
 from studies.search.request import SearchRequest, prepare_settings
 
 HERE = Path(__file__).parent
+LOCKSTEP = "--lockstep"
+WAYS = (
+    (1, 8), (2, 8), (4, 8), (8, 8),
+    (1, 8, LOCKSTEP), (1, 32, LOCKSTEP), (2, 32, LOCKSTEP), (4, 32, LOCKSTEP), (8, 64, LOCKSTEP),
+)  # fmt: skip
+"""Processes, lag, and whether candidates are trained side by side."""
 
 
 def repeats(settings, genomes, precision):
@@ -38,7 +45,8 @@ def repeats(settings, genomes, precision):
     proxy = replace(settings.space.proxy, precision=precision)
     skeleton, data = settings.space.skeleton, settings.data
     jobs = [EvaluationJob(i, genome, proxy, 0) for i, genome in enumerate(genomes)]
-    with Workers(evaluate_job, EvaluationContext(skeleton, data, ("cuda:0",)), 1, 4) as workers:
+    context = EvaluationContext(skeleton, data, ("cuda:0",), lockstep=True)
+    with Workers(evaluate_job, context, 1, 4) as workers:
         found = {r.number: r.result for r in workers.run(jobs) if isinstance(r, Finished)}
     equal = 0
     for number, genome in enumerate(genomes):
@@ -60,7 +68,9 @@ def memory(settings, sizes=(1, 4, 8)):
         genomes = [space.sample(random.Random(n)) for n in range(size)]
         need = sum(training_bytes(plan(g, space.skeleton), proxy, space.skeleton) for g in genomes)
         torch.cuda.empty_cache()
-        found = evaluate_together(genomes, space.skeleton, proxy, 0, settings.data, "cuda:0")
+        found = evaluate_together(
+            genomes, space.skeleton, proxy, 0, settings.data, "cuda:0", graphs=True
+        )
         real = size * found[0].peak_bytes
         print(f"{space.name}, {size} together: predicted {need / 2**20:.0f} MiB, "
               f"allocated {real / 2**20:.0f} MiB, ratio {real / need:.2f}")  # fmt: skip
@@ -104,10 +114,10 @@ def main():
         work = [("digits9",), ("cifar9", "--data", cifar)]
         work += [("fashion9",)] if arguments.fashion_mnist else []
         for space in work:
-            for processes, lag in ((1, 8), (1, 32), (2, 32), (4, 32), (8, 64)):
+            for processes, lag, *how in WAYS:
                 fine.append(
                     script("throughput.py", *space, "--device", "cuda", "--workers", processes,
-                           "--lag", lag, "--repetitions", 5 if processes == 1 else 2)
+                           "--lag", lag, *how, "--repetitions", 5 if processes == 1 else 2)
                 )  # fmt: skip
     sys.exit(0 if all(fine) else 1)
 

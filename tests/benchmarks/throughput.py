@@ -22,12 +22,14 @@ def main():
     parser.add_argument("--data", help="for spaces whose usual data is not at hand")
     parser.add_argument("--workers", type=int)
     parser.add_argument("--lag", type=int, default=8)
+    parser.add_argument("--lockstep", action="store_true")
     parser.add_argument("--repetitions", type=int, default=5)
     arguments = parser.parse_args()
     for space in arguments.spaces:
         found = bench(
             space, arguments.data, arguments.device, arguments.workers,
             CANDIDATES.get(space, 6), arguments.repetitions, arguments.lag,
+            arguments.lockstep,
         )  # fmt: skip
         Console(width=120).print(bench_table(found))
 

@@ -81,7 +81,7 @@ def show(name: str, out: Path | None) -> None:
     help="quick (two CPU cores, some minutes) or full (the sheet's widths and 20 epochs, a GPU).",
 )
 @click.option("--seeds", type=int, help="Trainings of each network. [default: the profile's]")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--workers", type=int, help="Processes. [default: one a core, or one a GPU]")
 @click.option(
     "--out",

@@ -12,7 +12,8 @@ from nas.devices.machine import MAX_WORKERS
 @click.command()
 @click.option("--space", default="digits27", show_default=True, help="A named space or a file.")
 @click.option("--data", help="As for nas search. [default: the space's usual data]")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@click.option("--lockstep", is_flag=True, help="On a CUDA GPU, candidates side by side.")
 @click.option(
     "--workers", type=click.IntRange(1, MAX_WORKERS), help="[default: one a core, or one a GPU]"
 )
@@ -29,6 +30,7 @@ def bench(
     space: str,
     data: str | None,
     device: str,
+    lockstep: bool,
     workers: int | None,
     candidates: int,
     repetitions: int,
@@ -49,7 +51,7 @@ def bench(
 
     quiet = make_console(stderr=True)
     found = measure(
-        space, data, device, workers, candidates, repetitions,
+        space, data, device, workers, candidates, repetitions, lockstep=lockstep,
         on_progress=lambda line: quiet.print(f"[dim]{line} …[/dim]"),
     )  # fmt: skip
     if as_json:

@@ -20,7 +20,7 @@ from studies.cli.options import data_dir_option, plugin_option
 @click.option("--max-macs", type=int, help="With --profile: whether this limit can be reached.")
 @click.option("--data", help="With --profile: as for nas search. [default: the space's usual data]")
 @data_dir_option
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 def spaces(name: str | None, plugins: tuple[Path, ...], profile: bool, **options: Any) -> None:
     """List the search spaces with their sizes, or tell all about one (a name or a .toml file)."""
     from search_spaces import SPACES, load_plugins

@@ -43,7 +43,7 @@ NOTATIONS: dict[str, Any] = {
 @click.option("--patience", type=int,
               help="Stop after so many epochs without a better validation score. "
               "[default: train to the end, where the learning rate has fallen to 0]")  # fmt: skip
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--threads", type=int, default=1, show_default=True,
               help="On a CPU. Another number is faster, and another training.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path),

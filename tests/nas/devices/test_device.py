@@ -5,13 +5,26 @@ import torch
 from torch.utils import deterministic
 
 from nas import InputError
-from nas.devices.device import find_device, reproducible
+from nas.devices.device import computes_bf16, device_kind, find_device, reproducible
 
 
 @pytest.mark.parametrize("name", ["", "cpu:", "cuda:", "cuda:x", "cuda:-1", "tpu"])
 def test_unknown_devices(name):
     with pytest.raises(InputError, match="unknown device"):
         find_device(name)
+
+
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="this machine has a GPU of Apple's")
+def test_a_gpu_of_apples_that_is_not_there():
+    with pytest.raises(InputError, match="'mps' is not there"):
+        find_device("mps")
+
+
+def test_a_gpu_of_apples_is_a_kind_of_its_own(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    device = find_device("mps")
+    assert device_kind(device)["type"] == "mps"
+    assert not computes_bf16(device)
 
 
 @pytest.mark.parametrize("filled", [True, False])

@@ -12,10 +12,12 @@ from torch.nn import functional as F
 
 from nas import Genome, Proxy, compile_network, plan
 from nas.architecture.merges import MERGES
+from nas.devices.device import say_once
 from nas.evaluation.evaluate import evaluate, evaluate_together
-from nas.evaluation.jobs import EvaluationContext, EvaluationJob, evaluate_job, lockstep
+from nas.evaluation.jobs import EvaluationContext, EvaluationJob, at_once, evaluate_job
 from nas.extend import Merge, parts, total
 from nas.network.parameters import flatten, in_precision
+from nas.training import optimizer
 from nas.training.cuda_graphs import Branches, Repeated
 from nas.training.folding import folded
 from nas.training.lockstep import train
@@ -87,11 +89,11 @@ def test_where_memory_ends_half_as_many_run(small_space, digits, proxy, monkeypa
 
     tried, real = [], nas.training.lockstep.train_together
 
-    def limited(trainees, *arguments):
+    def limited(trainees, *arguments, **options):
         tried.append(len(trainees))
         if len(trainees) > 1 or trainees[0].network.genome == Genome.residual(4):
             raise torch.OutOfMemoryError("CUDA out of memory")
-        real(trainees, *arguments)
+        real(trainees, *arguments, **options)
 
     monkeypatch.setattr(nas.training.lockstep, "train_together", limited)
     genomes = [Genome.parse(SEVERAL[1]), Genome.plain(4), Genome.residual(4)]
@@ -121,11 +123,22 @@ def test_packs_give_the_results_of_single_jobs(small_space, digits, proxy):
     assert [n for n, e in found.items() if e.latency_1] == [4]
 
 
-def test_a_gpu_gets_what_the_lag_allows():
-    assert lockstep(("cpu",), 2, 8) == 1
-    assert lockstep(("cuda:0",), 1, 8) == 8
-    assert lockstep(("cuda:0", "cuda:1"), 2, 8) == 4
-    assert lockstep(("cuda:0",), 16, 8) == 1
+@pytest.mark.parametrize(
+    ("devices", "asked", "workers", "jobs"),
+    [
+        (("cpu",), True, 2, 1),
+        (("cuda:0",), False, 1, 1),
+        (("cuda:0",), True, 1, 8),
+        (("cuda:0", "cuda:1"), True, 2, 4),
+        (("cuda:0",), True, 16, 1),
+        (("mps",), True, 1, 1),
+    ],
+)
+def test_a_gpu_gets_what_the_lag_allows_where_lockstep_is_asked_for(
+    devices, asked, workers, jobs, small_space, digits
+):
+    context = EvaluationContext(small_space.skeleton, digits, devices, lockstep=asked)
+    assert at_once(context, workers, 8) == jobs
 
 
 @pytest.mark.parametrize("name", ["digits9", "fashion9", "cifar9", "exercise28"])
@@ -218,7 +231,7 @@ def test_on_a_gpu_together_is_as_alone_to_the_bit(digits, precision):
     proxy = replace(space.proxy, precision=precision)
     genomes = [space.sample(rng) for _ in range(8)]
     alone = [evaluate(g, space.skeleton, proxy, 0, digits, "cuda") for g in genomes]
-    together = evaluate_together(genomes, space.skeleton, proxy, 0, digits, "cuda")
+    together = evaluate_together(genomes, space.skeleton, proxy, 0, digits, "cuda", graphs=True)
     assert list(map(result, together)) == list(map(result, alone))
 
 
@@ -236,16 +249,17 @@ def test_fast_on_a_gpu_is_within_seed_noise(digits):
 
 @pytest.mark.gpu
 def test_a_replayed_step_equals_one_run_step_by_step(digits):
-    """A watched training is not captured."""
-    from nas.training.lockstep import train
+    from nas.training.lockstep import Trainee, train_together
 
     space, device = SPACES["digits9"], torch.device("cuda")
     proxy = replace(space.proxy, precision="fp32")
     curves = []
-    for watch in (None, lambda step, loss: None):
+    for graphs in (True, False):
         network = compile_network(Genome.residual(9), space.skeleton, 0).to(device)
         network = network.to(memory_format=torch.channels_last)
-        curves.append(train(network, digits, proxy, 0, device, on_step=watch))
+        trainee = Trainee(network)
+        train_together([trainee], digits, proxy, 0, device, graphs=graphs)
+        curves.append(trainee.curves)
     assert curves[0].losses == pytest.approx(curves[1].losses, rel=1e-3)
     assert curves[0].accuracies == pytest.approx(curves[1].accuracies, abs=0.03)
 
@@ -308,6 +322,90 @@ def test_a_repeated_step_is_run_then_captured_then_only_replayed(monkeypatch):
         "s1 waits for trunk", "work on s1", "trunk waits for s1",
         "capture on s2", "work on trunk", "captured", "replay", "replay", "replay",
     ]  # fmt: skip
+
+
+def test_a_step_that_cannot_be_captured_is_run_as_it_is_and_said_once(monkeypatch, caplog):
+    cuda, done = FakeCuda(monkeypatch), []
+
+    @contextmanager
+    def refusing(graph, stream):
+        yield
+        done.pop()  # what is captured does not run
+        raise RuntimeError("operation not permitted when stream is capturing\nmore of it")
+
+    monkeypatch.setattr(torch.cuda, "graph", refusing)
+    say_once.cache_clear()
+    for _ in range(2):
+        work = Repeated(lambda: done.append(cuda.current), torch.device("cuda"))
+        for _ in range(3):
+            work()
+    assert done == ["s1", "trunk", "trunk", "s3", "trunk", "trunk"]
+    assert "replay" not in cuda.log
+    assert [record.getMessage() for record in caplog.records] == [
+        "no CUDA graph, steps are run one by one: operation not permitted when stream is capturing"
+    ]
+
+
+def test_memory_that_ends_in_a_capture_is_no_refusal(monkeypatch):
+    FakeCuda(monkeypatch)
+
+    @contextmanager
+    def full(graph, stream):
+        yield
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch.cuda, "graph", full)
+    work = Repeated(lambda: None, torch.device("cuda"))
+    work()
+    with pytest.raises(torch.OutOfMemoryError):
+        work()
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_a_device_without_fused_optimizers_takes_the_plain_ones(
+    kind, small_space, digits, proxy, monkeypatch, caplog
+):
+    proxy = replace(proxy, optimizer=kind, learning_rate=0.01)
+    genome = small_space.sample(random.Random(0))
+    fused = evaluate(genome, small_space.skeleton, proxy, 0, digits, "cpu")
+    real = getattr(optimizer, kind)
+
+    def refusing(*args, **options):
+        if options["fused"]:
+            raise RuntimeError("`fused=True` requires all the params to be on supported devices")
+        real(*args, **options)
+
+    monkeypatch.setattr(optimizer, kind, refusing)
+    monkeypatch.setattr(optimizer, "_UNFUSED", set())
+    say_once.cache_clear()
+    plain = evaluate(genome, small_space.skeleton, proxy, 0, digits, "cpu")
+    assert plain.losses == pytest.approx(fused.losses, rel=1e-3)
+    assert [record.getMessage()[:26] for record in caplog.records] == ["no fused optimizer on cpu:"]
+
+
+def test_an_operation_without_a_deterministic_algorithm_runs_and_is_said(
+    small_space, digits, proxy, monkeypatch, caplog
+):
+    import nas.training.lockstep
+
+    real = nas.training.lockstep.train_together
+
+    def refusing(*args, **options):
+        if not torch.is_deterministic_algorithms_warn_only_enabled():
+            raise RuntimeError("cumsum does not have a deterministic implementation, but …")
+        real(*args, **options)
+
+    monkeypatch.setattr(nas.training.lockstep, "train_together", refusing)
+    genome = small_space.sample(random.Random(0))
+    with pytest.raises(RuntimeError, match="deterministic"):  # nobody asked for it
+        evaluate(genome, small_space.skeleton, proxy, 0, digits, "cpu")
+    say_once.cache_clear()
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert evaluate(genome, small_space.skeleton, proxy, 0, digits, "cpu").status == "ok"
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert "results may not repeat to the bit" in caplog.text
 
 
 def test_branches_fork_from_the_trunk_and_join_it(monkeypatch):

@@ -68,6 +68,21 @@ def test_the_notebook_of_an_own_model_searches_skips_for_it(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_notebook_of_long_skips_reads_learnt_coefficients(tmp_path):
+    said = printed(executed(DOCS / "long-skips.ipynb", tmp_path))
+    study = open_study("long", f"sqlite:///{tmp_path}/nas.db")
+    assert study.verdict in said
+    assert {row.name for row in study.finalists} >= {"residual"}
+    skips = [layer.skips for layer in study.best.genome.layers]
+    learnt = re.findall(r"^layers\.(\d+)\S*beta \[(.*)\]$", said, re.MULTILINE)
+    assert {int(index) - 1: len(numbers.split(",")) for index, numbers in learnt} == {
+        index: len(here) for index, here in enumerate(skips) if here
+    }
+    assert "ROMEO:" in said
+    assert "network.py: in a fresh process, logits differ by" in said
+
+
+@pytest.mark.slow
 def test_the_example_notebook_runs_and_shows_genome_plan_and_study(tmp_path):
     notebook = executed(NOTEBOOK, tmp_path)
     shown = [
