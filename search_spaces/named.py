@@ -8,7 +8,7 @@ from dataclasses import replace
 from nas.architecture.skeletons.convolutional import Skeleton, Stage
 from nas.architecture.space import SearchSpace
 from nas.proxy import Proxy
-from search_spaces.families import GPT12, UNET
+from search_spaces.families import FAMILIES
 
 MERGES = ("add", "scale", "se", "gate", "concat")
 """What the named spaces choose from; `dense` doubles a layer and is left to those who want it."""
@@ -152,7 +152,6 @@ SPACES: dict[str, SearchSpace] = {
         CIFAR54,
         EXERCISE28,
         RESNET50,
-        GPT12,
-        UNET,
+        *FAMILIES,
     )
 }
