@@ -18,7 +18,7 @@ from nas.saving.classifier import Trained
 from nas.saving.source.borrowed import Borrowed, import_lines
 from nas.saving.source.classes import Call, Classes, Names, Order, Place, Uses, structure
 from nas.saving.source.formulas import used
-from nas.saving.source.merge_classes import MergeClass, merge_classes, site_text
+from nas.saving.source.merges import MergeClass, merge_classes, site_text
 from nas.saving.source.pattern import pattern_lines
 from nas.saving.source.text import called, quoted, tuple_of
 from nas.saving.source.words import about, class_names
