@@ -22,6 +22,8 @@ from nas.saving.source.formulas import VARIABLES
 from nas.saving.source.text import called, check_name, class_text
 
 MERGE: Order = ("channels", "inputs", "stride", "skips")
+OF_OUTPUT: Order = ("channels", "stride", "skips")
+"""Of merges whose parts do not read the layer's input, whose channels may be some multiple by chance."""
 CONSTANTS = (int, float, str, bool, type(None))
 """Types of a merge's own attributes that can be written."""
 ANNOTATIONS = ("Tensor", "list[Tensor]", "Tensor")
@@ -47,18 +49,27 @@ class MergeClass:
     source: MergeSource
     layers: list[LayerPlan]
 
+    @property
+    def order(self) -> Order:
+        """What its parts depend on."""
+        merge = MERGES[str(self.layers[0].merge)]
+        reads = merge.reads_input or merge.second_branch or own_name(merge.parts)
+        return MERGE if reads else OF_OUTPUT
+
     def collect(self, classes: Classes, places: Mapping[int, Place]) -> None:
         """Tells which parts will be asked for."""
         for layer in self.layers:
             for name, part in layer.learnt:
                 check_name(f"merge {layer.merge!r}", name)
-                classes.collect(name, MERGE, part, places[layer.index])
+                classes.collect(name, self.order, part, places[layer.index])
 
     def calls(self, classes: Classes, places: Mapping[int, Place]) -> dict[str, Call]:
         """What makes its parts, by name."""
         return {
             name: classes.call(
-                name, MERGE, [(layer.learnt[i][1], places[layer.index]) for layer in self.layers]
+                name,
+                self.order,
+                [(layer.learnt[i][1], places[layer.index]) for layer in self.layers],
             )
             for i, (name, _) in enumerate(self.layers[0].learnt)
         }
@@ -95,12 +106,13 @@ def site_text(site: Order) -> str:
     """The class of what merges know of their layer."""
     words = {
         "inputs": "channels that the layer reads",
-        "width": "of the stage",
+        "width": "of the block",
         "channels": "of the layer's output",
         "stride": "of the layer",
+        "sides": "of the layer's output",
         "skips": "how many",
     }
-    fields = "\n".join(f"    {name}: int  # {words[name]}" for name in site)
+    fields = "\n".join(f"    {name}: {VARIABLES[name]}  # {words[name]}" for name in site)
     return f'class Site(NamedTuple):\n    """Where a merge is placed."""\n\n{fields}'
 
 
