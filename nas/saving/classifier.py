@@ -92,6 +92,8 @@ class Trained(nn.Module):
     """The name of its input in programs of other formats."""
     gives: ClassVar[str] = "logits"
     """The name of its output there."""
+    kind: ClassVar[str]
+    """What it is, in words."""
 
     def __init__(self, network: Network, card: Card) -> None:
         super().__init__()
@@ -212,6 +214,7 @@ class Classifier(OfPictures):
     """A network that names the class of pictures: (N, C, H, W) -> logits (N, classes)."""
 
     task = "classification"
+    kind = "classifier of pictures"
 
     def predict(self, picture: Picture) -> Prediction:
         """The class of one picture, which `prepared` prepares, in evaluation mode.

@@ -27,6 +27,7 @@ class LanguageModel(Trained):
     the symbol after each. T is the skeleton's."""
 
     takes = "symbols"
+    kind = "model of texts"
 
     def __init__(self, network: Network, card: Card | None = None) -> None:
         if card is None:
@@ -85,6 +86,7 @@ class Restorer(OfPictures):
     """A network that restores pictures: (N, C, H, W) from 0 to 255 -> the same."""
 
     task, gives = "denoising", "restored"
+    kind = "denoiser of pictures"
 
     def forward(self, pictures: Tensor) -> Tensor:
         return super().forward(pictures) * self.std + self.mean
@@ -103,6 +105,7 @@ class Inpainter(Restorer):
     """A network that fills in what is black."""
 
     task = "inpainting"
+    kind = "inpainter of pictures"
 
     def predict(self, picture: Picture) -> np.ndarray:
         """The picture with its black pixels filled in, bytes (C, H, W); all others stay.
@@ -118,6 +121,7 @@ class Segmenter(OfPictures):
     """A network that names the class of every pixel: (N, C, H, W) -> logits (N, classes, H, W)."""
 
     task = "segmentation"
+    kind = "segmenter of pictures"
 
     def predict(self, picture: Picture) -> np.ndarray:
         """The mask of one picture that `prepared` prepares, (H, W), of places among the classes.

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from nas.architecture.parts import Chain, Part
 from nas.errors import InputError
-from nas.saving.source.formulas import Column, formula, renamed, used
+from nas.saving.source.formulas import VARIABLES, Column, formula, renamed, used
+from nas.saving.source.parts import EVEN, Written, even
 from nas.saving.source.text import called, check_name, class_text
 from nas.saving.source.token_parts import WRITERS
 
-Place = Mapping[str, int]
+Place = Mapping[str, Any]
 """The numbers of a layer, by the names of `formulas.VARIABLES`."""
 Uses = Sequence[tuple[Part, Place]]
 """A part in all of its places, with other numbers in each."""
@@ -27,7 +29,7 @@ def structure(part: Part) -> object:
     if isinstance(part, Chain):
         return tuple((name, structure(step)) for name, step in part)
     written = WRITERS[type(part)](part)
-    fixed = (a.value for a in written.arguments if type(a.value) is not int)
+    fixed = (a.value for a in written.arguments if type(a.value) is not int and not a.variable)
     return type(part), written.call, *fixed
 
 
@@ -145,7 +147,7 @@ class Classes:
         about = f"{words}: {', '.join(told)}." if words else f"{', '.join(told)}."
         about = about[:1].upper() + about[1:]
         arguments = used(sorted(variables))
-        typed = [f"{argument}: int" for argument in arguments]
+        typed = [f"{argument}: {VARIABLES[argument]}" for argument in arguments]
         self.texts.append(class_text(name, "nn.Sequential", about, typed, lines))
         return Call(f"{name}(", arguments)
 
@@ -153,12 +155,12 @@ class Classes:
         self, where: str, uses: Uses, order: Order, known: Mapping[Column, str], first: bool = False
     ) -> Call:
         """The call of PyTorch's class; the first part of a chain reads what others read, too."""
-        every = [WRITERS[type(part)](part) for part, _ in uses]
+        every = _written(where, uses)
         if every[0].helper and every[0].helper not in self.texts:
             self.texts.append(every[0].helper)
         arguments = []
         for index, argument in enumerate(every[0].arguments):
-            text = repr(argument.value)
+            text = argument.variable or repr(argument.value)
             if type(argument.value) is int:
                 column = tuple(one.arguments[index].value for one in every)
                 text = known.get(column, "") if argument.size else ""
@@ -183,6 +185,20 @@ def _reads(part: Part) -> int:
 
 def _channels(uses: Uses, count: Callable[[Part], int]) -> Column:
     return tuple(count(part) for part, _ in uses)
+
+
+def _written(where: str, uses: Uses) -> list[Written]:
+    """A part in all of its places; shorter where it is even in all."""
+    kind = type(uses[0][0])
+    write = EVEN[kind] if all(even(part) for part, _ in uses) else WRITERS[kind]
+    every = [write(part) for part, _ in uses]
+    for written, (_, place) in zip(every, uses, strict=True):
+        for argument in (a for a in written.arguments if a.variable):
+            if argument.value != place.get(argument.variable):
+                raise InputError(
+                    f"{where}: {argument.variable} {argument.value} are not the layer's"
+                )
+    return every
 
 
 def _size(where: str, values: Column, uses: Uses, order: Order, size: bool = True) -> str:

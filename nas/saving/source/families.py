@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 from nas.architecture.skeletons.skeleton import AnySkeleton
 from nas.architecture.skeletons.transformer import Transformer
+from nas.architecture.skeletons.unet import UNet
 from nas.saving.classifier import Trained
-from nas.saving.source import module, transformer
+from nas.saving.source import module, transformer, unet
 
 SOURCES: dict[type[AnySkeleton], Callable[[Trained, str], str]] = {
-    Transformer: transformer.source_of
+    Transformer: transformer.source_of,
+    UNet: unet.source_of,
 }
 """Others are written as the convolutional one, or refused."""
 

@@ -7,8 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping
 
 Column = tuple[int, ...]
 """A number in each place where a class is used."""
-VARIABLES = ("inputs", "width", "channels", "stride", "skips")
-"""What a layer's numbers may depend on, in the order of a constructor's arguments."""
+VARIABLES = {
+    "inputs": "int",
+    "width": "int",
+    "channels": "int",
+    "stride": "int",
+    "factor": "int",
+    "sides": "tuple[int, int]",
+    "skips": "int",
+}
+"""What a layer's numbers may depend on and its type, in the order of a constructor's arguments."""
 LARGEST = 64
 """Factor or divisor."""
 WORD = re.compile(r"\b[a-z]+\b(?!=)")

@@ -1,20 +1,29 @@
-"""Merges as classes: what a merge's `forward` says is written in, with the functions that it calls."""
+"""Merges as classes: what a merge's `forward` says is written in, with the functions that it calls.
+
+A network has one class for each merge whose parts are built alike.
+"""
 
 from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from nas.architecture.merges import Merge
+from nas.architecture.merges import MERGES, Merge
+from nas.architecture.plan import LayerPlan
 from nas.errors import InputError, brief, own_name
 from nas.saving.source.borrowed import Borrowed, UnwritableError, free_names, imports_of
-from nas.saving.source.text import called
+from nas.saving.source.classes import Call, Classes, Order, Place, structure
+from nas.saving.source.formulas import VARIABLES
+from nas.saving.source.text import called, check_name, class_text
 
+MERGE: Order = ("channels", "inputs", "stride", "skips")
+OF_OUTPUT: Order = ("channels", "stride", "skips")
+"""Of merges whose parts do not read the layer's input, whose channels may be some multiple by chance."""
 CONSTANTS = (int, float, str, bool, type(None))
 """Types of a merge's own attributes that can be written."""
 ANNOTATIONS = ("Tensor", "list[Tensor]", "Tensor")
@@ -30,6 +39,81 @@ class MergeSource:
     """Lines of the class, with their indentation."""
     methods: list[str]
     """The same; the last of them is `forward`."""
+
+
+@dataclass(frozen=True)
+class MergeClass:
+    """A merge, in all layers in which its parts have one structure."""
+
+    name: str
+    source: MergeSource
+    layers: list[LayerPlan]
+
+    @property
+    def order(self) -> Order:
+        """What its parts depend on."""
+        merge = MERGES[str(self.layers[0].merge)]
+        reads = merge.reads_input or merge.second_branch or own_name(merge.parts)
+        return MERGE if reads else OF_OUTPUT
+
+    def collect(self, classes: Classes, places: Mapping[int, Place]) -> None:
+        """Tells which parts will be asked for."""
+        for layer in self.layers:
+            for name, part in layer.learnt:
+                check_name(f"merge {layer.merge!r}", name)
+                classes.collect(name, self.order, part, places[layer.index])
+
+    def calls(self, classes: Classes, places: Mapping[int, Place]) -> dict[str, Call]:
+        """What makes its parts, by name."""
+        return {
+            name: classes.call(
+                name,
+                self.order,
+                [(layer.learnt[i][1], places[layer.index]) for layer in self.layers],
+            )
+            for i, (name, _) in enumerate(self.layers[0].learnt)
+        }
+
+    def text(self, name: str, calls: Mapping[str, Call], site: Order) -> str:
+        """The class of this name, whose constructor takes a Site where that has any numbers."""
+        own = {variable: f"site.{variable}" for variable in VARIABLES}
+        lines = [call.text(f"        self.{part} = ", own) for part, call in calls.items()]
+        source, arguments = self.source, ["site: Site"] * bool(site)
+        return class_text(
+            name, "nn.Module", source.about, arguments, lines, source.constants, source.methods
+        )
+
+
+def merge_classes(layers: Sequence[LayerPlan], borrowed: Borrowed) -> list[MergeClass]:
+    """All that layers need, in the order of their first layers; they share no layer.
+
+    Raises:
+        InputError: a merge of a user's own cannot be written as source.
+    """
+    found: dict[object, MergeClass] = {}
+    for layer in layers:
+        if layer.merge:
+            key = layer.merge, tuple((name, structure(part)) for name, part in layer.learnt)
+            if key not in found:
+                names = [name for name, _ in layer.learnt]
+                source = merge_source(layer.merge, MERGES[layer.merge], names, borrowed)
+                found[key] = MergeClass(type(MERGES[layer.merge]).__name__, source, [])
+            found[key].layers.append(layer)
+    return list(found.values())
+
+
+def site_text(site: Order) -> str:
+    """The class of what merges know of their layer."""
+    words = {
+        "inputs": "channels that the layer reads",
+        "width": "of the block",
+        "channels": "of the layer's output",
+        "stride": "of the layer",
+        "sides": "of the layer's output",
+        "skips": "how many",
+    }
+    fields = "\n".join(f"    {name}: {VARIABLES[name]}  # {words[name]}" for name in site)
+    return f'class Site(NamedTuple):\n    """Where a merge is placed."""\n\n{fields}'
 
 
 def merge_source(

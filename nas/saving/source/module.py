@@ -18,10 +18,11 @@ from nas.saving.classifier import Trained
 from nas.saving.source.borrowed import Borrowed, import_lines
 from nas.saving.source.classes import Call, Classes, Names, Order, Place, Uses, structure
 from nas.saving.source.formulas import used
-from nas.saving.source.merge_classes import MergeClass, merge_classes, site_text
+from nas.saving.source.merges import MergeClass, merge_classes, site_text
 from nas.saving.source.pattern import pattern_lines
 from nas.saving.source.text import called, quoted, tuple_of
 from nas.saving.source.words import about, class_names
+from nas.tasks.table import find_task
 
 BRANCH: Order = ("width", "inputs", "stride")
 ADAPTER: Order = ("inputs", "channels", "stride")
@@ -50,8 +51,8 @@ def source_of(classifier: Trained, weights: str) -> str:
     skeleton = classifier.skeleton
     if not isinstance(skeleton, Skeleton):
         raise InputError(
-            f"{skeleton.title}: only convolutional skeletons and Transformers are written as source; "
-            "torch-export, onnx and safetensors have all"
+            f"{skeleton.title}: only convolutional skeletons, U-Nets and Transformers are written as "
+            "source; torch-export, onnx and safetensors have all"
         )
     planned, borrowed = plan(classifier.genome, skeleton), Borrowed()
     built = _built(planned, skeleton, borrowed)
@@ -74,7 +75,7 @@ def rendered(
     distances = [layer.index - source for layer in planned.layers for source, _ in layer.skips]
     body = _template(name).render(
         weights=quoted(weights),
-        class_names=class_names(card.classes),
+        class_names=class_names(card.classes) if find_task(card.task).labels else [],
         normalised=normalised,
         mean=_constant("MEAN", card.mean, "of every channel, of pictures from 0 to 255"),
         std=_constant("STD", card.std, ""),
@@ -97,7 +98,7 @@ def _built(planned: Plan, skeleton: Skeleton, borrowed: Borrowed) -> dict[str, A
     classes, places = Classes(Names([*OWN, *taken])), _places(planned, skeleton)
     adapters = list(_adapters(planned, places))
     branches = [(layer.branch, places[layer.index]) for layer in planned.layers]
-    changing, others = _split(branches, skeleton)
+    changing, others = split(branches, skeleton.block)
     change = f"{skeleton.block}-change"
     chains: dict[str, tuple[Order, Uses, str]] = {
         "stem": ((), [(planned.stem, {})], "From pictures to h0"),
@@ -136,7 +137,7 @@ def _built(planned: Plan, skeleton: Skeleton, borrowed: Borrowed) -> dict[str, A
     }  # fmt: skip
 
 
-def _split(branches: Uses, skeleton: Skeleton) -> tuple[Uses, Uses]:
+def split(branches: Uses, block: str) -> tuple[Uses, Uses]:
     """The branches that are built otherwise because they change the shape, and all others.
 
     Raises:
@@ -147,7 +148,7 @@ def _split(branches: Uses, skeleton: Skeleton) -> tuple[Uses, Uses]:
     changing = [(b, at) for b, at in branches if at["stride"] > 1 or at["inputs"] != at["width"]]
     others = [use for use in branches if use not in changing]
     if any(len({structure(branch) for branch, _ in uses}) != 1 for uses in (changing, others)):
-        raise InputError(f"block {skeleton.block!r} has other parts in some layers than in others")
+        raise InputError(f"block {block!r} has other parts in some layers than in others")
     return changing, others
 
 

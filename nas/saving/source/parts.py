@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.architecture import map_parts, parts
+from nas.architecture.parts import Part
 from nas.network.map_modules import EPSILON
 
 
@@ -20,6 +21,8 @@ class Argument:
     """With which it is left out."""
     size: bool = False
     """Whether it counts channels."""
+    variable: str = ""
+    """The one of a place's variables that it is; no number, for which a formula is looked for."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,54 @@ def _patch_conv(part: map_parts.PatchConv) -> Written:
     return Written("PatchConv({})", arguments, "convolution of patches", helper=PATCH_CONV.strip())
 
 
+UP_CONV = '''
+class UpConv(nn.ConvTranspose2d):
+    """Transposed convolution that doubles the sides, cut to those of the level."""
+
+    def __init__(
+        self, inputs: int, channels: int, sides: tuple[int, int], bias: bool = True
+    ) -> None:
+        super().__init__(inputs, channels, 2, 2, bias=bias)
+        self.sides = sides
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = self.sides
+        return super().forward(x)[:, :, :height, :width]
+'''
+UPSAMPLE = '''
+class Upsample(nn.Upsample):
+    """Every pixel as factor × factor equal ones, cut to the sides of the level."""
+
+    def __init__(self, factor: int, sides: tuple[int, int]) -> None:
+        super().__init__(scale_factor=factor)
+        self.sides = sides
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = self.sides
+        return super().forward(x)[:, :, :height, :width]
+'''
+
+
+def _halve(part: map_parts.Halve) -> Written:
+    arguments = Argument(2), Argument(True, "ceil_mode")
+    return Written("nn.MaxPool2d({})", arguments, "2×2 maximum")
+
+
+def _up_conv(part: map_parts.UpConv) -> Written:
+    arguments = (
+        Argument(part.inputs[0], size=True),
+        Argument(part.channels, size=True),
+        Argument(part.sides, variable="sides"),
+        Argument(part.bias, "bias", True),
+    )
+    return Written("UpConv({})", arguments, "transposed convolution", helper=UP_CONV.strip())
+
+
+def _upsample(part: map_parts.Upsample) -> Written:
+    arguments = Argument(part.factor), Argument(part.sides, variable="sides")
+    return Written("Upsample({})", arguments, "equal pixels", helper=UPSAMPLE.strip())
+
+
 WRITERS: dict[type, Callable[[Any], Written]] = {
     parts.Conv: _conv,
     parts.Norm: _norm,
@@ -162,5 +213,42 @@ WRITERS: dict[type, Callable[[Any], Written]] = {
     parts.Gelu: _gelu,
     map_parts.ChannelNorm: _channel_norm,
     map_parts.PatchConv: _patch_conv,
+    map_parts.Halve: _halve,
+    map_parts.UpConv: _up_conv,
+    map_parts.Upsample: _upsample,
 }
 """Of every part of pictures but `Chain`, which becomes a class."""
+
+
+def _halve_evenly(part: map_parts.Halve) -> Written:
+    return Written("nn.MaxPool2d({})", (Argument(2),), "2×2 maximum")
+
+
+def _up_conv_evenly(part: map_parts.UpConv) -> Written:
+    sizes = Argument(part.inputs[0], size=True), Argument(part.channels, size=True)
+    more = Argument(2), Argument(2), Argument(part.bias, "bias", True)
+    return Written("nn.ConvTranspose2d({})", (*sizes, *more), "transposed convolution")
+
+
+def _upsample_evenly(part: map_parts.Upsample) -> Written:
+    return Written("nn.Upsample({})", (Argument(part.factor, "scale_factor"),), "equal pixels")
+
+
+EVEN: dict[type, Callable[[Any], Written]] = {
+    map_parts.Halve: _halve_evenly,
+    map_parts.UpConv: _up_conv_evenly,
+    map_parts.Upsample: _upsample_evenly,
+}
+"""The same where nothing is rounded up on the way down, nor cut on the way up."""
+
+
+def even(part: Part) -> bool:
+    """Whether nothing is rounded up or cut."""
+    match part:
+        case map_parts.Halve():
+            return not any(side % 2 for side in part.inputs[1:])
+        case map_parts.UpConv():
+            return part.sides == tuple(2 * side for side in part.inputs[1:])
+        case map_parts.Upsample():
+            return part.sides == tuple(part.factor * side for side in part.inputs[1:])
+    return False

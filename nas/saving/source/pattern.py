@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from nas.architecture.layers import MAX_PERIOD
+from nas.architecture.layers import MAX_PERIOD, MIRROR, NAMES, STEM
 from nas.architecture.plan import LayerPlan, Plan
 from nas.saving.source.text import WIDTH, Listed
 
 INDENT = "    "
+NODES = {STEM: "h0", MIRROR: "h[m]"}
+"""What sources by name are called where a row stands for several layers."""
 RANGE = 4
 """Distances in a row that are written as a range."""
 
@@ -53,43 +55,77 @@ def _saved(run: Run) -> int:
     return run.period * (run.times - 1) - (4 if run.period > 1 else 0)
 
 
-def pattern_lines(planned: Plan, classes: Mapping[int, str], strengths: bool) -> list[str]:
+def pattern_lines(
+    planned: Plan, classes: Mapping[int, str], strengths: bool, named: bool = False
+) -> list[str]:
     """The lines of a list with (merge, skips) for every layer.
 
     Args:
         classes: the name of every layer's merge, by its number.
         strengths: whether skips have strengths; otherwise they are distances alone.
+        named: whether sources by name stay names; otherwise they are distances, too.
     """
-    layers = planned.layers
-    rows = [_row(layer, classes.get(layer.index, "None"), strengths) for layer in layers]
+    layers = [_Row(layer, _starts(layer, planned, named)) for layer in planned.layers]
+    rows = [row.listed(classes.get(row.layer.index, "None"), strengths) for row in layers]
     lines = []
     for run in runs([str(row) for row in rows]):
         first, last = run.start + 1, run.start + run.layers
         own = layers[run.start : run.start + run.period]
         if run.times == 1:
-            lines += _with_comment(rows[run.start], INDENT, ",", _said(own[0], planned, True))
+            lines += _with_comment(rows[run.start], INDENT, ",", own[0].said(True))
         elif run.period == 1 and len(f"{INDENT}*[{rows[run.start]}] * {run.times},") <= WIDTH:
-            said = f"layers {first} to {last}: {_said(own[0], planned, False)}"
+            said = f"layers {first} to {last}: {own[0].said(False)}"
             whole = f"*[{rows[run.start]}] * {run.times}"
             lines += _with_comment(whole, INDENT, ",", said)
         else:
             lines += [f"{INDENT}# Layers {first} to {last}, {run.times} times:", f"{INDENT}*["]
             for row, layer in zip(rows[run.start :], own, strict=False):
-                lines += _with_comment(row, 2 * INDENT, ",", _said(layer, planned, False))
+                lines += _with_comment(row, 2 * INDENT, ",", layer.said(False))
             lines += [f"{INDENT}]", f"{INDENT}* {run.times},"]
     return lines
 
 
-def _row(layer: LayerPlan, merge: str, strengths: bool) -> Listed:
-    distances = [layer.index - source for source, _ in layer.skips]
-    if strengths:
-        pairs = zip(distances, layer.skips, strict=True)
-        skips: str | Listed = Listed("{", tuple(f"{d}: {s!r}" for d, (_, s) in pairs), "}")
-    elif len(distances) >= RANGE and distances == [*range(distances[0], distances[-1] + 1)]:
-        skips = f"range({distances[0]}, {distances[-1] + 1})"
-    else:
-        skips = Listed("[", tuple(map(str, distances)), "]")
-    return Listed("(", (merge, skips), ")")
+@dataclass(frozen=True)
+class _Row:
+    """A layer with where its skips start: distances, or sources by name."""
+
+    layer: LayerPlan
+    starts: Sequence[int]
+
+    def listed(self, merge: str, strengths: bool) -> Listed | str:
+        """The row, with the name of the merge's class."""
+        starts = self.starts
+        if strengths:
+            pairs = zip(map(_written, starts), self.layer.skips, strict=True)
+            skips: str | Listed = Listed("{", tuple(f"{d}: {s!r}" for d, (_, s) in pairs), "}")
+        elif len(starts) >= RANGE and [*starts] == [*range(starts[0], starts[-1] + 1)]:
+            skips = f"range({starts[0]}, {starts[-1] + 1})"
+        else:
+            skips = Listed("[", tuple(map(_written, starts)), "]")
+        return Listed("(", (merge, skips), ")")
+
+    def said(self, numbered: bool) -> str:
+        """What it computes of which nodes: `h5 = add(F, h4, 0.5·A(h2))`, and its shape."""
+        layer, reads = self.layer, []
+        skips = zip(self.starts, layer.skips, layer.adapters, strict=True)
+        for start, (source, strength), adapter in skips:
+            node = f"h{source}" if numbered else NODES.get(start, f"h[i-{start}]")
+            node = f"A({node})" if adapter and numbered else node
+            reads.append(node if strength == 1 else f"{strength:g}·{node}")
+        made = f"{layer.merge}({', '.join(['F', *reads])})" if reads else "F"
+        return f"h{layer.index} = {made}, {layer.shape}" if numbered else f"h[i] = {made}"
+
+
+def _starts(layer: LayerPlan, planned: Plan, named: bool) -> list[int]:
+    skips = planned.genome.layers[layer.index - 1].skips
+    return [
+        skip.distance if named and skip.distance in NAMES else layer.index - source
+        for skip, (source, _) in zip(skips, layer.skips, strict=True)
+    ]
+
+
+def _written(start: int) -> str:
+    return f'"{NAMES[start][0]}"' if start == MIRROR else str(start)
 
 
 def _with_comment(row: Listed | str, indent: str, after: str, said: str) -> list[str]:
@@ -99,14 +135,3 @@ def _with_comment(row: Listed | str, indent: str, after: str, said: str) -> list
         return [line]
     lines = row.lines(indent, after) if isinstance(row, Listed) else [f"{indent}{row}{after}"]
     return [f"{indent}# {said}", *lines]
-
-
-def _said(layer: LayerPlan, planned: Plan, numbered: bool) -> str:
-    """What a layer computes of which nodes: `h5 = add(F, h4, 0.5·A(h2))`, and its shape."""
-    reads = []
-    for (source, strength), adapter in zip(layer.skips, layer.adapters, strict=True):
-        node = f"h{source}" if numbered else f"h[i-{layer.index - source}]"
-        node = f"A({node})" if adapter and numbered else node
-        reads.append(node if strength == 1 else f"{strength:g}·{node}")
-    made = f"{layer.merge}({', '.join(['F', *reads])})" if reads else "F"
-    return f"h{layer.index} = {made}, {layer.shape}" if numbered else f"h[i] = {made}"

@@ -10,7 +10,7 @@ from nas.errors import InputError
 from nas.saving.classifier import Trained
 from nas.saving.source.borrowed import Borrowed
 from nas.saving.source.classes import Call, Classes, Names, Order, Place, Uses
-from nas.saving.source.merge_classes import merge_classes
+from nas.saving.source.merges import merge_classes
 from nas.saving.source.module import OWN, rendered, write_merges
 from nas.saving.source.pattern import pattern_lines
 from nas.saving.source.text import called

@@ -16,14 +16,14 @@ def about(classifier: Trained, planned: Plan, normalised: bool) -> str:
     shape = classifier.skeleton.input_shape
     text, sizes = len(shape) == 1, ", ".join(map(str, shape))
     range_of = "from 0 to 255" if normalised else "as the first layer gets them"
-    kind, one = ("model of texts", "text") if text else ("classifier of pictures", "picture")
+    one = "text" if text else "picture"
     given = (
         f"symbols)  # int64 (N, {sizes})"
         if text
         else f"pictures)  # float32 (N, {sizes}) {range_of}"
     )
     paragraphs = [
-        f"A {kind} with the skip pattern {classifier.genome}.",
+        f"A {classifier.kind} with the skip pattern {classifier.genome}.",
         f"{_scored(classifier)}{classifier.preprocessing_words}",
         f"{planned.params:,} parameters, {planned.macs:,} multiply-adds a {one}. Written by "
         f"skipnas {version('skipnas')}.",
@@ -34,7 +34,7 @@ def about(classifier: Trained, planned: Plan, normalised: bool) -> str:
     )
     example = (
         "    network = load()  # with the weights beside this file; needs safetensors\n"
-        f"    logits = network({given}"
+        f"    {classifier.gives} = network({given}"
     )
     return f"{told}\n\n{example}"
 
