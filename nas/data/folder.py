@@ -72,7 +72,7 @@ def _found(path: Path, needed: bool) -> dict[str, dict[str, list[str]]]:
     parts = find_parts(path)
     train = parts["train"]
     classes = folders(train)
-    holding = [name for name in classes if any(names for _, names in _walk(train / name))]
+    holding = [name for name in classes if has_pictures(train / name)]
     beside = any(name.lower().endswith(ENDINGS) for name in os.listdir(train))
     if len(holding) > 1 and (needed or not beside):
         try:
@@ -223,6 +223,11 @@ def _pictures(folder: Path) -> list[str]:
         if len(files) > MAX_PICTURES:
             raise InputError(f"{folder}: more than {MAX_PICTURES:,} pictures")
     return files
+
+
+def has_pictures(folder: Path) -> bool:
+    """Whether any lies below a folder."""
+    return any(names for _, names in _walk(folder))
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:

@@ -10,11 +10,11 @@ import numpy as np
 
 from nas.data.canvases import load_digits_canvas, load_fashion_canvas
 from nas.data.dataset import Data, Raw, make_data
-from nas.data.folder import read_folder
+from nas.data.folder import has_pictures, read_folder
 from nas.data.images import load_cifar, load_digits, load_fashion_mnist
 from nas.data.masks import has_masks, read_masks
 from nas.data.npz import load_npz
-from nas.data.text import cut, load_shakespeare, read_text
+from nas.data.text import cut, load_shakespeare, read_texts, texts_of
 from nas.errors import InputError, called, refuse, unknown
 from nas.tasks.task import Task
 
@@ -24,7 +24,7 @@ def load_data(
     task: Task | None = None,
 ) -> Data:  # fmt: skip
     """A named set, a folder of pictures by class, with masks or without either (split into train, val
-    and test or not), an `.npz` file, a text in a `.txt` file.
+    and test or not), an `.npz` file, a text in a `.txt` file or in a folder of them.
 
     Args:
         name: a name in SOURCES, or a path.
@@ -45,7 +45,9 @@ def load_data(
     elif path.suffix == ".npz":
         raw = load_npz(path)
     elif path.suffix == ".txt":
-        raw = cut(name, read_text(path), side)
+        raw = cut(name, read_texts(path, [path]), side)
+    elif (texts := texts_of(path)) and not has_pictures(path):
+        raw = cut(name, read_texts(path, texts), side)
     elif os.path.isdir(path):
         needed = task is None or bool(task.labels)
         raw = read_masks(path, side) if has_masks(path) else read_folder(path, side, needed)

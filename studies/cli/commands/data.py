@@ -30,7 +30,7 @@ def data(
     """Say what a data set is, as nas search would take it: classes, split, sizes, guessing.
 
     DATA is a named set, a folder of pictures by class, with masks or without either, an .npz file, or
-    a text in a .txt file.
+    a text in a .txt file or in a folder of them.
 
     \b
     nas data digits
