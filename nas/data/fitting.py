@@ -23,6 +23,13 @@ NEEDED = {
 """What data have to be, by what a task needs them to be labelled with."""
 ARE = {**NEEDED, "": "pictures without classes"}
 """What data are, by what they are labelled with."""
+GUESSED = {
+    "classes": "guessing the most frequent class",
+    "masks": "calling every pixel by the most frequent class",
+    "symbols": "guessing symbols by how frequent they are",
+    "": "leaving pictures as they are",
+}
+"""What needs no learning (`guessing`), by what a task's examples are labelled with."""
 MOST_GUESSED = 1024
 """Examples of a part that are guessed, where these have no classes."""
 

@@ -224,7 +224,7 @@ def place_of_data(notes: Mapping[str, Any], name: str) -> tuple[str | None, Path
 def recorded_data(
     record: Mapping[str, Any], notes: Mapping[str, Any], data: str | None, data_dir: Path | None
 ) -> Data:
-    """The images of a study, known by their fingerprint.
+    """The data of a study, known by their fingerprint.
 
     Args:
         record: the study's settings.
@@ -248,7 +248,7 @@ def recorded_data(
     found = load_data(name, data_dir or folder, recorded["split_seed"], side, task)
     if found.fingerprint != recorded["fingerprint"]:
         raise InputError(
-            f"--data {name}: not the images of the study (fingerprint {found.fingerprint}, "
+            f"--data {name}: not the data of the study (fingerprint {found.fingerprint}, "
             f"the study's is {recorded['fingerprint']})"
         )
     return found
