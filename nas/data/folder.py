@@ -73,7 +73,9 @@ def _found(path: Path, needed: bool) -> dict[str, dict[str, list[str]]]:
     train = parts["train"]
     classes = folders(train)
     holding = [name for name in classes if has_pictures(train / name)]
-    beside = any(name.lower().endswith(ENDINGS) for name in os.listdir(train))
+    beside = any(
+        name.lower().endswith(ENDINGS) and not name.startswith(HIDDEN) for name in os.listdir(train)
+    )
     if len(holding) > 1 and (needed or not beside):
         try:
             found = {part: _by_class(folder, classes) for part, folder in parts.items()}

@@ -127,6 +127,8 @@ def test_folders_are_classes_where_they_can_be(tmp_path):
     )
     assert plain.classes == ("cat", "dog")
     assert denoised.fingerprint == plain.fingerprint
+    (tmp_path / "._0.png").touch()
+    assert load_data(str(tmp_path), task=TASKS["denoising"]).fingerprint == plain.fingerprint
     (tmp_path / "dog" / "0.png").unlink()
     with pytest.raises(InputError, match="class 'dog' has 3 of 15 images"):
         load_data(str(tmp_path), task=TASKS["classification"])
