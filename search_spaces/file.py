@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,7 +57,7 @@ def load_space(path: str | Path, spaces: dict[str, SearchSpace]) -> SearchSpace:
         InputError: unreadable, unknown or mistyped keys, impossible values; names file and key.
     """
     given = read_toml(path)
-    check_keys(given, ["base", "data", "model", "blocks", *TABLES], str(path))
+    _check_top(given, path)
     base = given.get("base")
     if base is not None and (not isinstance(base, str) or base not in spaces):
         raise unknown("space", base, spaces, place=f"{path}: base")
@@ -72,20 +72,15 @@ def load_space(path: str | Path, spaces: dict[str, SearchSpace]) -> SearchSpace:
         usual = _sizes(start) if start else _of_data(data, spaces)
         made["skeleton"] = _own_model(given, usual, path)
         start = transferred(start, made["skeleton"], start.name) if start else None
-    for name, usual_kind in TABLES.items():
-        if name in made:
-            continue
+    if "skeleton" not in made:
+        base_skeleton = start.skeleton if start else None
+        made["skeleton"] = _skeleton(given, base_skeleton, _of_data(data, spaces), path)
+    for name, kind in TABLES.items():
         field = "final_proxy" if name == "final" and name in given else name
         source = start if name == "space" else getattr(start, field, None)
-        kind = usual_kind
-        if name == "skeleton":
-            kind = _family(given.get(name), source, f"{path} [{name}]")
-            source = source if isinstance(source, kind) else None
         defaults = {f.name: getattr(source, f.name) for f in fields(kind)} if source else {}
-        if name == "skeleton" and not source:
-            defaults = _of_data(data, spaces)
         if name in given:
-            made[name] = _read(kind, _plain(defaults), given, name, path)
+            made[name] = _read(kind, defaults, given, name, path)
         elif source:
             made[name] = kind(**defaults)
     choices = vars(made.pop("space", None) or Choices((1, 2, 3), ("add", "concat"), (0.5, 1.0)))
@@ -99,21 +94,81 @@ def load_space(path: str | Path, spaces: dict[str, SearchSpace]) -> SearchSpace:
 
 
 TABLES: dict[str, type] = {
-    "skeleton": Skeleton,
     "space": Choices,
     "proxy": Proxy,
     "final": Proxy,
 }
 
 
-def _family(table: Any, source: Any, place: str) -> type[AnySkeleton]:
-    """The class of the skeleton that a table is of: the family that it names, else that of the base."""
-    if not isinstance(table, dict) or "family" not in table:
-        return type(source) if source else Skeleton
+NAMED = [name for name, kind in FAMILIES.items() if kind is not Wrapped]
+"""Families that a file can name; that of a user's own model is told by `model`."""
+
+
+def _check_top(given: Mapping[str, Any], path: str | Path) -> None:
+    """Raises InputError for a key that is none of a file's, and says in which table it would be one."""
+    allowed = ["base", "data", "model", "blocks", "skeleton", *TABLES]
+    for key in given:
+        homes = [f"[{name}]" for name, kind in TABLES.items() if key in _names(kind)]
+        if key in ("family", *(one for name in NAMED for one in _names(FAMILIES[name]))):
+            homes = ["[skeleton]"]
+        if key not in allowed and homes:
+            raise InputError(
+                f"{path}: key {brief(key)} stands in {' or '.join(homes)}; allowed outside of tables: "
+                f"{', '.join(sorted(allowed))}"
+            )
+    check_keys(given, allowed, str(path))
+
+
+def _names(kind: type) -> list[str]:
+    return [field.name for field in fields(kind)]
+
+
+def _family(table: Mapping[str, Any], base: AnySkeleton | None, place: str) -> str:
+    """The family of the skeleton that a table is of: what it names, else that of the base."""
+    if "family" not in table:
+        kind = type(base) if base else Skeleton
+        return next(name for name, one in FAMILIES.items() if one is kind)
     family = table["family"]
-    if not isinstance(family, str) or family not in FAMILIES:
-        raise unknown("family of skeletons", family, FAMILIES, place=place)
-    return FAMILIES[family]
+    if not isinstance(family, str) or family not in NAMED:
+        raise unknown("family of skeletons", family, NAMED, place=place)
+    return family
+
+
+def _skeleton(
+    given: Mapping[str, Any], base: AnySkeleton | None, usual: Mapping[str, Any], path: str | Path
+) -> AnySkeleton:
+    """The skeleton of a file: of its [skeleton] table over the base's of the same family, or the base's.
+
+    Args:
+        usual: input shape and classes, where no base says them.
+
+    Raises:
+        InputError: a key of another family, one that is missing, or an impossible value.
+    """
+    if "skeleton" not in given and base:
+        return base
+    table, place = given["skeleton"], f"{path} [skeleton]"
+    if not isinstance(table, dict):
+        raise InputError(f"{place}: must be a table, not {brief(table)}")
+    family = _family(table, base, place)
+    kind = FAMILIES[family]
+    own = _names(kind)
+    for key in table:
+        others = [name for name in NAMED if key in _names(FAMILIES[name])]
+        if key not in (*own, "family") and others:
+            raise InputError(
+                f"{place}: key {brief(key)} is of family {' and '.join(others)}, and this skeleton is of "
+                f"family {family}, in which are allowed: {', '.join(sorted({*own, 'family'}))}"
+            )
+    known = {name: getattr(base, name) for name in own} if isinstance(base, kind) else usual
+    values = {**_plain(known), **table}
+    needed = [f.name for f in fields(kind) if f.default is MISSING]
+    missing = [name for name in needed if name not in values]
+    if missing:
+        raise InputError(f"{place}: family {family} needs {', '.join(missing)}, too")
+    if "family" not in own:
+        values.pop("family", None)
+    return from_mapping(kind, values, place)
 
 
 def _read(
@@ -175,7 +230,7 @@ def _sizes(space: SearchSpace) -> dict[str, Any]:
     return {"input_shape": space.skeleton.input_shape, "classes": space.skeleton.classes}
 
 
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """Nested dataclasses as mappings."""
     return {
         key: [asdict(v) if isinstance(v, Stage) else v for v in value]

@@ -13,6 +13,8 @@ from studies.store.names import own_score
 
 TASK_SCORES = {f"{task.way}:{task.score}": task for task in TASKS.values()}
 """Tasks by what a search of theirs optimises; those that share a score are alike in words."""
+OUTPUTS = {"classes": "classes", "symbols": "symbols", "map": "channels of the map"}
+"""What a skeleton's `classes` count, by its outputs."""
 LONGEST = 160
 """Characters of a pattern in a table."""
 
@@ -113,6 +115,8 @@ class Score:
     """What it is a score on."""
     key: str = "accuracy"
     """Its name for other programs."""
+    counts: bool = False
+    """Whether its name is what it counts: `2.131 bits per character`."""
 
     @classmethod
     def of(cls, objectives: Sequence[str]) -> Score:
@@ -123,7 +127,7 @@ class Score:
         task = TASK_SCORES.get(objectives[0])
         if task is None:
             return cls(own[0], True, own[1], "", key=own[0])
-        return cls(task.label, True, own[1], task.unit, task.examples, own[0])
+        return cls(task.label, True, own[1], task.unit, task.examples, own[0], task.counts)
 
     def named(self, facts: Any) -> Any:
         """Facts for other programs, as nested JSON values: what stands in the place of accuracy is called
@@ -158,6 +162,12 @@ class Score:
         return f"{self.name}, {self.unit}" if self.unit else self.name
 
     @property
+    def an(self) -> str:
+        """`an image`, `a sequence`: one of what it is a score on."""
+        one = self.examples.removesuffix("s")
+        return f"{'an' if one[0] in 'aeiou' else 'a'} {one}"
+
+    @property
     def most(self) -> str:
         """Of the patterns, the one with the best score."""
         return "best" if self.own else "most accurate"
@@ -174,6 +184,12 @@ class Score:
     def show(self, value: float) -> str:
         return f"{self.number(value)} {self.unit}".rstrip()
 
+    def reached(self, value: float, part: str) -> str:
+        """`a test PSNR of 27.4 dB`, `2.131 bits per character on the test sequences`."""
+        if self.counts:
+            return f"{self.show(value)} {self.name} on the {part} {self.examples}"
+        return f"a {part} {self.name} of {self.show(value)}"
+
     def spread(self, deviation: float) -> str:
         """A standard deviation."""
         return f"{deviation:.2g}" if self.own else f"{100 * deviation:.2f}"
@@ -184,10 +200,16 @@ class Score:
             return points(difference)
         return f"{self.sign * difference:+.3g}".replace("-", "−")
 
+    @property
+    def changes(self) -> str:
+        """The unit of a difference: `points`, `dB`, `bits per character`, `of perplexity`."""
+        if not self.own:
+            return "points"
+        return self.name if self.counts else self.unit or f"of {self.name}"
+
     def changed(self, difference: float) -> str:
         """`+0.72 points`, `+0.31 dB`, `−0.31 of perplexity`."""
-        unit = (self.unit or f"of {self.name}") if self.own else "points"
-        return f"{self.change(difference)} {unit}"
+        return f"{self.change(difference)} {self.changes}"
 
     def scored(self, value: float, again: float | None) -> str:
         """A trial's score, and the mean over fresh seeds where it was a contender."""

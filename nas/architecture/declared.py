@@ -58,6 +58,21 @@ def parts_of(name: str, merge: Merge, site: Site) -> dict[str, Part]:
     return learnt
 
 
+def input_fits(name: str, merge: Merge, site: Site) -> bool:
+    """Whether those of a merge's parts that read the layer's input give its output's shape."""
+    if site.inputs == site.shape:
+        return True
+    found = parts_of(name, merge, site).values()
+    return all(_reads(part) != site.inputs or part.shape == site.shape for part in found)
+
+
+def _reads(part: Part) -> Shape:
+    """The shape that a part is for."""
+    while isinstance(part, Chain):
+        part = part.steps[0][1]
+    return getattr(part, "inputs", part.shape)
+
+
 def _check_part(what: str, function: Callable[..., Any], name: object, part: object) -> None:
     if not isinstance(part, Part):
         told = f"has {name!r} = {brief(part)}"

@@ -76,8 +76,6 @@ class Merge:
     """Whether it also merges what is no map (C, H, W): tokens (T, D), features (D,)."""
     second_branch: bool = False
     """Whether it has a second branch like F."""
-    reads_input: bool = False
-    """Whether it has a 1×1 layer from the layer's input to its output's shape."""
 
     def parts(self, site: Site) -> dict[str, Part]:
         """The learnt parts by name; `forward` finds them as attributes of `learnt`."""
@@ -208,7 +206,6 @@ class Gate(Merge):
 
     colour = "#aa3377"
     any_shape = True
-    reads_input = True
 
     def parts(self, site):
         conv = site.pointwise(site.inputs, bias=True, stride=site.stride, bias_start=-2.0)

@@ -27,6 +27,7 @@ class Data:
     | kind | `images` | `labels` | `classes` |
     |---|---|---|---|
     | pictures with classes | uint8 (N, C, H, W) | int64 (N,) from 0 | their names |
+    | pictures without | uint8 (N, C, H, W) | int64 (N,) of zeros | none |
     | pictures with masks | uint8 (N, C, H, W) | uint8 (N, H, W) from 0; 255: not judged | their names |
     | a text | uint8 (N, T), symbols from 0 | uint8 (N, T), the next symbols | the symbols |
     """
@@ -61,10 +62,12 @@ class Data:
         return "text" if self.images.ndim == 2 else "pictures"
 
     @property
-    def labelled(self) -> Literal["classes", "masks", "symbols"]:
-        """What an example is labelled with, in the words of `Task.labels`."""
+    def labelled(self) -> Literal["classes", "masks", "symbols", ""]:
+        """What an example is labelled with, in the words of `Task.labels`; nothing where it is not."""
         if self.kind == "text":
             return "symbols"
+        if not self.classes:
+            return ""
         return "masks" if self.labels.ndim == 3 else "classes"
 
     def part(self, name: str) -> np.ndarray:
@@ -81,7 +84,7 @@ class Data:
 @dataclass(frozen=True)
 class Raw:
     """What a source delivers, in arrays as those of `Data`; parts that it does not have are split off
-    the first."""
+    the first. Without `classes`, labels are zeros and mean nothing."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -124,12 +127,12 @@ def make_data(name: str, raw: Raw, split_seed: int = 0, source: str = "") -> Dat
         parts[part] = np.arange(len(images), len(images) + len(more))
         images, labels = np.concatenate([images, more]), np.concatenate([labels, more_labels])
     judged = labels[labels != NOT_JUDGED] if labels.ndim == 3 else labels
-    if judged.size and (judged.min() < 0 or judged.max() >= len(raw.classes)):
+    if judged.size and (judged.min() < 0 or judged.max() >= max(1, len(raw.classes))):
         raise InputError(
             f"{name}: labels from {judged.min()} to {judged.max()}, but {len(raw.classes)} classes"
         )
-    if labels.ndim == 1:
-        _check_classes(name, labels[:count], raw.classes, LEAST[len(parts)])
+    if labels.ndim == 1 and raw.classes:
+        check_classes(name, labels[:count], raw.classes, LEAST[len(parts)])
     else:
         _check_values(name, images[:count], labels[:count], raw.classes, LEAST[len(parts)])
     rest, came = np.arange(count), tuple(parts)
@@ -137,7 +140,8 @@ def make_data(name: str, raw: Raw, split_seed: int = 0, source: str = "") -> Dat
         rest, parts["test"] = _split(name, rest, labels, count // 4, split_seed)
     if "validation" not in parts:
         fewer = 6 if came else 4
-        rest, parts["validation"] = _split(name, rest, labels, count // fewer, split_seed)
+        held = max(1, count // fewer)
+        rest, parts["validation"] = _split(name, rest, labels, held, split_seed)
     digest = hashlib.blake2b(digest_size=8)
     for array in (images, labels, rest, parts["validation"], parts["test"]):
         digest.update(str(array.shape).encode())
@@ -216,8 +220,8 @@ def _checked(name: str, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndar
     return np.ascontiguousarray(images), labels.astype(np.uint8)
 
 
-def _check_classes(name: str, labels: np.ndarray, classes: Sequence[str], least: int) -> None:
-    """Raises InputError unless these are labels of two classes or more, with images for each."""
+def check_classes(name: str, labels: np.ndarray, classes: Sequence[str], least: int) -> None:
+    """Raises InputError unless these are labels of two classes or more, with `least` images for each."""
     values, counts = np.unique(labels, return_counts=True)
     if len(values) < 2:
         raise InputError(f"{name}: data with {len(values)} class; at least 2 are needed")
@@ -238,8 +242,8 @@ def _check_classes(name: str, labels: np.ndarray, classes: Sequence[str], least:
 def _check_values(
     name: str, images: np.ndarray, labels: np.ndarray, classes: Sequence[str], least: int
 ) -> None:
-    """Raises InputError unless these are enough sequences of a text's symbols, or pictures with masks
-    of two classes or more."""
+    """Raises InputError unless these are enough sequences of a text's symbols, pictures with masks
+    of two classes or more, or pictures without classes."""
     if images.ndim == 2 and images.max() >= len(classes):
         raise InputError(f"{name}: symbols up to {images.max()}, but {len(classes)} of them")
     if len(images) < least:
@@ -247,6 +251,8 @@ def _check_values(
             f"{name}: {len(images)} examples; at least {least} are needed, for training, validation "
             "and test"
         )
+    if not classes:
+        return
     there = label_counts(labels)[: len(classes)]
     if np.count_nonzero(there) < 2:
         raise InputError(

@@ -56,7 +56,7 @@ def sentences(data: Data, task: Task | None = None) -> list[str]:
     """The same as a few sentences."""
     task = task or usual_task(data)
     shown = [_shown(task, guessing(task, data, part)) for part in ("validation", "test")]
-    most = data.classes[counted(data).argmax()]
+    most = data.classes[counted(data).argmax()] if data.classes else ""
     return [
         _what(data),
         _split(data),
@@ -76,6 +76,8 @@ def _what(data: Data) -> str:
             f"{len(data.images):,} images with masks of {len(data.classes)} classes, by their share of "
             f"the pixels: {_shares(data)}."
         )
+    if not data.classes:
+        return f"{len(data.images):,} images without classes."
     return f"{len(data.images):,} images of {len(data.classes)} classes: {_classes(data)}."
 
 
@@ -113,8 +115,8 @@ def _shown(task: Task, score: float) -> str:
 
 def _counts(data: Data) -> np.ndarray:
     """How often each class occurs: images, pixels or symbols."""
-    if data.labelled == "classes":
-        return np.bincount(data.labels, minlength=len(data.classes))
+    if data.labels.ndim == 1:
+        return np.bincount(data.labels, minlength=len(data.classes))[: len(data.classes)]
     values = data.images if data.kind == "text" else data.labels
     return label_counts(values)[: len(data.classes)]
 

@@ -20,13 +20,22 @@ NEEDED = {
     "symbols": "a text",
     "": "pictures",
 }
-"""What data are, or have to be, by what they are labelled with."""
+"""What data have to be, by what a task needs them to be labelled with."""
+ARE = {**NEEDED, "": "pictures without classes"}
+"""What data are, by what they are labelled with."""
+GUESSED = {
+    "classes": "guessing the most frequent class",
+    "masks": "calling every pixel by the most frequent class",
+    "symbols": "guessing symbols by how frequent they are",
+    "": "leaving pictures as they are",
+}
+"""What needs no learning (`guessing`), by what a task's examples are labelled with."""
 MOST_GUESSED = 1024
 """Examples of a part that are guessed, where these have no classes."""
 
 
 def usual_task(data: Data) -> Task:
-    """The task that such labels are for: classification, segmentation or language."""
+    """The task that such labels are for: classification, segmentation or language; denoising for none."""
     return next(task for task in TASKS.values() if task.labels == data.labelled)
 
 
@@ -40,7 +49,7 @@ def check_task(task: Task, data: Data) -> None:
     if not fits(task, data):
         others = " and ".join(name for name, other in TASKS.items() if fits(other, data))
         raise InputError(
-            f"task {task.name} needs {NEEDED[task.labels]}; {data.name} is {NEEDED[data.labelled]}, "
+            f"task {task.name} needs {NEEDED[task.labels]}; {data.name} is {ARE[data.labelled]}, "
             f"which fits {others}"
         )
 

@@ -1,4 +1,4 @@
-"""Folders of pictures, one for each class: found, measured by their headers, then decoded."""
+"""Folders of pictures, by class or not: found, measured by their headers, then decoded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.data.dataset import Raw
+from nas.data.dataset import LEAST, Raw, check_classes
 from nas.data.preprocessing import MODES, Preprocessing, check_pixels, opened
 from nas.errors import InputError, brief
 from nas.files.limits import check_bytes
@@ -25,29 +25,32 @@ PARTS = {
 """Names of the folders of a set that is split already, in small letters."""
 MASKS = ("annotations", "labels", "mask", "masks", "segmentation", "segmentations")
 """Names of folders that hold answers and not a class, where files of another have their names."""
+HIDDEN = (".", "__MACOSX")
+"""How the names begin of what is hidden, and of what archives of macOS leave."""
+NO_CLASS = ""
+"""Of the pictures that have none."""
 
 
-def read_folder(path: Path, side: int | None) -> Raw:
-    """The pictures of `PATH/<class>`, or of `PATH/train/<class>` with `PATH/val` and `PATH/test`.
+def read_folder(path: Path, side: int | None, needed: bool = True) -> Raw:
+    """The pictures of `PATH/<class>`, or of `PATH/train/<class>` with `PATH/val` and `PATH/test`. Where
+    fewer than two folders hold pictures, all pictures below `PATH`, or `PATH/train`, are without classes.
 
     Pictures of different sizes are cut to a square and scaled.
 
     Args:
         side: of that square in pixels; 32 by default.
+        needed: whether several folders have to be classes. Else the pictures are without, where folders
+            cannot be classes, or pictures lie beside them.
 
     Raises:
         InputError: no pictures, one that cannot be read or is too large, too many of them, or
             folders that are neither classes nor parts.
     """
     try:
-        parts = find_parts(path)
-        classes = folders(parts["train"])
-        if not classes:
-            raise InputError(f"{parts['train']}: there is no folder for a class in it")
-        found = {part: _by_class(folder, classes) for part, folder in parts.items()}
+        found = _found(path, needed)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
-    _check_masks(path, found["train"])
+    classes = [*found["train"]]
     files = [file for by in found.values() for some in by.values() for file in some]
     prepare, sizes = measured(path, files, side)
     made = {part: _decoded(by, classes, prepare) for part, by in found.items()}
@@ -55,15 +58,57 @@ def read_folder(path: Path, side: int | None) -> Raw:
     test_images, test_labels = made.get("test", (None, None))
     validation_images, validation_labels = made.get("validation", (None, None))
     return Raw(
-        images, labels, tuple(classes), test_images, test_labels, validation_images,
+        images, labels, tuple(filter(None, classes)), test_images, test_labels, validation_images,
         validation_labels, prepare, sizes,
     )  # fmt: skip
 
 
+def _found(path: Path, needed: bool) -> dict[str, dict[str, list[str]]]:
+    """The pictures by part and class; those without have NO_CLASS.
+
+    Raises:
+        InputError: there are none, or their classes or parts cannot be told.
+    """
+    parts = find_parts(path)
+    train = parts["train"]
+    classes = folders(train)
+    holding = [name for name in classes if has_pictures(train / name)]
+    beside = any(
+        name.lower().endswith(ENDINGS) and not name.startswith(HIDDEN) for name in os.listdir(train)
+    )
+    if len(holding) > 1 and (needed or not beside):
+        try:
+            found = {part: _by_class(folder, classes) for part, folder in parts.items()}
+            _check_masks(path, found["train"])
+            if not needed:
+                labels = np.repeat(
+                    range(len(classes)), [len(some) for some in found["train"].values()]
+                )
+                check_classes(f"{path}", labels, classes, LEAST[len(parts) - 1])
+            return found
+        except InputError:
+            if needed:
+                raise
+    _check_masks(path, {name: _pictures(train / name) for name in holding})
+    return {part: {NO_CLASS: _without_class(folder)} for part, folder in parts.items()}
+
+
+def _without_class(folder: Path) -> list[str]:
+    """All pictures of a part, but for HIDDEN ones."""
+    found = [
+        file
+        for file in _pictures(folder)
+        if not any(p.startswith(HIDDEN) for p in Path(file).relative_to(folder).parts)
+    ]
+    if not found:
+        raise InputError(f"{folder}: no pictures in it; they end in {', '.join(ENDINGS)}")
+    return found
+
+
 def folders(path: Path) -> list[str]:
-    """Names of the folders in one, without hidden ones and what archives of macOS leave."""
+    """Names of the folders in one, but for HIDDEN ones."""
     names = [entry.name for entry in os.scandir(path) if entry.is_dir()]
-    return sorted(name for name in names if not name.startswith((".", "__MACOSX")))
+    return sorted(name for name in names if not name.startswith(HIDDEN))
 
 
 def find_parts(path: Path) -> dict[str, Path]:
@@ -75,18 +120,18 @@ def find_parts(path: Path) -> dict[str, Path]:
     by_name = {name: part for part, names in PARTS.items() for name in names}
     names = folders(path)
     found = {name: by_name.get(name.lower()) for name in names}
-    split = {name: part for name, part in found.items() if part and folders(path / name)}
     whole = bool(names) and all(found.values())
+    split = {name: part for name, part in found.items() if part and (whole or folders(path / name))}
     if "train" not in split.values():
         if not whole:
             return {"train": path}
-        missing = "train" not in found.values()
-        what = "there is no train among them" if missing else "train has no folder for a class"
-        raise InputError(f"{path}: its folders are {', '.join(names)}, and {what}")
+        raise InputError(
+            f"{path}: its folders are {', '.join(names)}, and there is no train among them"
+        )
     others = [name for name in names if name not in split]
     if others:
         raise InputError(
-            f"{path}: train has folders for classes, but {', '.join(others)} beside it "
+            f"{path}: train has folders in it, but {', '.join(others)} beside it "
             "is none of train, val and test with such folders"
         )
     if len(set(split.values())) < len(split):
@@ -102,6 +147,8 @@ def _by_class(folder: Path, classes: Sequence[str]) -> dict[str, list[str]]:
         InputError: a class without pictures, or one that the training part does not have.
     """
     there = folders(folder)
+    if not there:
+        raise InputError(f"{folder}: there is no folder for a class in it")
     strange = [name for name in there if name not in classes]
     if strange:
         raise InputError(
@@ -178,6 +225,11 @@ def _pictures(folder: Path) -> list[str]:
         if len(files) > MAX_PICTURES:
             raise InputError(f"{folder}: more than {MAX_PICTURES:,} pictures")
     return files
+
+
+def has_pictures(folder: Path) -> bool:
+    """Whether any lies below a folder."""
+    return any(names for _, names in _walk(folder))
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:

@@ -10,19 +10,21 @@ import numpy as np
 
 from nas.data.canvases import load_digits_canvas, load_fashion_canvas
 from nas.data.dataset import Data, Raw, make_data
-from nas.data.folder import read_folder
+from nas.data.folder import has_pictures, read_folder
 from nas.data.images import load_cifar, load_digits, load_fashion_mnist
 from nas.data.masks import has_masks, read_masks
 from nas.data.npz import load_npz
-from nas.data.text import cut, load_shakespeare, read_text
+from nas.data.text import cut, load_shakespeare, read_texts, texts_of
 from nas.errors import InputError, called, refuse, unknown
+from nas.tasks.task import Task
 
 
 def load_data(
-    name: str, data_dir: str | Path | None = None, split_seed: int = 0, side: int | None = None
-) -> Data:
-    """A named set, a folder of pictures by class or with masks (split into train, val and test or not),
-    an `.npz` file, a text in a `.txt` file.
+    name: str, data_dir: str | Path | None = None, split_seed: int = 0, side: int | None = None,
+    task: Task | None = None,
+) -> Data:  # fmt: skip
+    """A named set, a folder of pictures by class, with masks or without either (split into train, val
+    and test or not), an `.npz` file, a text in a `.txt` file or in a folder of them.
 
     Args:
         name: a name in SOURCES, or a path.
@@ -30,6 +32,8 @@ def load_data(
         split_seed: fixes the split, stratified where examples have classes; it does not change a text's.
         side: side in pixels of a folder's pictures where these differ in size, or symbols of a text's
             sequences.
+        task: what is learned. Where that needs no labels, the pictures of a folder whose folders cannot
+            be classes are without classes; else that is an error, unless there are not two folders.
 
     Raises:
         InputError: unknown, unreadable or unusable data; the message says what to do.
@@ -41,9 +45,12 @@ def load_data(
     elif path.suffix == ".npz":
         raw = load_npz(path)
     elif path.suffix == ".txt":
-        raw = cut(name, read_text(path), side)
+        raw = cut(name, read_texts(path, [path]), side)
+    elif (texts := texts_of(path)) and not has_pictures(path):
+        raw = cut(name, read_texts(path, texts), side)
     elif os.path.isdir(path):
-        raw = read_masks(path, side) if has_masks(path) else read_folder(path, side)
+        needed = task is None or bool(task.labels)
+        raw = read_masks(path, side) if has_masks(path) else read_folder(path, side, needed)
     elif os.sep in name:
         raise InputError(f"--data {name}: there is no such folder, .npz or .txt file")
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,14 +27,36 @@ def load_shakespeare(where: Path) -> str:
     return gzip.decompress((SHIPPED / "shakespeare.txt.gz").read_bytes()).decode()
 
 
-def read_text(path: Path) -> str:
-    """A text file in UTF-8; lines end in `\\n`, however they did.
+def texts_of(path: Path) -> list[Path]:
+    """The `.txt` files that lie directly in a folder, but for hidden ones, sorted by name; none where it
+    cannot be read."""
+    try:
+        names = sorted(os.listdir(path))
+    except OSError:
+        return []
+    return [path / n for n in names if n.lower().endswith(".txt") and not n.startswith(".")]
+
+
+def read_texts(path: Path, files: Sequence[Path]) -> str:
+    """Text files in UTF-8, joined with a newline; lines end in `\\n`, however they did.
+
+    Args:
+        path: what the user named: the file, or their folder.
 
     Raises:
-        InputError: it cannot be read, or is no such text.
+        InputError: one cannot be read, or is no such text.
     """
     try:
-        check_bytes(f"{path}", 8 * path.stat().st_size)
+        check_bytes(f"{path}", 8 * sum(file.stat().st_size for file in files))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+    return "\n".join(map(_read, files))
+
+
+def _read(path: Path) -> str:
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise InputError(f"{path}: not a readable text (not a file)")
+    try:
         return path.read_text("utf-8-sig")
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None

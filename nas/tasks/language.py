@@ -29,6 +29,7 @@ class Language(Task):
 
 
 LANGUAGE = Language(
-    "language", "bpc", "bits per character", "min", "", "symbols", "symbols", worst=-16.0
-)
+    "language", "bpc", "bits per character", "min", "", "symbols", "symbols", worst=-16.0,
+    counts=True,
+)  # fmt: skip
 """A training that diverged counts as one that gives every symbol a probability of 2⁻¹⁶."""

@@ -40,6 +40,8 @@ class Task(ABC):
     """Whether its inputs are spoilt at random."""
     worst: float = 0.0
     """What a training counts that has diverged, where larger is better."""
+    counts: bool = False
+    """Whether the score's label is what it counts, as in `2.131 bits per character`."""
 
     @property
     def sign(self) -> float:

@@ -105,7 +105,7 @@ def _unreliable(score: Score, own: Sequence[Trial], validity: Validity | None) -
         yield (
             "The training of the search is unreliable: candidates scatter by "
             f"{score.show(score.sign * whole)} in {score.name}, and one pattern over seeds by "
-            f"{score.show(score.sign * within)} (reliability {reliability:.2f}), so their order is mostly luck; more epochs or images help "
+            f"{score.show(score.sign * within)} (reliability {reliability:.2f}), so their order is mostly luck; more epochs or {score.examples} help "
             "(nas validate)."
         )
 

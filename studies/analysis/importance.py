@@ -58,7 +58,7 @@ def importance(trials: Sequence[Trial], space: SearchSpace) -> Importance:
         why = f"Too few candidates for a statement: {len(found)}, of at least {LEAST}."
         return Importance((), (), len(found), quantile, why)
     if np.ptp(accuracies) == 0:
-        why = "All candidates have the same accuracy, so no gene decided anything."
+        why = "All candidates have the same score, so no gene decided anything."
         return Importance((), (), len(found), quantile, why)
     measure = _Measure(found, space, quantile)
     values = measure(accuracies)

@@ -15,7 +15,7 @@ from nas.drawing.figure import draw, save
 from studies.analysis.health import health_of
 from studies.cli.tables import drawing, finalists_table, front_table, tuning_table
 from studies.cli.terminal import tell
-from studies.formatting import Score, count, duration, listed, without
+from studies.formatting import TASK_SCORES, Score, count, duration, listed, without
 from studies.search.choice import POINTS, named_point
 from studies.search.loop import Event
 from studies.search.request import SearchRequest
@@ -234,7 +234,9 @@ class ConsoleWatcher(Watcher):
 def points_of(result: Result) -> dict[str, int]:
     """Numbers of the points of a search's front that have names."""
     goals = result.settings.objectives
-    return {name: named_point(result.front, goals, name).number for name in POINTS}
+    task = TASK_SCORES.get(goals[0])
+    names = (task.score if task else POINTS[0], *POINTS[1:])
+    return {name: named_point(result.front, goals, name).number for name in names}
 
 
 class WorkerWatcher(ConsoleWatcher):

@@ -16,8 +16,9 @@ from nas.architecture.space import SearchSpace
 from nas.drawing.colours import colour_of
 from nas.drawing.text import text_rows
 from nas.proxy import Proxy
+from nas.tasks.table import find_task
 from studies.cli.terminal import WordTable
-from studies.formatting import ACCURACY, Score, count, finalist_rows, tuning_rows
+from studies.formatting import ACCURACY, OUTPUTS, Score, count, finalist_rows, tuning_rows
 from studies.search.objectives import OBJECTIVES
 from studies.store.names import is_found, own_score
 
@@ -71,7 +72,8 @@ def studies_table(found: Sequence[Listed]) -> WordTable:
     table.add_column("best")
     table.add_column("finalists")
     for one in found:
-        searched = ", ".join((one.space, one.data, one.strategy, *one.objectives))
+        goals = ((own_score(name) or (name,))[0] for name in one.objectives)
+        searched = ", ".join((one.space, one.data, one.strategy, *goals))
         trials = str(one.done) if one.done == one.wanted else f"{one.done} of {one.wanted}"
         best = "–"
         if one.missing:
@@ -89,7 +91,7 @@ def studies_table(found: Sequence[Listed]) -> WordTable:
 
 def front_table(trials: Sequence[Trial], objectives: Sequence[str]) -> WordTable:
     """The Pareto front of a search with several objectives; of contenders, by their means."""
-    table = WordTable(title="Pareto front on validation images")
+    table = WordTable(title=f"Pareto front on validation {Score.of(objectives).examples}")
     for name in ("trial", *((own_score(name) or (name,))[0] for name in objectives)):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("pattern")
@@ -146,12 +148,12 @@ def spaces_table(spaces: dict[str, SearchSpace]) -> WordTable:
 
 def space_table(space: SearchSpace) -> WordTable:
     """Everything about one space."""
-    skeleton = space.skeleton
+    skeleton, text = space.skeleton, len(space.skeleton.input_shape) == 1
     rows = {
         "space": space.name,
         "usual data": space.data,
-        "input (C×H×W)": "×".join(map(str, skeleton.input_shape)),
-        "classes": skeleton.classes,
+        f"input ({'symbols' if text else 'C×H×W'})": "×".join(map(str, skeleton.input_shape)),
+        OUTPUTS[skeleton.outputs]: skeleton.classes,
         **skeleton.describe(),
         "distances": ", ".join(map(str, space.distances)),
         "sources by name": ", ".join(start_said(named(name)) for name in space.sources) or "none",
@@ -172,7 +174,7 @@ def space_table(space: SearchSpace) -> WordTable:
 
 def costs_table(costs: Costs) -> WordTable:
     """What the patterns of a space cost."""
-    labels = {"params": "parameters", "macs": "MACs an image", "seconds": "seconds an evaluation"}
+    labels = {"params": "parameters", "macs": "MACs an input", "seconds": "seconds an evaluation"}
     table = WordTable(title="What its patterns cost")
     for name in ("", "least", "middle", "most"):
         table.add_column(name, justify="left" if not name else "right", no_wrap=True)
@@ -184,11 +186,14 @@ def costs_table(costs: Costs) -> WordTable:
 
 
 def _proxy(proxy: Proxy) -> str:
-    images = "all" if proxy.images is None else str(proxy.images)
+    task, images = find_task(proxy.task), "all" if proxy.images is None else str(proxy.images)
     side = f" of side {proxy.resolution}" if proxy.resolution else ""
+    learned = "" if proxy.task == Proxy.task else f"{task.name}: "
     return (
-        f"{proxy.epochs} epochs, {images} images{side}, batch {proxy.batch}, "
+        f"{learned}{proxy.epochs} epochs, {images} {task.examples}{side}, batch {proxy.batch}, "
         f"learning rate {proxy.learning_rate:g}, augment {proxy.augment}, {proxy.precision}"
+        f"{'' if proxy.optimizer == Proxy.optimizer else f', {proxy.optimizer}'}"
+        f"{'' if proxy.schedule == Proxy.schedule else f', {proxy.schedule}'}"
     )
 
 

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.text import Text
 
 from nas.architecture.plan import plan
+from nas.data.fitting import GUESSED
 from nas.retraining.retrain import Fitted, TrainingWatcher
 from nas.retraining.settings import RetrainSettings, chosen
 from nas.tasks.table import find_task
@@ -21,14 +22,6 @@ from nas.training.curves import Curves
 from studies.formatting import count, plural
 from studies.retraining.pattern import Pattern
 from studies.search.verdict import near_chance
-
-GUESSING = {
-    "classes": "Guessing the most frequent class",
-    "masks": "Guessing the most frequent class",
-    "symbols": "Guessing symbols by how frequent they are",
-    "": "Leaving pictures as they are",
-}
-"""What needs no learning, by what data are labelled with."""
 
 
 class TrainingConsoleWatcher(TrainingWatcher):
@@ -165,7 +158,7 @@ def show_end(
         if task.labels == "classes"
         else fitted.test <= chance
     ):
-        text = f"{GUESSING[task.labels]} gives {task.show(chance)}: nothing was learnt."
+        text = f"{GUESSED[task.labels].capitalize()} gives {task.show(chance)}: nothing was learnt."
         console.print(Text(text, "yellow"), soft_wrap=True)
     console.print(f"Weights: {fitted.weights}", soft_wrap=True, highlight=False)
     if not quiet:

@@ -14,6 +14,8 @@ from typing import Any
 from optuna.storages import BaseStorage
 from optuna_dashboard._note import get_note_from_system_attrs, save_note_with_version
 
+from nas.tasks.classification import CLASSIFICATION
+from nas.tasks.table import TASKS
 from studies.formatting import short, tuning_rows
 from studies.notebook.study import Study
 
@@ -62,18 +64,18 @@ def search_note(study: Study, pictures: Mapping[int, str]) -> str:
 
 BESIDE = {
     "contenders_of": (
-        "Contenders", "The most accurate patterns of the search", "validation images. Their means choose "
-        "the finalists, and the best",
+        "Contenders", "The best patterns of the search", "validation {}. Their means choose the finalists, "
+        "and the best",
     ),
     "tuning_of": (
         "Tuning", "The finalists of the search and the references that fit its space, at every "
-        "learning rate", "validation images. The best of each go to the test",
+        "learning rate", "validation {}. The best of each go to the test",
     ),
     "finalists_of": (
-        "Finalists", "The best patterns of the search and the given ones", "test images",
+        "Finalists", "The best patterns of the search and the given ones", "test {}",
     ),
 }  # fmt: skip
-"""Studies beside a search that have notes, by the setting that names it: title, patterns, images."""
+"""Studies beside a search that have notes, by the setting that names it: title, patterns, what they are scored on."""
 
 
 def note_beside(record: Mapping[str, Any], done: int, trials: int, address: str | None) -> str:
@@ -84,11 +86,13 @@ def note_beside(record: Mapping[str, Any], done: int, trials: int, address: str 
         address: of the page with the search's note; None if the search is gone.
     """
     kind = next(key for key in BESIDE if key in record)
-    title, patterns, images = BESIDE[kind]
+    title, patterns, part = BESIDE[kind]
+    task = TASKS.get(str(record["proxy"].get("task")), CLASSIFICATION)
+    score = "score" if "evaluate" in record else task.label
     parts = [
         f"## {title} of {_plain(record[kind])}",
         f"{patterns}, trained for {_plain(record['proxy']['epochs'])} epochs over fresh seeds; a trial "
-        f"is one training, its value the accuracy on the {images}. "
+        f"is one training, its value the {score} on the {part.format(task.examples)}. "
         f"{done} of {trials} trainings are done.",
     ]
     if address:

@@ -16,9 +16,10 @@ from nas.architecture.space import SearchSpace
 from nas.drawing.html import scrolling, table_html
 from nas.drawing.svg import plan_svg, shape_text
 from nas.errors import InputError
+from nas.tasks.table import find_task
 from studies.finals.finalists import Finalist, recorded_finalists
 from studies.finals.tuning import Tuned, recorded_tuning
-from studies.formatting import Score, count, finalist_rows, short, tuning_rows, without
+from studies.formatting import OUTPUTS, Score, count, finalist_rows, short, tuning_rows, without
 from studies.notebook.course import course_svg
 from studies.search.choice import recorded_front
 from studies.search.objectives import OBJECTIVES
@@ -118,7 +119,7 @@ class Study:
     def facts(self) -> list[tuple[str, str]]:
         """(word, sentence): what was searched, how, and how far it is."""
         space, settings = self.space, self.settings
-        proxy = space.proxy
+        proxy, skeleton = space.proxy, space.skeleton
         images = "all" if proxy.images is None else f"{proxy.images:,}"
         goals = [
             f"{(own_score(name) or (name,))[0]} ({OBJECTIVES[name].about}; "
@@ -136,10 +137,10 @@ class Study:
              f"{', '.join(map(start_text, space.starts))}, merges {', '.join(space.merges)}, strengths "
              f"{', '.join(f'{s:g}' for s in space.strengths)}; {count(space.distinct)} genomes"),
             ("data", f"{settings['data']['name']}, {shape_text(space.skeleton.input_shape)}, "
-             f"{space.skeleton.classes} classes"),
+             f"{skeleton.classes} {OUTPUTS[skeleton.outputs]}"),
             ("strategy", f"{settings['strategy']}: {', '.join(details)}"),
             ("objective" if len(goals) == 1 else "objectives", ", ".join(goals)),
-            ("proxy", f"{proxy.epochs} epochs, {images} images, batch {proxy.batch}"),
+            ("proxy", f"{proxy.epochs} epochs, {images} {find_task(proxy.task).examples}, batch {proxy.batch}"),
             ("trials", self.progress()),
         ]  # fmt: skip
 
@@ -158,7 +159,7 @@ class Study:
     def table_title(self) -> str:
         if not self.front:
             return "The best, and the given patterns"
-        some = f", the {SHOWN_FRONT} most accurate of {len(self.front)}"
+        some = f", the {SHOWN_FRONT} {self.score.most} of {len(self.front)}"
         return f"Pareto front{some * (len(self.front) > SHOWN_FRONT)}; the given patterns"
 
     def table(self, best: int = 5) -> tuple[list[str], list[list[str]]]:

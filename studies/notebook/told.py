@@ -17,6 +17,7 @@ from nas.data.preprocessing import Preprocessing
 from nas.errors import InputError
 from nas.evaluation.own_scores import Scores
 from nas.evaluation.result import Evaluation
+from nas.tasks.table import find_task
 from studies.search.request import Asked, SearchRequest
 from studies.search.settings import SearchSettings
 from studies.search.spaces import check_resolution
@@ -37,8 +38,8 @@ def loop_settings(request: SearchRequest) -> SearchSettings:
     asked = Asked.of(request, told=True)
     space = asked.space
     if request.data:
-        side = space.skeleton.side
-        data = load_data(request.data, request.data_dir, request.split_seed, side)
+        side, task = space.skeleton.side, find_task(space.proxy.task)
+        data = load_data(request.data, request.data_dir, request.split_seed, side, task)
         space = space.for_data(data.shape, len(data.classes))
         check_resolution(space)
     else:

@@ -55,7 +55,7 @@ def render(facts: Facts) -> str:
     )  # fmt: skip
     environment.filters |= {
         "percent": percent, "points": points, "count": count, "duration": duration,
-        "p_value": p_value, "zip": lambda first, second: list(zip(first, second, strict=True)),
+        "p_value": p_value, "sentence": lambda text: text[:1].upper() + text[1:], "zip": lambda first, second: list(zip(first, second, strict=True)),
     }  # fmt: skip
     style = files("nas.drawing").joinpath("page.css").read_text(encoding="utf-8")
     script = files("studies.report").joinpath("page.js").read_text(encoding="utf-8")

@@ -6,9 +6,11 @@ import shlex
 from collections.abc import Iterator
 
 from nas.architecture.skeletons.families import read_skeleton
+from nas.data.fitting import GUESSED
 from studies.analysis.facts import Facts, Row
 from studies.formatting import Score, duration, large, listed, p_value, percent, plural
 from studies.search.objectives import OBJECTIVES
+from studies.search.verdict import guess_of, task_of
 from studies.store.names import trained_elsewhere
 from studies.store.url import storage_words
 
@@ -20,17 +22,21 @@ def question(facts: Facts) -> str:
     layers = read_skeleton(space["skeleton"]).layers
     goals = listed([OBJECTIVES[name].label for name in settings["objectives"]])
     proxy = settings["proxy"]
-    images = "all training images" if proxy["images"] is None else f"{proxy['images']} images"
+    score = Score.of(settings["objectives"])
+    images = f"all training {score.examples}"
+    if proxy["images"] is not None:
+        images = f"{proxy['images']} {score.examples}"
     made = ""
     if settings.get("start"):
         made = ", starting from a given pattern"
     inherited = ""
     if "inherit" in settings:
         inherited = ", where a child starts from its first parent's trained weights"
-    guessing = None if Score.of(settings["objectives"]).own else facts.data.get("guessing")
-    chance = ""
-    if guessing:
-        chance = f" Guessing the most frequent class would give {percent(guessing['validation'])}."
+    guess, chance = guess_of(facts.data, score), ""
+    if guess is not None:
+        chance = (
+            f" {GUESSED[task_of(facts.data).labels].capitalize()} would give {score.show(guess)}."
+        )
     return (
         f"Which of {layers} layers should be connected by skips, how, and how strongly? "
         f"The space {space['name']} has {large(facts.genomes)} patterns ({facts.genes} genes). "
@@ -75,13 +81,13 @@ def _chosen(facts: Facts, winner: Row) -> Iterator[str]:
     )
     does = f"it recognises {percent(winner.accuracy)} of the validation images"
     if score.own:
-        does = f"its validation {score.name} is {score.show(winner.accuracy)}"
+        does = f"it has {score.reached(winner.accuracy, 'validation')}"
     yield (
         f"{found}: by the short training of the search {does}{again}{beside}. The best of many is flattered by luck.{tuned}"
     )
     if "inherit" in facts.settings:
         yield (
-            "Candidates inherited weights, so their accuracies hold the training of all their "
+            "Candidates inherited weights, so their scores hold the training of all their "
             "ancestors; the references were trained from scratch."
         )
     if facts.outside:
@@ -109,13 +115,13 @@ def _tested(facts: Facts, winner: Row) -> Iterator[str]:
     if not finals.rows:
         yield f"The test of the finalists is under way: {finals.done} of {finals.total} trainings."
         return
-    best = finals.rows[0]
+    best, score = finals.rows[0], Score.of(facts.settings["objectives"])
     if name not in {row.name for row in finals.rows}:
         yield f"It was not among the finalists; {best.name} leads their table."
     elif best.name.startswith("trial") and best.name != name:
         yield (
-            f"On the test images {best.name} is ahead of it, with {Score.of(facts.settings['objectives']).show(best.mean)}; the test "
-            "images choose nothing, or their word would be flattered by luck, too."
+            f"On the test {score.examples} {best.name} is ahead of it, with {score.show(best.mean)}; the "
+            f"test {score.examples} choose nothing, or their word would be flattered by luck, too."
         )
 
 
@@ -139,8 +145,7 @@ def tiles(facts: Facts) -> list[tuple[str, str, str]]:
                 chance = (
                     f"{p_value(row.p)} (Holm)" if row.p is not None else "too few seeds for a test"
                 )
-                unit = f"of {score.name}" if score.own else "points"
-                what = f"{unit} against ResNet's pattern, on test"
+                what = f"{score.changes} against ResNet's pattern, on test"
                 found.append((score.change(row.difference), what, chance))
     given = len(facts.given)
     note = f"{given} of them given patterns" if given else ""

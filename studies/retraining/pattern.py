@@ -18,8 +18,9 @@ from nas.errors import InputError
 from nas.files.settings import from_mapping
 from nas.proxy import Proxy
 from studies.formatting import Score
-from studies.search.choice import POINTS, named_point, recorded_front
+from studies.search.choice import ENDS, POINTS, named_point, recorded_front
 from studies.search.spaces import find_space
+from studies.store.names import own_score
 from studies.store.url import shown
 
 if TYPE_CHECKING:
@@ -217,14 +218,15 @@ def _choice(objectives: Sequence[str], trial: Trial, trials: int, point: str) ->
         )
     if len(objectives) == 1:
         return f"{chosen}."
-    return f"{chosen}; by {' and '.join(objectives)} others may suit more: best:STUDY/knee or /cheapest."
+    goals = " and ".join((own_score(name) or (name,))[0] for name in objectives)
+    return f"{chosen}; by {goals} others may suit more: best:STUDY/knee or /cheapest."
 
 
 def _name_and_number(kind: str, rest: str) -> tuple[str, int | None, str]:
     """A study's name, the trial's number, and the point's name; the one or the other is missing."""
     if kind == "best":
         name, _, point = rest.rpartition("/")
-        return (name, None, point) if name and point in POINTS else (rest, None, "")
+        return (name, None, point) if name and point in (*POINTS, *ENDS) else (rest, None, "")
     name, _, number = rest.rpartition("/")
     if not name or not number.isdecimal():
         raise InputError(f"trial:{rest}: write trial:STUDY/NUMBER, such as trial:{rest}/17")

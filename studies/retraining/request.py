@@ -112,11 +112,12 @@ def find_data(pattern: Pattern, request: TrainRequest) -> Data:
         said = f" ({pattern.data_name!r} in the study)" if pattern.data_name else ""
         raise InputError(
             f"{pattern.name}: name the data{said} with --data: "
-            f"{', '.join(SOURCES)}, a folder of pictures by class or with masks, an .npz or a .txt file"
+            f"{', '.join(SOURCES)}, a folder of pictures, an .npz or a .txt file"
         )
     seed = pattern.split_seed if request.split_seed is None else request.split_seed
     side = pattern.skeleton.side
-    data = load_data(name, request.data_dir or pattern.data_dir, seed, side)
+    task = find_task(pattern.proxy.task)
+    data = load_data(name, request.data_dir or pattern.data_dir, seed, side, task)
     if pattern.fingerprint not in (None, data.fingerprint) and not request.other_data:
         raise InputError(
             f"the data {data.name!r}, split {data.split_seed} (fingerprint {data.fingerprint}) is "

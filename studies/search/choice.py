@@ -12,6 +12,8 @@ from nas.architecture.space import SearchSpace
 from nas.errors import unknown
 from nas.files.settings import from_mapping
 from nas.strategies.problem import Limits
+from nas.tasks.table import TASKS
+from studies.formatting import Score
 from studies.search.objectives import OBJECTIVES
 from studies.store.names import own_score
 from studies.store.trial import Trial, best_trials, nondominated_values
@@ -19,6 +21,8 @@ from studies.store.trial import Trial, best_trials, nondominated_values
 POINTS = ("accuracy", "knee", "cheapest")
 """Points of a front that have a name: its most accurate end, the one farthest beyond the plane through
 its ends (Das 1999), and the end that is best in the second objective."""
+ENDS = tuple(task.score for task in TASKS.values())
+"""What the first of them is also called, by the score of a search's task."""
 LOOKED_AT = ("accuracy", "params")
 """The objectives of the front of a search for accuracy alone."""
 
@@ -60,6 +64,8 @@ def named_point(front: Sequence[Trial], objectives: Sequence[str], name: str) ->
     Raises:
         InputError: an unknown name.
     """
+    if name == Score.of(objectives).key:
+        name = POINTS[0]
     if name not in POINTS:
         raise unknown("point", name, POINTS, place="best:STUDY/POINT")
     return front[_named(_goodness(front, objectives))[name]]

@@ -9,7 +9,7 @@ from math import inf, log10
 from nas.architecture.space import RATE_GENE
 from nas.errors import InputError, unknown
 from nas.evaluation.result import Evaluation
-from studies.formatting import INTERVALS, SIGNED, large, percent
+from studies.formatting import INTERVALS, SIGNED, TASK_SCORES, large, percent
 from studies.store.names import COLUMNS, LOSS, own_score
 
 QUALITIES = ("accuracy", LOSS)
@@ -74,12 +74,16 @@ def _milliseconds(seconds: float) -> str:
 
 
 def _own(name: str, sign: float) -> Objective:
-    """A score of the user's own."""
+    """A score of the user's own, or of a task."""
 
     def value(evaluation: Evaluation) -> float:
         known = evaluation.status in ("ok", "pruned")
         return evaluation.scores[name] if known else -sign * inf
 
+    task = TASK_SCORES.get(f"{'max' if sign > 0 else 'min'}:{name}")
+    if task:
+        label, about = f"validation {task.label}", f"{task.label} on validation {task.examples}"
+        return Objective(label, task.unit, 1, lambda v: task.show(sign * v), sign > 0, value, about)
     about = "as the own training returns it"
     return Objective(name, "", 1, "{:.4g}".format, sign > 0, value, about)
 
@@ -107,11 +111,11 @@ OBJECTIVES = Objectives({
         "parameters", "", 1, large, False, lambda e: float(e.params), "learnt parameters"
     ),
     "macs": Objective(
-        "multiply-adds", "", 1, large, False, lambda e: float(e.macs), "multiply-adds an image"
+        "multiply-adds", "", 1, large, False, lambda e: float(e.macs), "multiply-adds an input"
     ),
     "latency-1": Objective(
-        "latency of one image", "ms", 1000, _milliseconds,
-        False, lambda e: _seconds(e.latency_1), "seconds of a pass of one image", measured=True,
+        "latency of one input", "ms", 1000, _milliseconds,
+        False, lambda e: _seconds(e.latency_1), "seconds of a pass of one input", measured=True,
     ),
     "latency-full": Objective(
         "latency of a batch", "ms", 1000, _milliseconds,

@@ -210,8 +210,8 @@ class Asked:
 
 def _data(request: SearchRequest, space: SearchSpace) -> Data:
     """The images of a request, of the size that its space has."""
-    side = space.skeleton.side
-    return load_data(request.data or space.data, request.data_dir, request.split_seed, side)
+    side, task = space.skeleton.side, find_task(space.proxy.task)
+    return load_data(request.data or space.data, request.data_dir, request.split_seed, side, task)
 
 
 def prepare_settings(request: SearchRequest) -> tuple[SearchSettings, tuple[str, ...]]:

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from nas.architecture.genome import Genome
 from nas.data.description import description
@@ -14,6 +15,7 @@ from nas.errors import InputError
 from nas.evaluation.inheritance import WeightFolder
 from nas.evaluation.jobs import EvaluationContext
 from nas.plugins import check_loaded
+from nas.tasks.table import find_task
 from nas.workers.protocol import Pool
 from studies.finals.contenders import run_contenders
 from studies.finals.finalists import Finalist, run_finalists
@@ -140,9 +142,14 @@ def run_search(
             folder = str(request.data_dir.expanduser().resolve()) if request.data_dir else None
             if settings.evaluate:
                 store.note(EVALUATE, settings.evaluate.place)
-            store.note(DATA, description(settings.data) | {"data_dir": folder})
+            store.note(DATA, _described(settings) | {"data_dir": folder})
             watcher.prepared(settings)
             return work(request, settings, devices, store, watcher, stop, make_pool=make_pool)
+
+
+def _described(settings: SearchSettings) -> dict[str, Any]:
+    """What is known of the data, as the task takes them."""
+    return description(settings.data, find_task(settings.space.proxy.task))
 
 
 def _check_plugins(request: SearchRequest) -> None:
@@ -209,7 +216,7 @@ def work(
         store.name, request.storage, settings, outcome, trials, best,
         recorded_tuning(store.notes()), finalists, front,
         verdict(
-            best, trials, finalists, description(settings.data), settings.objectives, settings.admitted
+            best, trials, finalists, _described(settings), settings.objectives, settings.admitted
         ),
     )  # fmt: skip
     watcher.ended(result)

@@ -20,6 +20,7 @@ from nas.evaluation.own_file import OwnTraining
 from nas.files.settings import from_mapping
 from nas.proxy import Proxy
 from nas.strategies.problem import Limits, Problem
+from nas.tasks.table import find_task
 from nas.training.version import TRAINER_VERSION
 from studies.search.objectives import OBJECTIVES
 from studies.search.screen import SCREENED_ON, Screen
@@ -223,7 +224,7 @@ def place_of_data(notes: Mapping[str, Any], name: str) -> tuple[str | None, Path
 def recorded_data(
     record: Mapping[str, Any], notes: Mapping[str, Any], data: str | None, data_dir: Path | None
 ) -> Data:
-    """The images of a study, known by their fingerprint.
+    """The data of a study, known by their fingerprint.
 
     Args:
         record: the study's settings.
@@ -243,10 +244,11 @@ def recorded_data(
         )
     shape = record["space"]["skeleton"]["input_shape"]
     side = min(shape[1:] or shape)
-    found = load_data(name, data_dir or folder, recorded["split_seed"], side)
+    task = find_task(record["proxy"].get("task", Proxy.task))
+    found = load_data(name, data_dir or folder, recorded["split_seed"], side, task)
     if found.fingerprint != recorded["fingerprint"]:
         raise InputError(
-            f"--data {name}: not the images of the study (fingerprint {found.fingerprint}, "
+            f"--data {name}: not the data of the study (fingerprint {found.fingerprint}, "
             f"the study's is {recorded['fingerprint']})"
         )
     return found

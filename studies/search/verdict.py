@@ -15,9 +15,13 @@ import numpy as np
 
 from nas.architecture.genome import Genome
 from nas.architecture.space import SearchSpace
+from nas.data.fitting import GUESSED
 from nas.files.settings import from_mapping
 from nas.statistics import interval, paired_p
 from nas.strategies.problem import Limits
+from nas.tasks.classification import CLASSIFICATION
+from nas.tasks.table import TASKS
+from nas.tasks.task import Task
 from studies.finals.finalists import Finalist
 from studies.formatting import Score, listed, p_value, percent, plural
 from studies.search.objectives import OBJECTIVES
@@ -75,18 +79,9 @@ def verdict(
     name = f"trial {best.number}"
     score = best.attrs["accuracy"] if best.again is None else best.again
     words = Score.of(objectives)
-    guessing, images = data.get("guessing", {}), data.get("parts", {}).get("validation", 0)
-    if (
-        not words.own
-        and "validation" in guessing
-        and near_chance(score, guessing["validation"], images)
-    ):
-        return Verdict(
-            "chance", "",
-            f"Nothing was learnt: {name}, the best found, recognises {percent(score)} of the "
-            f"validation images, and guessing the most frequent class {percent(guessing['validation'])}; "
-            "the patterns say nothing before a longer training (epochs, images) gets beyond that.",
-        )  # fmt: skip
+    nothing = _chance(name, score, data, words)
+    if nothing:
+        return Verdict("chance", "", nothing)
     what = "the best found"
     tested = [trial for trial in trials if f"trial {trial.number}" in rows]
     if name not in rows and tested and len(objectives) > 1:  # these are spread over the front
@@ -101,6 +96,38 @@ def verdict(
             found, sentence=found.sentence + _front(list(rows.values()), trials, objectives)
         )
     return found
+
+
+def _chance(name: str, score: float, data: Mapping[str, Any], words: Score) -> str:
+    """That guessing is as good as a score on the validation part; empty where it is not."""
+    guess = guess_of(data, words)
+    if guess is None:
+        return ""
+    longer = f"the patterns say nothing before a longer training (epochs, {words.examples}) gets beyond that."
+    if not words.own:
+        if not near_chance(score, guess, data.get("parts", {}).get("validation", 0)):
+            return ""
+        return (
+            f"Nothing was learnt: {name}, the best found, recognises {percent(score)} of the "
+            f"validation images, and guessing the most frequent class {percent(guess)}; {longer}"
+        )
+    if score > guess:
+        return ""
+    return (
+        f"Nothing was learnt: {name}, the best found, has {words.reached(score, 'validation')}, and "
+        f"{GUESSED[task_of(data).labels]} gives {words.show(guess)}; {longer}"
+    )
+
+
+def task_of(data: Mapping[str, Any]) -> Task:
+    """That of which something is known of the data (`nas.data.description`)."""
+    return TASKS.get(data.get("task", ""), CLASSIFICATION)
+
+
+def guess_of(data: Mapping[str, Any], words: Score) -> float | None:
+    """The validation score that needs no learning, of which larger is better; None where it is not known."""
+    task, guess = task_of(data), data.get("guessing", {}).get("validation")
+    return None if guess is None or words.key != task.score else task.sign * guess
 
 
 def recorded_verdict(
@@ -137,7 +164,7 @@ def _untested(best: Trial, name: str, trials: Sequence[Trial], words: Score) -> 
     if words.own:
         return Verdict(
             "untested", name,
-            f"{name.capitalize()} is better than {NAMES['residual']} on the validation images, "
+            f"{name.capitalize()} is better than {NAMES['residual']} on the validation {words.examples}, "
             f"{words.changed(ahead)} in one short training each, which luck alone can give; {test}.",
         )  # fmt: skip
     return Verdict(
@@ -198,7 +225,7 @@ def _tested(
 def _has(row: Finalist, words: Score) -> str:
     """What it does in the test."""
     if words.own:
-        return f"has a test {words.name} of {words.show(row.mean)}"
+        return f"has {words.reached(row.mean, 'test')}"
     return f"recognises {percent(row.mean)} of the test images"
 
 

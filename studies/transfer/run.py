@@ -184,11 +184,12 @@ def _place(request: TransferRequest, store: Store) -> _Place:
     )  # fmt: skip
     skeleton, record = space.skeleton, dict[str, Any]()
     if request.data:
-        data = load_data(request.data, request.data_dir, settings["data"]["split_seed"])
+        task, seed = find_task(proxy.task), settings["data"]["split_seed"]
+        data = load_data(request.data, request.data_dir, seed, task=task)
         record["data"] = {
             "name": data.name, "fingerprint": data.fingerprint, "split_seed": data.split_seed,
         }  # fmt: skip
-        task, shape = find_task(proxy.task), data.shape
+        shape = data.shape
         check_task(task, data)
         if proxy.resolution and data.kind == "pictures":
             shape = (shape[0], proxy.resolution, proxy.resolution)

@@ -7,6 +7,7 @@ from itertools import product
 import pytest
 
 from nas import Genome, InputError, SearchSpace, Skeleton, Stage, plan
+from nas.architecture.skeletons.transformer import Transformer
 from nas.strategies.mutations import mutate
 from search_spaces import SPACES, load_space
 
@@ -189,6 +190,17 @@ def test_a_file_on_the_base_of_a_named_space(tmp_path, small_space):
         ("base = 'digits9'\nspace = 3", "[space]: must be a table"),
         ("base = 'digits9'\ndata = 3", "data must be a string"),
         ("base = \nx = 1", "line 1, column 8"),
+        ("[skeleton]\nfamily = 'wrapped'", "'wrapped': allowed: convolutional, transformer, unet"),
+        ("[skeleton]\nfamily = 3", "'3': allowed: convolutional, transformer, unet"),
+        ("[skeleton]\nfamily = 'unet'\nheads = 2", "'heads' is of family transformer, and this skeleton is of family unet, in which are allowed: bias, "),
+        ("base = 'digits9'\n[skeleton]\nlevels = [2, 4]", "'levels' is of family unet, and this skeleton is of family convolutional"),
+        ("[skeleton]\nfamily = 'transformer'\nwidth = 8", "family transformer needs blocks, heads, too"),
+        ("[skeleton]\nfamily = 'unet'", "proxy: task classification needs networks that give classes, and those of"),
+        ("base = 'digits9'\n[skeleton]\nfamily = 'unet'\n[proxy]\ntask = 'denoising'",
+         "final: task classification needs networks that give classes, and those of U-Net 1×16 | 1×32 | 1×64 | "
+         "1×32 | 1×16 give map; tasks allowed: denoising, inpainting, segmentation"),
+        ("base = 'digits9'\nfamily = 'unet'", "key 'family' stands in [skeleton]; allowed outside of tables: base"),
+        ("base = 'digits9'\nepochs = 3", "key 'epochs' stands in [proxy] or [final]"),
     ],
 )  # fmt: skip
 def test_errors_in_files_name_file_and_key(tmp_path, text, message):
@@ -199,6 +211,24 @@ def test_errors_in_files_name_file_and_key(tmp_path, text, message):
     assert message in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_family_beside_a_base(tmp_path):
+    stages = "stages = [{layers = 3, width = 4}]"
+    same = written(tmp_path, "base = 'digits9'\n[skeleton]\nfamily = 'convolutional'\n" + stages)
+    assert same.skeleton == replace(SPACES["digits9"].skeleton, stages=(Stage(3, 4),))
+    unet = written(tmp_path, "base = 'unet'\n[skeleton]\nfamily = 'unet'\nlevels = [4, 8, 16]")
+    assert unet.skeleton == replace(SPACES["unet"].skeleton, levels=(4, 8, 16))
+    vit = "[skeleton]\nfamily = 'transformer'\nblocks = 2\nwidth = 8\nheads = 2"
+    other = written(tmp_path, f"base = 'digits9'\n{vit}")
+    assert other.skeleton == Transformer((1, 8, 8), 10, blocks=2, width=8, heads=2)
+    assert other.proxy == SPACES["digits9"].proxy
+
+
+def written(folder, text):
+    path = folder / "other.toml"
+    path.write_text(text)
+    return load_space(path, SPACES)
 
 
 def test_a_missing_file_is_an_input_error(tmp_path):

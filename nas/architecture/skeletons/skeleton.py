@@ -17,7 +17,7 @@ from nas.architecture.merges import Site
 from nas.architecture.parts import Part, Relu, Shape
 from nas.errors import InputError
 from nas.proxy import Proxy
-from nas.tasks.table import find_task
+from nas.tasks.table import TASKS, find_task
 from nas.tasks.task import Outputs
 
 
@@ -183,11 +183,12 @@ class AnySkeleton(ABC):
     def check_trainings(self, *proxies: Proxy) -> None:
         """Raises InputError where networks cannot be trained so: their outputs are not the task's, or they
         read one size of pictures and the trainings have several."""
-        for proxy in proxies:
+        for proxy, table in zip(proxies, ("proxy", "final"), strict=False):
             if (task := find_task(proxy.task)).outputs != self.outputs:
+                able = [name for name, one in TASKS.items() if one.outputs == self.outputs]
                 raise InputError(
-                    f"space: task {task.name} needs networks that give {task.outputs}, and those of "
-                    f"{self.title} give {self.outputs}"
+                    f"space: {table}: task {task.name} needs networks that give {task.outputs}, and "
+                    f"those of {self.title} give {self.outputs}; tasks allowed: {', '.join(able)}"
                 )
         if not self.any_size and len({proxy.resolution for proxy in proxies}) > 1:
             raise InputError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import ClassVar, Literal
 
-from nas.architecture.declared import branch_of, parts_of, stem_of
+from nas.architecture.declared import branch_of, input_fits, stem_of
 from nas.architecture.map_parts import Halve, Identity, UpConv, Upsample
 from nas.architecture.merges import MERGES, Site
 from nas.architecture.notation import MAX_LAYERS
@@ -205,9 +205,7 @@ class UNet(AnySkeleton):
         return f"merge {merge!r} reads the map before it is enlarged; allowed: {able}"
 
     def _fits(self, merge: str, index: int) -> bool:
-        site = self.site(index, 1)
-        found = parts_of(merge, MERGES[merge], site).values()
-        return all(_reads(part) != site.inputs or part.shape == site.shape for part in found)
+        return input_fits(merge, MERGES[merge], self.site(index, 1))
 
     def adapter_part(self, source: int, target: int) -> Part | None:
         """A 1×1 convolution with norm: with the stride on the way down, before equal pixels on the way up;
@@ -246,10 +244,3 @@ class UNet(AnySkeleton):
             "down, up": f"{self.down}, {self.up}",
             "norm, bias, weights": f"{self.norm}, {self.bias}, {self.init}",
         }
-
-
-def _reads(part: Part) -> Shape:
-    """The shape that a part is for."""
-    while isinstance(part, Chain):
-        part = part.steps[0][1]
-    return getattr(part, "inputs", part.shape)

@@ -12,6 +12,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, NoReturn
 
+from nas.architecture.declared import input_fits
 from nas.architecture.merges import MERGES, Site
 from nas.architecture.parts import (
     Chain,
@@ -145,8 +146,8 @@ class Wrapped(AnySkeleton):
         ends = f"the layer goes from {_text(inputs)} to {_text(shape)}"
         if not made.any_shape and not stride_between(inputs, shape):
             return f"is for maps that a stride makes smaller; {ends}"
-        if made.reads_input and site.pointwise(inputs, True, site.stride).shape != shape:
-            return f"has a 1×1 layer from the layer's input to its output; {ends}"
+        if not input_fits(merge, made, site):
+            return f"has a part from the layer's input to its output; {ends}"
         return ""
 
     def stage(self, index: int) -> int:

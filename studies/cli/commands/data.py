@@ -29,8 +29,8 @@ def data(
 ) -> None:  # fmt: skip
     """Say what a data set is, as nas search would take it: classes, split, sizes, guessing.
 
-    DATA is a named set, a folder of pictures by class or with masks, an .npz file, or a text in a
-    .txt file.
+    DATA is a named set, a folder of pictures by class, with masks or without either, an .npz file, or
+    a text in a .txt file or in a folder of them.
 
     \b
     nas data digits
@@ -48,10 +48,10 @@ def data(
 
     load_plugins(plugins)
     side = find_space(space or "digits27").skeleton.side
-    found = load_data(data, data_dir, split_seed, side)
+    learned = find_task(task, "--task") if task else None
+    found = load_data(data, data_dir, split_seed, side, learned)
     if space is None and found.kind == "text":
         found = load_data(data, data_dir, split_seed)
-    learned = find_task(task, "--task") if task else None
     if learned:
         check_task(learned, found)
     if as_json:

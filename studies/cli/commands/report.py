@@ -23,7 +23,7 @@ from studies.cli.terminal import make_console
     "--knock-out", is_flag=True,
     help="First measure what each skip of the best pattern is worth: trains a network a skip.",
 )  # fmt: skip
-@click.option("--data", help="For --knock-out: the study's images, where they lie elsewhere now.")
+@click.option("--data", help="For --knock-out: the study's data, where they lie elsewhere now.")
 @data_dir_option
 @click.option(
     "--device", default="auto", show_default=True, help="For --knock-out, as for nas search."

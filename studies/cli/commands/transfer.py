@@ -28,7 +28,7 @@ OPTIONS = (
     what("--images", type=int, help="Training images. [default: the finalists']"),
     what("--resolution", type=int, help="Shrink pictures to this side. [default: the finalists']"),
     plugin_option,
-    finals("--tuning-seeds", type=int, default=2, help="Fresh seeds at each learning rate, on validation images."),
+    finals("--tuning-seeds", type=int, default=2, help="Fresh seeds at each learning rate, on the validation part."),
     finals("--seeds", type=int, default=16, help="Fresh seeds of the test."),
     means_options,
     storage_option,

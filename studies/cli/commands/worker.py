@@ -20,7 +20,7 @@ from studies.cli.options import (
 @click.command()
 @click.option("--study", required=True, help="Name of the study.")
 @storage_option
-@click.option("--data", help="The study's images, where they lie elsewhere now.")
+@click.option("--data", help="The study's data, where they lie elsewhere now.")
 @data_dir_option
 @means_options
 @click.option("--max-seconds", type=float, help="No new proposals after this time.")

@@ -8,7 +8,9 @@ from PIL import Image, ImageOps
 
 from nas import InputError, load_data
 from nas.data.description import description, sentences
+from nas.data.fitting import check_task, usual_task
 from nas.data.preprocessing import Preprocessing
+from nas.tasks.table import TASKS
 
 
 def write(folder, count=4, size=(8, 8), seed=0, mode="RGB"):
@@ -57,7 +59,8 @@ def test_parts_that_come_with_the_data_are_used_as_they_are(tmp_path, folders, g
         (("train/a", "train/b", "val/a", "extra/a"), "but extra beside it"),
         (("train/a", "train/b", "val/a", "valid/a"), "two of them are the same part"),
         (("val/a", "val/b", "test/a", "test/b"), "there is no train among them"),
-        (("train", "val"), "train has no folder for a class"),
+        (("train/a", "train/b", "val"), "val: there is no folder for a class"),
+        (("val", "test"), "there is no train among them"),
         (("images", "masks", "more"), "pictures with their masks"),
     ],
 )
@@ -72,6 +75,83 @@ def test_classes_may_have_a_parts_name(tmp_path):
     for name in ("train", "plane", "test"):
         write(tmp_path / name, 6)
     assert load_data(str(tmp_path)).classes == ("plane", "test", "train")
+
+
+def is_without_classes(data, count):
+    assert (data.classes, data.labelled, len(data.images)) == ((), "", count)
+    assert usual_task(data) == TASKS["denoising"]
+    parts = [set(data.part(part)) for part in ("train", "validation", "test")]
+    assert set.union(*parts) == {*range(count)}
+    assert sum(map(len, parts)) == count
+    assert all(parts)
+    return True
+
+
+@pytest.mark.parametrize(
+    ("layout", "given"),
+    [
+        ([("", 8)], ()),
+        ([("all", 8)], ()),
+        ([("2021/may", 4), ("2021/june", 4)], ()),
+        ([("", 6), ("more", 2), ("__MACOSX", 3), (".thumbnails", 3)], ()),
+        ([("train", 3), ("val", 2), ("test", 3)], ("validation", "test")),
+        ([("train/a", 6), ("test", 2)], ("test",)),
+    ],
+)
+def test_pictures_without_classes(tmp_path, layout, given):
+    for folder, count in layout:
+        write(tmp_path / folder, count, seed=len(folder))
+    data = load_data(str(tmp_path))
+    assert is_without_classes(data, 8)
+    assert data.given == given
+    shown = sorted(f for f in tmp_path.rglob("*.png") if f.parent.name[:1] not in ("_", "."))
+    pictures = {np.asarray(Image.open(file)).transpose(2, 0, 1).tobytes() for file in shown}
+    assert pictures == {image.tobytes() for image in data.images}
+    again = load_data(str(tmp_path), split_seed=1)
+    assert (again.fingerprint == data.fingerprint) == (len(given) == 2)
+    told = description(data)
+    assert (told["classes"], told["task"]) == ({}, "denoising")
+    words = "\n".join(sentences(data))
+    assert "8 images without classes" in words
+    assert given == ("validation", "test") or "at random with seed 0" in words
+    check_task(TASKS["inpainting"], data)
+    with pytest.raises(InputError, match="is pictures without classes, which fits denoising and"):
+        check_task(TASKS["classification"], data)
+
+
+def test_folders_are_classes_where_they_can_be(tmp_path):
+    for name, count in (("cat", 12), ("dog", 4)):
+        write(tmp_path / name, count)
+    plain, denoised = (
+        load_data(str(tmp_path), task=TASKS[t]) for t in ("classification", "denoising")
+    )
+    assert plain.classes == ("cat", "dog")
+    assert denoised.fingerprint == plain.fingerprint
+    (tmp_path / "._0.png").touch()
+    assert load_data(str(tmp_path), task=TASKS["denoising"]).fingerprint == plain.fingerprint
+    (tmp_path / "dog" / "0.png").unlink()
+    with pytest.raises(InputError, match="class 'dog' has 3 of 15 images"):
+        load_data(str(tmp_path), task=TASKS["classification"])
+    assert is_without_classes(load_data(str(tmp_path), task=TASKS["denoising"]), 15)
+    write(tmp_path / "dog", 4)
+    write(tmp_path, 2)
+    assert load_data(str(tmp_path)).classes == ("cat", "dog")
+    assert is_without_classes(load_data(str(tmp_path), task=TASKS["denoising"]), 18)
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_too_few_pictures_without_classes(tmp_path, count):
+    tmp_path.joinpath("more").mkdir()
+    write(tmp_path / "all", count)
+    with pytest.raises(InputError, match="no pictures in it" if not count else "at least 4"):
+        load_data(str(tmp_path))
+
+
+def test_masks_are_no_pictures(tmp_path):
+    for name in ("images", "masks", "more"):
+        write(tmp_path / name, 6)
+    with pytest.raises(InputError, match="pictures with their masks"):
+        load_data(str(tmp_path), task=TASKS["denoising"])
 
 
 @pytest.fixture

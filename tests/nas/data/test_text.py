@@ -1,9 +1,11 @@
 """Texts: symbols, sequences, stretches, the text that ships, and what is no such text."""
 
+import os
 import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from nas import InputError, load_data
 from nas.data.dataset import subset
@@ -52,6 +54,34 @@ def test_subsets_of_sequences_are_chosen_by_a_seed(tmp_path):
 def test_a_mark_at_the_start_and_other_line_ends_are_no_symbols(tmp_path):
     data = load_data(written(tmp_path, b"\xef\xbb\xbf" + b"ab\r\n" * 60), side=4)
     assert data.classes == ("\n", "a", "b")
+
+
+def test_a_folder_of_texts_is_one_text(tmp_path):
+    parts = {"10.TXT": "to be\r\n" * 40, "2.txt": "or not " * 40, ".3.txt": "hidden"}
+    folder, (first, second, _) = tmp_path / "texts", parts.values()
+    folder.mkdir()
+    (folder / "more").mkdir()
+    for name, text in parts.items():
+        (folder / name).write_bytes(b"\xef\xbb\xbf" + text.encode())
+    (folder / "notes.md").write_text("?")
+    one = load_data(written(tmp_path, first + "\n" + second), side=8)
+    data = load_data(str(folder), side=8)
+    assert (data.fingerprint, data.classes) == (one.fingerprint, one.classes)
+    assert (data.name, data.source) == ("texts", str(folder))
+    Image.new("L", (8, 8)).save(folder / "more" / "1.png")
+    with pytest.raises(InputError, match="at least 4 are needed"):  # captions of a picture
+        load_data(str(folder))
+
+
+def test_a_folder_with_what_is_no_text_names_the_file(tmp_path):
+    (tmp_path / "1.txt").write_text("to be " * 100)
+    (tmp_path / "2.txt").write_bytes(b"ab\xff")
+    with pytest.raises(InputError, match=r"2\.txt: byte 2 is no UTF-8"):
+        load_data(str(tmp_path))
+    (tmp_path / "2.txt").unlink()
+    os.mkfifo(tmp_path / "2.txt")
+    with pytest.raises(InputError, match=r"2\.txt: not a readable text"):
+        load_data(str(tmp_path))
 
 
 @pytest.mark.parametrize(

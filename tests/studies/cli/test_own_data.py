@@ -13,6 +13,9 @@ import pytest
 from PIL import Image
 
 from nas import InputError, load_network
+from nas.architecture.skeletons.transformer import Transformer
+from nas.architecture.skeletons.unet import UNet
+from nas.tasks.table import find_task
 from search_spaces import SPACES, load_space
 from studies.search.request import SearchRequest, prepare_settings
 from tests.helpers import NAS, nas, refused
@@ -178,6 +181,70 @@ def test_a_written_space_is_that_of_the_data(place, capsys):
     assert code == 0, err
 
 
+OTHERS = {
+    "song.txt": ("language", Transformer, (128,)),
+    "songs": ("language", Transformer, (128,)),
+    "loose": ("denoising", UNet, (3, 12, 10)),
+    "photos": ("inpainting", UNet, (3, 32, 32)),
+    "streets": ("segmentation", UNet, (3, 10, 10)),
+}
+"""Task, family and input by data that are not learned as classes."""
+
+
+@pytest.fixture
+def others(place):
+    """Texts, pictures without classes and pictures with masks in a folder, in which commands run."""
+    song = "la la li\n" * 300
+    Path("song.txt").write_text(song)
+    Path("songs").mkdir()
+    for name in ("1.txt", "2.txt"):
+        Path("songs", name).write_text(song)
+    write(Path("loose"), 24, (10, 12))
+    write(Path("streets/images"), 24, (10, 10))
+    Path("streets/masks").mkdir()
+    for index in range(24):
+        mask = np.tri(10, k=index % 5, dtype=np.uint8)
+        Image.fromarray(mask).save(f"streets/masks/{index}.png")
+    return place
+
+
+@pytest.mark.parametrize("data", OTHERS)
+def test_a_written_space_is_of_the_datas_task(others, capsys, data):
+    name, family, shape = OTHERS[data]
+    asked = ["--task", name] if data == "photos" else []
+    code, out, err = nas(capsys, "init", "mine.toml", "--data", data, *asked)
+    assert (code, err) == (0, "")
+    assert find_task(name).label in out
+    space = load_space("mine.toml", SPACES)
+    assert type(space.skeleton) is family
+    assert space.skeleton.input_shape == shape
+    assert (space.proxy.task, space.final_proxy.task) == (name, name)
+    settings, _ = prepare_settings(SearchRequest(space="mine.toml", device="cpu"))
+    assert settings.space.skeleton == space.skeleton
+    text = Path("mine.toml").read_text()
+    plain = re.sub(
+        r"^# (per_level|block|norm|positions?|up)( =.*)$", r"\1\2", text, flags=re.MULTILINE
+    )
+    assert plain != text
+    Path("mine2.toml").write_text(plain)
+    assert vars(load_space("mine2.toml", SPACES)) == {**vars(space), "name": "mine2"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data", OTHERS)
+def test_a_search_on_a_written_space(others, capsys, data):
+    task = find_task(OTHERS[data][0])
+    nas(capsys, "init", "mine.toml", "--data", data, "--task", task.name)
+    short = re.sub("^epochs = .*$", "epochs = 1", Path("mine.toml").read_text(), flags=re.MULTILINE)
+    Path("mine.toml").write_text(short)
+    code, out, err = nas(
+        capsys, "search", "--space", "mine.toml", "--evaluations", 4, "--workers", 1, "--device", "cpu",
+        "--contenders", 0, "--finalists", 1, "--finalist-seeds", 2, "--tuning-seeds", 0,
+    )  # fmt: skip
+    assert code == 0, err
+    assert f"test {task.label}" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -230,7 +297,8 @@ def test_nas_data_of_a_text_and_of_a_task(capsys, tmp_path, monkeypatch):
         (("data", "shakespeare", "--task", "denoising"), "needs pictures; shakespeare is a text"),
         (("data", "digits", "--task", "counting"), "--task: unknown task 'counting'"),
         (("data", "nowhere.txt"), "No such file"),
-        (("init", "my.toml", "--data", "shakespeare"), "task classification needs pictures"),
+        (("init", "my.toml", "--data", "digits", "--task", "language"), "needs a text; digits is"),
+        (("init", "my.toml", "--data", "digits", "--task", "counting"), "unknown task 'counting'"),
     ],
 )
 def test_data_that_do_not_fit(capsys, tmp_path, monkeypatch, arguments, message):

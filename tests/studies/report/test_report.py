@@ -486,7 +486,7 @@ def test_knock_outs_only_where_the_study_was_searched(url, tmp_path, monkeypatch
             )
         return str(caught.value)
 
-    assert "not the images of the study" in message(data="fashion-mnist")
+    assert "not the data of the study" in message(data="fashion-mnist")
     assert "--workers 0" in message(workers=0)
     monkeypatch.setattr(torch, "__version__", "2.99")
     assert 'device.torch is "' in message()
