@@ -39,7 +39,7 @@ GPT12 = SearchSpace(
 )
 """Six blocks of a Transformer, twelve layers, on the characters of a text; a motif of two blocks."""
 
-GPT24 = replace(GPT12, skeleton=replace(GPT12.skeleton, blocks=12), name="gpt24")
+GPT24 = replace(GPT12, skeleton=GPT12.skeleton.deepened(2), name="gpt24")
 
 GPT24_LARGE = replace(
     GPT24,

@@ -96,7 +96,7 @@ def _own_scores(task: str, evaluate: str | None, objectives: str) -> dict[str, s
     from studies.store.names import own_score
 
     learned = find_task(task)
-    ways = {} if learned.score == ACCURACY.name else {learned.score: learned.way}
+    ways: dict[str, str] = {} if learned.score == ACCURACY.name else {learned.score: learned.way}
     if evaluate:
         ways = dict(OwnTraining.find(evaluate).scores)
     own = {name: f"{way}:{name}" for name, way in ways.items()}
