@@ -74,7 +74,7 @@ def test_the_notebook_of_long_skips_reads_learnt_coefficients(tmp_path):
     assert study.verdict in said
     assert {row.name for row in study.finalists} >= {"residual"}
     skips = [layer.skips for layer in study.best.genome.layers]
-    learnt = re.findall(r"^layers\.(\d+)\S*beta \[(.*)\]$", said, re.MULTILINE)
+    learnt = re.findall(r"^network\.layers\.(\d+)\S*beta \[(.*)\]$", said, re.MULTILINE)
     assert {int(index) - 1: len(numbers.split(",")) for index, numbers in learnt} == {
         index: len(here) for index, here in enumerate(skips) if here
     }
