@@ -52,7 +52,8 @@ GPT24_LARGE = replace(
 
 VIT12 = SearchSpace(
     Transformer(
-        (1, 8, 8), 10, blocks=6, width=32, heads=2, patch=2, pooling="mean", activation="relu"
+        (1, 8, 8), 10, blocks=6, width=32, heads=2, patch=2, pooling="mean", activation="relu",
+        init="pytorch",
     ),
     distances=(1, 2, 4),
     sources=("0",),
@@ -60,10 +61,10 @@ VIT12 = SearchSpace(
     learning_rates=RATES,
     period=4,
     data="digits",
-    proxy=replace(ADAMW, epochs=10, images=300),
-    final=replace(ADAMW, epochs=20, images=300),
+    proxy=replace(ADAMW, epochs=4, images=1000),
+    final=replace(ADAMW, epochs=8, images=1000),
     name="vit12",
-)
+)  # fmt: skip
 """Six blocks of a Transformer on the patches of a picture."""
 
 VIT12_LARGE = replace(
@@ -117,8 +118,8 @@ CONVNEXT9 = SearchSpace(
     merges=("add", "layerscale", "scale", "mix"),
     learning_rates=RATES,
     data="fashion-mnist",
-    proxy=replace(ADAMW, batch=32, epochs=4, images=1000, validation_images=2000, resolution=14),
-    final=replace(ADAMW, batch=32, epochs=8, images=1000, resolution=14),
+    proxy=replace(ADAMW, batch=32, epochs=3, images=500, validation_images=500, resolution=14),
+    final=replace(ADAMW, batch=32, epochs=6, images=500, resolution=14),
     name="convnext9",
 )
 
