@@ -311,8 +311,8 @@ def test_nothing_is_said_of_genes_without_evidence(made, small_space):
         made.add(genome, 0.5)
     assert made.facts.importance.why == "Too few candidates for a statement: 49, of at least 50."
     made.add(genomes[49], 0.5)
-    assert "same accuracy" in made.facts.importance.why
-    assert "same accuracy" in render(made.facts)
+    assert "same score" in made.facts.importance.why
+    assert "same score" in render(made.facts)
 
 
 # Lineage
