@@ -99,7 +99,7 @@ def _built(planned: Plan, skeleton: UNet, borrowed: Borrowed) -> dict[str, Any]:
         raise InputError(f"a merge's file has the name {clash[0]}, which the module has itself")
     classes, places = Classes(Names([*OWN, *MORE, *taken])), _places(planned, skeleton)
     _share_blocks(classes, planned, skeleton, places)
-    stem = [] if isinstance(planned.stem, Identity) else [(planned.stem, {})]
+    stem: Uses = [] if isinstance(planned.stem, Identity) else [(planned.stem, {})]
     branches = {way: [*_branches(way, planned, skeleton, places)] for way in DIRECTIONS.values()}
     blocks = _blocks_after(planned, places)
     down, up = ([*_adapters(planned, skeleton, rising)] for rising in (False, True))
@@ -134,6 +134,7 @@ def _built(planned: Plan, skeleton: UNet, borrowed: Borrowed) -> dict[str, Any]:
         "reads": "inputs" in site or _read(calls),
         "strengths": strengths,
         "mirror": MIRROR in starts,
+        "from_stem": STEM in starts,
         "named": _named(starts),
         "pattern": pattern_lines(planned, names, strengths, named=True) if merges else [],
         **_texts(calls, site, skeleton, bool(merges)),
