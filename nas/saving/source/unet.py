@@ -134,6 +134,7 @@ def _built(planned: Plan, skeleton: UNet, borrowed: Borrowed) -> dict[str, Any]:
         "reads": "inputs" in site or _read(calls),
         "strengths": strengths,
         "mirror": MIRROR in starts,
+        "from_stem": STEM in starts,
         "named": _named(starts),
         "pattern": pattern_lines(planned, names, strengths, named=True) if merges else [],
         **_texts(calls, site, skeleton, bool(merges)),
