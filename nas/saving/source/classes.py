@@ -195,9 +195,8 @@ def _written(where: str, uses: Uses) -> list[Written]:
     for written, (_, place) in zip(every, uses, strict=True):
         for argument in (a for a in written.arguments if a.variable):
             if argument.value != place.get(argument.variable):
-                raise InputError(
-                    f"{where}: {argument.variable} {argument.value} are not the layer's"
-                )
+                told = f"{where} is cut to {argument.variable} {argument.value}"
+                raise InputError(f"{told}; only what is cut to those of a U-Net's layer is written")
     return every
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baselines import BASELINES
-from nas import Genome, compile_network
+from nas import Genome, InputError, compile_network
 from nas.architecture import map_parts, parts
 from nas.architecture.layers import Layer, Skip
 from nas.architecture.merges import MERGES
@@ -23,8 +23,10 @@ from nas.saving.exports import export
 from nas.saving.network_file import write_weights
 from nas.saving.source.families import source_of
 from nas.saving.uses import usable
+from nas.tasks.table import find_task
 from tests.nas.network.test_unet import fitting, small, unets
 from tests.nas.saving.networks import moved
+from tests.nas.saving.networks import skeleton as convolutional
 from tests.nas.saving.source.test_module import module_of
 
 TASKS = ("segmentation", "denoising", "inpainting")
@@ -40,9 +42,9 @@ def alone():
 
 def usable_of(genome, skeleton, task="segmentation"):
     channels = skeleton.input_shape[0]
-    if task != "segmentation":
+    if task in ("denoising", "inpainting"):
         skeleton = replace(skeleton, classes=channels)
-    names = tuple(map(str, range(skeleton.classes))) if task == "segmentation" else ()
+    names = tuple(map(str, range(skeleton.classes))) if find_task(task).labels else ()
     card = Card((70.5,) * channels, (81.25,) * channels, names, task=task)
     network = moved(compile_network(genome, skeleton, seed=1))
     with torch.no_grad():
@@ -143,6 +145,11 @@ def test_a_block_of_a_users_own_with_levels_inside(monkeypatch, tmp_path):
         skeleton = small(block="hourglass", input_shape=(3, *sides))
         text = check_same(usable_of(Genome.parse("- add(1)*2 add(m)*2"), skeleton), tmp_path)
         assert ("class UpConv(" in text) == (sides == (13, 10))
+    genome = Genome.parse("- add(1)*8")
+    check_same(usable_of(genome, convolutional(block="hourglass"), "classification"), tmp_path)
+    odd = convolutional(block="hourglass", input_shape=(1, 14, 14))
+    with pytest.raises(InputError, match=r"hourglass.up is cut to sides"):
+        source_of(usable_of(genome, odd, "classification"), "a.safetensors")
 
 
 def test_ruff_finds_nothing(tmp_path):
