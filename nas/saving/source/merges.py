@@ -13,7 +13,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from nas.architecture.merges import MERGES, Merge
+from nas.architecture.merges import MERGES, Gate, Merge
 from nas.architecture.plan import LayerPlan
 from nas.errors import InputError, brief, own_name
 from nas.saving.source.borrowed import Borrowed, UnwritableError, free_names, imports_of
@@ -53,7 +53,7 @@ class MergeClass:
     def order(self) -> Order:
         """What its parts depend on."""
         merge = MERGES[str(self.layers[0].merge)]
-        reads = merge.reads_input or merge.second_branch or own_name(merge.parts)
+        reads = isinstance(merge, Gate) or merge.second_branch or own_name(merge.parts)
         return MERGE if reads else OF_OUTPUT
 
     def collect(self, classes: Classes, places: Mapping[int, Place]) -> None:
