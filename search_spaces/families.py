@@ -1,7 +1,7 @@
 """The named spaces of the other residual families: Transformers, U-Nets and ConvNeXt.
 
-Docs/results.md says how far their proxies can be trusted. Those whose names end in -large have sizes for a
-GPU, where nobody has measured them yet.
+Their proxies take seconds of a core. How far they can be trusted has not been measured yet. Those whose
+names end in -large have sizes for a GPU.
 """
 
 from dataclasses import replace
