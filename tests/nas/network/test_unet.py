@@ -145,6 +145,7 @@ def test_parts_of_maps(sides):
 
 def test_transposed_convolutions_begin_as_pytorchs():
     with torch.random.fork_rng():
+        torch.manual_seed(0)  # the largest of 32 biases is not always near the bound
         own = nn.ConvTranspose2d(64, 32, 2, 2)
     module = build(map_parts.UpConv((64, 4, 4), 32, (8, 8), True))
     initialise(module, "pytorch", 3)

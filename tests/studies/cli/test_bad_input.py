@@ -67,7 +67,7 @@ CASES = [
     (["search", "--storage", "nonsense"], "cannot be opened"),
     (["search", "--storage", "text.db.log"], "cannot be opened"),
     (["search", "--data", "one.npz"], "data with 1 class"),
-    (["search", "--data", "single"], "data with 1 class"),
+    (["search", "--data", "single"], "single is pictures without classes"),
     (["search", "--data", "corrupt"], "3.png: not a readable image"),
     (["search", "--data", "small.npz"], "the least side is 3"),
     (["search", "--plugin", "none.py"], "none.py"),
