@@ -21,6 +21,12 @@ RATES = (2e-3, 4e-3, 8e-3)
 LARGE_RATES = (5e-4, 1e-3, 2e-3)
 
 
+LARGE_PICTURES = replace(
+    ADAMW, batch=256, epochs=5, images=20_000, learning_rate=1e-3, augment="crop-flip"
+)
+LARGE_PICTURES_LONGER = replace(LARGE_PICTURES, epochs=20, images=None)
+
+
 def _text(images: int) -> Proxy:
     return replace(ADAMW, task="language", epochs=1, images=images, validation_images=400)
 
@@ -72,10 +78,8 @@ VIT12_LARGE = replace(
     skeleton=Transformer((3, 32, 32), 10, blocks=6, width=192, heads=3, pooling="mean"),
     learning_rates=LARGE_RATES,
     data="cifar10",
-    proxy=replace(
-        ADAMW, batch=256, epochs=5, images=20_000, learning_rate=1e-3, augment="crop-flip"
-    ),
-    final=replace(ADAMW, batch=256, epochs=20, learning_rate=1e-3, augment="crop-flip"),
+    proxy=LARGE_PICTURES,
+    final=LARGE_PICTURES_LONGER,
     name="vit12-large",
 )
 
@@ -134,10 +138,8 @@ CONVNEXT18_LARGE = replace(
     ),
     learning_rates=LARGE_RATES,
     data="cifar10",
-    proxy=replace(
-        ADAMW, batch=256, epochs=5, images=20_000, learning_rate=1e-3, augment="crop-flip"
-    ),
-    final=replace(ADAMW, batch=256, epochs=20, learning_rate=1e-3, augment="crop-flip"),
+    proxy=LARGE_PICTURES,
+    final=LARGE_PICTURES_LONGER,
     name="convnext18-large",
 )
 """ConvNeXt-T's stages (Liu et al. 2022), on small pictures."""

@@ -91,15 +91,7 @@ merges = ["add", "scale", "gate"]
 strengths = [0.5, 1.0]  # a skip is multiplied with one of these
 period = 4  # a pattern is a motif of so many layers, which is tiled over the depth
 learning_rates = [2e-3, 4e-3, 8e-3]  # every pattern has one of these
-
-# The short training that stands for a long one, of every candidate.
-[proxy]
-epochs = {epochs}
-{training}
-# The longer training of the finalists and the hand-made patterns.
-[final]
-epochs = {more_epochs}
-{training}"""
+"""
 UNET = """\
 family = "unet"  # levels of half the sides each, down and up again
 input_shape = [{shape}]  # channels, height, width; of pictures of different sizes, the square they become
@@ -117,7 +109,8 @@ sources = ["m"]  # and by name: m is the mirrored level's node, 0 the stem
 merges = ["add", "scale", "concat"]
 strengths = [0.5, 1.0]  # a skip is multiplied with one of these
 learning_rates = [1e-3, 3e-3]  # every pattern has one of these
-
+"""
+TRAININGS = """
 # The short training that stands for a long one, of every candidate.
 [proxy]
 epochs = {epochs}
@@ -126,6 +119,7 @@ epochs = {epochs}
 [final]
 epochs = {more_epochs}
 {training}"""
+"""What follows in the files of both."""
 TRAINING = """\
 task = "{task}"
 {images}
@@ -138,7 +132,11 @@ learning_rate = {rate}
 warmup = 0.1
 weight_decay = 0.1
 """
-FAMILIES: dict[Outputs, str] = {"classes": CONVOLUTIONAL, "symbols": TRANSFORMER, "map": UNET}
+FAMILIES: dict[Outputs, str] = {
+    "classes": CONVOLUTIONAL,
+    "symbols": TRANSFORMER + TRAININGS,
+    "map": UNET + TRAININGS,
+}
 """The rest of a file by what a task's networks give."""
 
 

@@ -40,7 +40,7 @@ def update(flats: Sequence[Flat], proxy: Proxy, rate: Tensor) -> None:
             try:
                 step(some, proxy, rate, decay, fused=True)
                 continue
-            except (RuntimeError, NotImplementedError) as error:
+            except RuntimeError as error:
                 if "fused" not in str(error):
                     raise
                 say_once(f"no fused optimizer on {kind}: {str(error).splitlines()[0]}")
