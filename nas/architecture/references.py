@@ -6,6 +6,8 @@ To add one, name its motif in REFERENCES; a plugin adds its own in a table of th
 from __future__ import annotations
 
 from nas.architecture.genome import Genome, Motif
+from nas.architecture.skeletons.skeleton import AnySkeleton
+from nas.architecture.stretch import fitted
 from nas.errors import unknown
 
 REFERENCES: dict[str, Motif] = {
@@ -25,6 +27,9 @@ REFERENCES: dict[str, Motif] = {
         "attention": "attention(1)",  # exercise 5
         "mix": "mix(1)",  # residual weights of LAuReL, Menghani et al. 2024
         "layerscale": "layerscale(1)",  # CaiT, Touvron et al. 2021
+        "unet": "concat(m)",  # Ronneberger et al. 2015
+        "u-skips": "add(1) add(1,m)",  # after U-ViT, Bao et al. 2023
+        "x0": "add(1) mix(1,0)",  # x0-lambdas, Jordan et al. 2024
     }.items()
 }
 """The motif of each. Plain is what skips are compared with, residual the pattern of ResNet."""
@@ -33,17 +38,17 @@ FIRST = ("plain", "residual", "dense")
 """Those that every search evaluates, whatever the merges of its space."""
 
 
-def reference(name: str, layers: int) -> Genome:
-    """A reference of so many layers.
+def reference(name: str, skeleton: AnySkeleton) -> Genome:
+    """A reference on a skeleton, less the skips from nodes that this does not have.
 
     Raises:
         InputError: an unknown name.
     """
     if name not in REFERENCES:
         raise unknown("reference", name, REFERENCES)
-    return REFERENCES[name].tiled(layers)
+    return fitted(REFERENCES[name].tiled(skeleton.layers), skeleton)
 
 
-def named_or_parsed(text: str, layers: int) -> Genome:
-    """A reference of so many layers by its name, or the genome of a notation."""
-    return reference(text, layers) if text in REFERENCES else Genome.parse(text)
+def named_or_parsed(text: str, skeleton: AnySkeleton) -> Genome:
+    """A reference on a skeleton by its name, or the genome of a notation."""
+    return reference(text, skeleton) if text in REFERENCES else Genome.parse(text)

@@ -55,7 +55,7 @@ def references_of(space: SearchSpace) -> dict[str, Genome]:
     """
     found: dict[str, Genome] = {}
     for name in REFERENCES:
-        genome = reference(name, space.skeleton.layers)
+        genome = reference(name, space.skeleton)
         merges = {layer.merge for layer in genome.layers if layer.merge}
         if name not in FIRST and not merges <= set(space.merges):
             continue

@@ -107,7 +107,7 @@ def _find(
         raise InputError("--space and --baseline: one of them, which the skeleton is from")
     if baseline:
         found = find_baseline(baseline)
-        genome = named_or_parsed(text, found.skeleton.layers) if text else found.genome
+        genome = named_or_parsed(text, found.skeleton) if text else found.genome
         own = f"baseline {baseline}" if genome == found.genome else f"a pattern on {baseline}"
         return Pattern(
             genome, found.skeleton, Proxy(), "the default training", own, baseline, None,
@@ -127,7 +127,7 @@ def _on_space(text: str, space: str | None) -> Pattern:
             "name it with --space or --baseline"
         )
     found = find_space(space)
-    genome = named_or_parsed(text, found.skeleton.layers)
+    genome = named_or_parsed(text, found.skeleton)
     data = found.data if found.data in SOURCES or Path(found.data).exists() else None
     basis = f"the finalists of space {found.name}"
     return Pattern(

@@ -14,8 +14,7 @@ def given_patterns(settings: SearchSettings) -> dict[str, Genome]:
     For very few layers some coincide, then the first name stays; what the skeleton's adapters
     cannot do is left out.
     """
-    layers = settings.space.skeleton.layers
-    wanted = {name: reference(name, layers) for name in FIRST}
+    wanted = {name: reference(name, settings.space.skeleton) for name in FIRST}
     if settings.start:
         wanted["start"] = settings.start
     patterns: dict[str, Genome] = {}

@@ -37,6 +37,7 @@ NAMES = {
     "residual": "ResNet's pattern",
     "rezero": "ReZero's pattern",
     "densenet": "DenseNet's pattern",
+    "unet": "the U-Net's pattern",
     "start": "the pattern that the search started from",
 }
 
@@ -200,7 +201,8 @@ def _tested(
         leader = max(within, key=lambda one: one.mean, default=None)
         more = ""
         if leader and leader.mean > row.mean:
-            more = f" {named(leader.name).capitalize()}, which was given, has {words.show(leader.mean)} there."
+            given_one = named(leader.name)
+            more = f" {given_one[0].upper()}{given_one[1:]}, which was given, has {words.show(leader.mean)} there."
         return Verdict(
             "better", row.name,
             f"Use {row.name}: it {told}{listed([one.words() for one in reversed(against)])}.{more}",

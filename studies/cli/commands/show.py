@@ -107,6 +107,6 @@ def _written(
 
     if on or space:
         skeleton = find_baseline(on).skeleton if on else find_space(str(space)).skeleton
-        return named_or_parsed(notation, skeleton.layers), skeleton
-    genome = named_or_parsed(notation, layers)
+        return named_or_parsed(notation, skeleton), skeleton
+    genome = named_or_parsed(notation, Skeleton((3, 32, 32), 10, (Stage(layers, 16),)))
     return genome, Skeleton((3, 32, 32), 10, (Stage(len(genome), 16),))

@@ -29,7 +29,7 @@ def write_study(storage, space, data, name, accuracies, **change):
     )  # fmt: skip
     store = Store.open(storage, name, settings.record(), [True], ["accuracy"])
     rng = random.Random(name)
-    genomes = {role: reference(role, space.skeleton.layers) for role in FIRST}
+    genomes = {role: reference(role, space.skeleton) for role in FIRST}
     roles = [*genomes, *[""] * len(accuracies)]
     found = [*genomes.values(), *(space.sample(rng) for _ in accuracies)]
     scores = [0.5, 0.8, 0.7, *accuracies]

@@ -10,7 +10,7 @@ import torch
 
 import studies
 from nas import Genome, InputError
-from nas.architecture.references import FIRST, reference
+from nas.architecture.references import FIRST, REFERENCES
 from nas.workers.process_pool import Workers
 from studies.cli.progress import points_of
 from studies.retraining.pattern import find_pattern
@@ -36,7 +36,7 @@ def test_the_same_trials_with_one_and_two_workers_and_any_budget(undisturbed, sm
     )
     keys = [t[5]["notation"] for t in undisturbed]
     assert len(set(keys)) == 24
-    patterns = [str(reference(name, 4)) for name in FIRST]
+    patterns = [str(REFERENCES[name].tiled(4)) for name in FIRST]
     assert [t[1] for t in undisturbed[:3]] == patterns
     assert [t[5]["role"] for t in undisturbed[:4]] == ["plain", "residual", "dense", ""]
     assert any(t[5]["parents"] for t in undisturbed)

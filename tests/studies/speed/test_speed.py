@@ -96,5 +96,6 @@ def test_the_command_measures_and_prints_json():
     record = json.loads(found.stdout)
     assert set(record["rates"]) == {OURS, *WAYS}
     assert all(rate > 0 for rates in record["rates"].values() for rate in rates)
-    assert record["shares"] and all(share > 0 for share in record["shares"].values())
+    assert record["shares"]
+    assert all(share > 0 for share in record["shares"].values())
     assert record["limit_share"] > 0
