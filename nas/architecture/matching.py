@@ -20,7 +20,7 @@ STEPS = 400
 
 
 def matched(genome: Genome, skeleton: AnySkeleton, cost: str, wanted: int) -> AnySkeleton:
-    """The skeleton, its stages widened, on which the genome costs what is wanted within 1 %.
+    """The skeleton, its stages or MLPs widened, on which the genome costs what is wanted within 1 %.
 
     Where widths are so small that none comes so close, it is the next that costs more. The first with
     near even widening is taken. A genome that costs as much already keeps its skeleton.
@@ -30,7 +30,7 @@ def matched(genome: Genome, skeleton: AnySkeleton, cost: str, wanted: int) -> An
         wanted: parameters, or MACs.
 
     Raises:
-        InputError: an unknown cost, or no widths come so close.
+        InputError: an unknown cost, no widths come so close, or the family has no wider skeletons.
     """
     if cost not in COSTS:
         raise unknown("cost", cost, COSTS)
@@ -51,13 +51,13 @@ def matched(genome: Genome, skeleton: AnySkeleton, cost: str, wanted: int) -> An
 
 
 def _wider(skeleton: AnySkeleton) -> Iterator[AnySkeleton]:
-    """Skeletons with wider stages, evenly widened and with one channel more or less in any stage."""
+    """Skeletons with greater widths, evenly widened and with one more or less in any of them."""
     seen = set()
     for step in range(STEPS):
-        even = [round((1 + step / 100) * width) for width in skeleton.widths]
+        even = [round((1 + step / 100) * width) for width in skeleton.widenable]
         for shifts in product((0, 1, -1), repeat=len(even)):
             widths = tuple(width + shift for width, shift in zip(even, shifts, strict=True))
-            if widths in seen or min(widths, default=0) < 1:
+            if widths in seen or min(widths, default=1) < 1:
                 continue
             seen.add(widths)
             yield skeleton.widened(widths)

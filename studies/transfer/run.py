@@ -209,7 +209,7 @@ def _place(request: TransferRequest, store: Store) -> _Place:
             if name != "winner"
             and (wider := matched(genome, skeleton, request.match, cost)) != skeleton
         }
-        record["widths"] = {str(g): list(one.widths) for g, one in skeletons.items()}
+        record["widths"] = {str(g): list(one.widenable) for g, one in skeletons.items()}
     return _Place(
         data, skeleton, proxy, space.learning_rates, entries, settings["seed"],
         Setting(request.label, skeletons, record),

@@ -22,6 +22,7 @@ from nas import (
     save_network,
     wrap,
 )  # fmt: skip
+from nas.architecture.matching import matched
 from nas.architecture.plan import check_merges
 from nas.architecture.skeletons.families import read_skeleton
 from nas.evaluation.evaluate import evaluate_together
@@ -121,6 +122,8 @@ def test_the_plain_pattern_is_the_model():
         network = compile_network(Genome.plain(4), wrapped, seed)
         assert same(network, made(wrapped, seed), (1, 8, 8))
     assert not same(network, made(wrapped, 0), (1, 8, 8))
+    with pytest.raises(InputError, match="cannot be made wider"):
+        matched(Genome.plain(4), wrapped, "params", 10**6)
 
 
 def test_every_block_is_left_whole_whatever_the_skip():

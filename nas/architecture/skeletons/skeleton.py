@@ -148,6 +148,11 @@ class AnySkeleton(ABC):
         return ()
 
     @property
+    def widenable(self) -> tuple[int, ...]:
+        """The widths that `widened` replaces; none where the family has no wider ones."""
+        return self.widths
+
+    @property
     def title(self) -> str:
         """Stem, stages and blocks in few words."""
         return f"{self.layers} layers"
@@ -205,7 +210,7 @@ class AnySkeleton(ABC):
         raise InputError(f"a skeleton of {self.title} cannot be stretched to more layers")
 
     def widened(self, widths: Sequence[int]) -> Self:
-        """This skeleton with these widths of its stages.
+        """This skeleton with these widths in place of `widenable`.
 
         Raises:
             InputError: the family has no wider ones.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from math import inf, nextafter
 from typing import ClassVar, Literal
 
 from nas.architecture.merges import MERGES, Site
@@ -241,15 +242,25 @@ class Transformer(AnySkeleton):
         """This skeleton with so many times as many blocks."""
         return replace(self, blocks=factor * self.blocks)
 
+    @property
+    def widenable(self) -> tuple[int, ...]:
+        """Of the MLPs' hidden layers: tokens and heads stay as they are, and steps are fine."""
+        return (self.hidden,)
+
     def widened(self, widths: Sequence[int]) -> Transformer:
-        """This skeleton with this width of its tokens.
+        """This skeleton with so many hidden values in its MLPs.
 
         Raises:
-            InputError: more or less than one width, or one that the heads do not divide.
+            InputError: more or less than one number, or one that is out of range.
         """
         if len(widths) != 1:
-            raise InputError(f"a skeleton of {self.title} has one width, not {len(widths)}")
-        return replace(self, width=widths[0])
+            raise InputError(
+                f"a skeleton of {self.title} has one width to change, its MLPs', not {len(widths)}"
+            )
+        ratio = widths[0] / self.width
+        if int(ratio * self.width) < widths[0]:  # the quotient is rounded down
+            ratio = nextafter(ratio, inf)
+        return replace(self, mlp_ratio=ratio)
 
     @property
     def title(self) -> str:

@@ -24,6 +24,18 @@ def test_a_wider_skeleton_costs_what_is_wanted_within_one_percent(cost, factor):
     assert max(ratios) / min(ratios) < 1.5
 
 
+@pytest.mark.parametrize("cost", ["params", "macs"])
+@pytest.mark.parametrize("factor", [1.02, 1.4, 2.0])
+@pytest.mark.parametrize("name", ["gpt12", "vit12", "unet", "convnext9"])
+def test_so_it_is_in_every_family(name, factor, cost):
+    skeleton = SPACES[name].skeleton
+    genome = Genome.residual(skeleton.layers)
+    wanted = round(factor * getattr(plan(genome, skeleton), cost))
+    wider = matched(genome, skeleton, cost, wanted)
+    assert abs(getattr(plan(genome, wider), cost) - wanted) <= 0.01 * wanted
+    assert skeleton.widened(wider.widenable) == wider  # as a transfer records it
+
+
 def test_what_costs_as_much_stays_as_it_is():
     genome = Genome.residual(27)
     assert matched(genome, SKELETON, "params", plan(genome, SKELETON).params) is SKELETON

@@ -64,7 +64,8 @@ def test_it_is_stretched_and_widened():
     genome = Genome.parse("[add(1) add(1,2)]*3")
     assert deepened(TEXT, 12).blocks == 6
     assert stretched(genome, TEXT, 12) == Genome.parse("[add(1) add(1,2)]*6")
-    assert TEXT.widened((32,)).shapes[0] == (12, 32)
+    assert all(TEXT.widened((hidden,)).hidden == hidden for hidden in range(1, 200))
+    assert TEXT.widened((96,)).tokens == TEXT.tokens
     with pytest.raises(InputError, match="no widths give"):
         matched(genome, TEXT, "params", 10**6)
 

@@ -12,6 +12,7 @@ from studies.transfer.run import TransferRequest, recorded_transfers, run_transf
 from tests.conftest import write_small_space
 from tests.helpers import nas
 from tests.studies.searches import request, run_search, trials_of
+from tests.task_spaces import write_task_space
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,21 @@ def test_at_equal_size_and_trained_longer(storage):
     assert beside.settings["proxy"]["epochs"] == 3
     again = {one.label: one.finalists for one in recorded_transfers(store_of(storage))}
     assert again[found.label] == found.finalists
+
+
+@pytest.mark.slow
+def test_transformers_at_equal_size(tmp_path):
+    """The reference's MLPs are wider, and what is recorded of that is read."""
+    toml, url = write_task_space("vit", tmp_path), f"sqlite:///{tmp_path}/a.db"
+    merges = 'merges = ["concat"]\nalways = true'
+    toml.write_text(toml.read_text().replace('merges = ["add", "scale"]', merges))
+    run_search(request(toml, url, study="s", evaluations=4, finalists=0))
+    found = run_transfer(asked(url, match="params", seeds=2))
+    rows = {row.name: row for row in found.finalists}
+    assert abs(rows["residual"].params / rows["winner"].params - 1) <= 0.01
+    residual = plan(Genome.residual(4), recorded_space(store_of(url).settings).skeleton)
+    assert residual.params < rows["residual"].params
+    assert recorded_transfers(store_of(url))[0].finalists == found.finalists
 
 
 def test_other_data_interrupted_and_told(storage, tmp_path, capsys):
