@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from nas import Genome, Proxy, SearchSpace, Skeleton, Stage
+from nas import Genome, Layer, Proxy, SearchSpace, Skeleton, Skip, Stage
 from nas.data.dataset import Raw, make_data
 from nas.data.images import DEBIAN_FASHION_MNIST
 from nas.data.load import load_data
@@ -124,3 +124,17 @@ def random_genome(layers: int, rng: random.Random, merges: list[str]) -> Genome:
         skips = ",".join(f"{d}@{rng.choice([0.25, 0.5, 1, 1.5])}" for d in distances)
         tokens.append(f"{rng.choice(merges)}({skips})")
     return Genome.parse(" ".join(tokens))
+
+
+def with_names(genome, skeleton, rng):
+    """The genome, some of whose skips start at nodes by their names."""
+    layers = []
+    for index, layer in enumerate(genome.layers, 1):
+        skips, used = list(layer.skips), {skeleton.source(index, s.distance) for s in layer.skips}
+        for name in (0, -1):
+            node = skeleton.source(index, name)
+            if layer.merge and node is not None and node not in used and rng.random() < 0.6:
+                skips.append(Skip(name, rng.choice((1, 0.5))))
+                used.add(node)
+        layers.append(Layer(layer.merge, tuple(skips)))
+    return Genome(tuple(layers))

@@ -85,6 +85,18 @@ def pattern_lines(
     return lines
 
 
+def names_of(planned: Plan) -> dict[str, bool | str]:
+    """What a template says of sources by name: which there are, and the distances they stand for in a layer."""
+    starts = {skip.distance for layer in planned.genome.layers for skip in layer.skips}
+    names = {STEM: "0: index", MIRROR: '"m": index - mirror'}
+    pairs = [text for name, text in names.items() if name in starts]
+    return {
+        "mirror": MIRROR in starts,
+        "from_stem": STEM in starts,
+        "named": f"{{{', '.join(pairs)}}}" if pairs else "",
+    }
+
+
 @dataclass(frozen=True)
 class _Row:
     """A layer with where its skips start: distances, or sources by name."""

@@ -12,7 +12,7 @@ from nas.saving.source.borrowed import Borrowed
 from nas.saving.source.classes import Call, Classes, Names, Order, Place, Uses
 from nas.saving.source.merges import merge_classes
 from nas.saving.source.module import OWN, rendered, write_merges
-from nas.saving.source.pattern import pattern_lines
+from nas.saving.source.pattern import names_of, pattern_lines
 from nas.saving.source.text import called
 
 WIDTH: Order = ("width",)
@@ -91,5 +91,6 @@ def _built(planned: Plan, skeleton: Transformer, borrowed: Borrowed) -> dict[str
         "after": after and classes.call("after", WIDTH, after).text("        self.after = ", own),
         "site": site and called("            site = Site(", [told[name] for name in site]),
         "strengths": strengths,
-        "pattern": pattern_lines(planned, names, strengths) if merges else [],
+        **names_of(planned),
+        "pattern": pattern_lines(planned, names, strengths, named=True) if merges else [],
     }

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nas.architecture.layers import MIRROR, STEM
 from nas.architecture.map_parts import Identity
 from nas.architecture.parts import Chain, Part
 from nas.architecture.plan import Plan, plan
@@ -16,7 +15,7 @@ from nas.saving.source.borrowed import Borrowed
 from nas.saving.source.classes import Call, Classes, Names, Order, Place, Uses, structure
 from nas.saving.source.merges import merge_classes
 from nas.saving.source.module import BRANCH, OWN, rendered, split, write_merges
-from nas.saving.source.pattern import pattern_lines
+from nas.saving.source.pattern import names_of, pattern_lines
 from nas.saving.source.text import Listed, called
 
 ADAPTER: Order = ("inputs", "channels", "stride", "factor")
@@ -126,16 +125,13 @@ def _built(planned: Plan, skeleton: UNet, borrowed: Borrowed) -> dict[str, Any]:
     head = classes.call("head", *chains["head"][:2])
     strengths = any(strength != 1 for layer in planned.layers for _, strength in layer.skips)
     needed = {v for made in calls.values() for call in made for v in call.variables} | {*site}
-    starts = {skip.distance for layer in planned.genome.layers for skip in layer.skips}
     return {
         "classes": classes.texts,
         "head": head.text(""),
         "cut": "sides" in needed,
         "reads": "inputs" in site or _read(calls),
         "strengths": strengths,
-        "mirror": MIRROR in starts,
-        "from_stem": STEM in starts,
-        "named": _named(starts),
+        **names_of(planned),
         "pattern": pattern_lines(planned, names, strengths, named=True) if merges else [],
         **_texts(calls, site, skeleton, bool(merges)),
     }
@@ -225,13 +221,6 @@ def _read(calls: Mapping[str, list[Call]]) -> bool:
     """Whether a branch needs the channels that its layer reads."""
     made = [calls[way] for way in DIRECTIONS.values()]
     return any(len(every) > 1 or "inputs" in every[0].variables for every in made)
-
-
-def _named(starts: Collection[int]) -> str:
-    """The distances that sources by name stand for in a layer."""
-    names = {STEM: "0: index", MIRROR: '"m": index - mirror'}
-    pairs = [text for name, text in names.items() if name in starts]
-    return f"{{{', '.join(pairs)}}}" if pairs else ""
 
 
 def _texts(

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from baselines import BASELINES
 from nas import Genome, InputError, compile_network
 from nas.architecture import map_parts, parts
-from nas.architecture.layers import Layer, Skip
 from nas.architecture.merges import MERGES
 from nas.architecture.skeletons.blocks import BLOCKS, Block
 from nas.devices.device import one_thread
@@ -24,6 +23,7 @@ from nas.saving.network_file import write_weights
 from nas.saving.source.families import source_of
 from nas.saving.uses import usable
 from nas.tasks.table import find_task
+from tests.conftest import with_names
 from tests.nas.network.test_unet import fitting, small, unets
 from tests.nas.saving.networks import moved
 from tests.nas.saving.networks import skeleton as convolutional
@@ -76,20 +76,6 @@ def check_same(classifier, folder):
         expected, found = (one.double()(pictures.double()) for one in (classifier, network))
     torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8 * expected.abs().max().item())
     return text
-
-
-def with_names(genome, skeleton, rng):
-    """The genome, some of whose skips start at nodes by their names."""
-    layers = []
-    for index, layer in enumerate(genome.layers, 1):
-        skips, used = list(layer.skips), {skeleton.source(index, s.distance) for s in layer.skips}
-        for name in (0, -1):
-            node = skeleton.source(index, name)
-            if layer.merge and node is not None and node not in used and rng.random() < 0.6:
-                skips.append(Skip(name, rng.choice((1, 0.5))))
-                used.add(node)
-        layers.append(Layer(layer.merge, tuple(skips)))
-    return Genome(tuple(layers))
 
 
 @settings(max_examples=6)
