@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nas.architecture.genome import Genome
-from nas.architecture.layers import MIRROR, Layer, Skip
+from nas.architecture.layers import MIRROR, STEM, Layer, Skip
 from nas.architecture.merges import MERGES
 from nas.architecture.skeletons.convolutional import Skeleton, Stage
 from nas.architecture.skeletons.skeleton import AnySkeleton
@@ -142,6 +142,15 @@ def u_skips(skeleton: Transformer) -> Genome:
     return Genome(tuple(layers))
 
 
+def denseformer(skeleton: Transformer) -> Genome:
+    """Every block's MLP reads, by learnt numbers, the nodes of all blocks before it and the stem, too."""
+    layers = []
+    for index in range(1, skeleton.layers + 1):
+        far = () if index % 2 else (*map(Skip, range(2, index, 2)), Skip(STEM))
+        layers.append(Layer("mix" if far else "add", (Skip(1), *far)))
+    return Genome(tuple(layers))
+
+
 def _transformers() -> Iterator[Baseline]:
     """Not among them are parallel blocks (PaLM, Chowdhery et al. 2022): their MLP reads what attention
     reads, and a layer here reads the layer before it."""
@@ -160,6 +169,11 @@ def _transformers() -> Iterator[Baseline]:
     yield Baseline(
         "gpt2/u-skips", u_skips(gpt2), gpt2, "after Bao et al. 2023, with sums for concatenations"
     )
+    yield Baseline(
+        "gpt2/denseformer", denseformer(gpt2), gpt2,
+        "after Pagliardini et al. 2024, whose mixes read what blocks give before they are mixed, and "
+        "begin as no change: here they read the mixed nodes, and all numbers begin at 1",
+    )  # fmt: skip
     vit = Transformer((3, 224, 224), 1000, 12, 192, 3, patch=16, epsilon=1e-6)
     yield Baseline(
         "vit-tiny", residual, vit, "Dosovitskiy et al. 2021; timm's vit_tiny_patch16_224"

@@ -91,6 +91,16 @@ def test_the_sizes_of_baselines():
     assert gpt2.params == 124_439_808 + 50_257 * 768
 
 
+def test_denseformer_has_as_many_numbers_as_the_papers():
+    """d(d + 3)/2 for the earlier blocks, the stem and the block itself, and one for each MLP's branch."""
+    baseline = BASELINES["gpt2/denseformer"]
+    planned = plan(baseline.genome, baseline.skeleton)
+    assert planned.params == plan(Genome.residual(24), baseline.skeleton).params + 12 * 15 // 2 + 12
+    read = {source for source, _ in planned.layers[-1].skips}
+    assert read == {23, *range(0, 23, 2)}
+    assert all(layer.merge == "add" for layer in planned.layers[::2])
+
+
 def test_rezero_has_no_norms_and_begins_as_the_identity():
     baseline = BASELINES["gpt2/rezero"]
     skeleton = replace(baseline.skeleton, width=24).for_data((8,), 11)
