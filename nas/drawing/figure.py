@@ -49,7 +49,7 @@ def draw(genome: Genome, skeleton: AnySkeleton, title: str = "") -> Figure:
     width = min(40.0, max(7.0, 0.62 * count + 1.5))
     per_unit = width / (count + 2)
     heights = [-DROP * level for level in levels(planned.shapes)]
-    height = 2.1 + min(6.0, per_unit * longest * 0.55) - per_unit * min(heights)
+    height = 2.4 + min(6.0, per_unit * longest * 0.55) - per_unit * min(heights)
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     top = max(1.0, 0.28 + longest * 0.55) + 0.4
