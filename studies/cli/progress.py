@@ -251,8 +251,8 @@ class JobProgress:
 
     def __init__(self, console: Console, quiet: bool) -> None:
         self.console, self.quiet = console, quiet
-        self.clock: float | None = None
-        self.before = 0
+        self.clock, self.before = 0.0, 0
+        self.total: int | None = None
         self.progress = Progress(
             TextColumn("{task.fields[note]:28.28}"),
             BarColumn(bar_width=None),
@@ -272,13 +272,13 @@ class JobProgress:
         self.progress.stop()
 
     def update(self, done: int, total: int, key: str, share: float | None = None) -> None:
-        """After every job.
+        """After every job. Another total is other jobs, whose time is counted anew.
 
         Args:
             share: of the work that there was at the first call; by default all jobs are equal.
         """
-        if self.clock is None:
-            self.clock, self.before = time.monotonic(), done
+        if total != self.total:
+            self.clock, self.before, self.total = time.monotonic(), done, total
         if share is None:
             share = (done - self.before) / max(1, total - self.before)
         seconds = (time.monotonic() - self.clock) * (1 - share) / share if share else None

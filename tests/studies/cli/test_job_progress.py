@@ -33,6 +33,19 @@ def test_a_line_says_the_time_left(clock, share, left):
     ]
 
 
+def test_the_time_of_other_jobs_is_counted_anew(clock):
+    out = io.StringIO()
+    with JobProgress(Console(file=out, width=100), quiet=False) as shown:
+        for total, seconds in ((2, 600), (4, 10)):
+            shown.update(0, total, "")
+            clock[0] += seconds
+            shown.update(1, total, "")
+    assert out.getvalue().splitlines()[1::2] == [
+        "1/2 trainings · 10 min 0 s left",
+        "1/4 trainings · 30 s left",
+    ]
+
+
 def test_quiet_says_nothing(clock):
     out = io.StringIO()
     with JobProgress(Console(file=out), quiet=True) as shown:
