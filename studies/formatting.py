@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from nas.tasks.classification import CLASSIFICATION
 from nas.tasks.table import TASKS
 from studies.store.names import own_score
 
@@ -119,15 +120,25 @@ class Score:
     """Whether its name is what it counts: `2.131 bits per character`."""
 
     @classmethod
-    def of(cls, objectives: Sequence[str]) -> Score:
-        """That of a study with these objectives."""
+    def of(cls, objectives: Sequence[str], examples: str = "images") -> Score:
+        """That of a study with these objectives.
+
+        Args:
+            examples: what a score of the user's own is on.
+        """
         own = own_score(objectives[0]) if objectives else None
         if own is None:
             return cls()
         task = TASK_SCORES.get(objectives[0])
         if task is None:
-            return cls(own[0], True, own[1], "", key=own[0])
+            return cls(own[0], True, own[1], "", examples, key=own[0])
         return cls(task.label, True, own[1], task.unit, task.examples, own[0], task.counts)
+
+    @classmethod
+    def of_study(cls, record: Mapping[str, Any]) -> Score:
+        """That of a recorded search, by its settings."""
+        task = TASKS.get(str(record["proxy"].get("task")), CLASSIFICATION)
+        return cls.of(record["objectives"], task.examples)
 
     def named(self, facts: Any) -> Any:
         """Facts for other programs, as nested JSON values: what stands in the place of accuracy is called

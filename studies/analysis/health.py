@@ -63,7 +63,7 @@ def health(
         return ()
     found = [
         *_no_gain(record["objectives"][0], own, trials),
-        *_unreliable(Score.of(record["objectives"]), own, validity),
+        *_unreliable(Score.of_study(record), own, validity),
     ]
     if genes is not None:
         found += _without_effect(genes, space)

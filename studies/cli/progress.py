@@ -47,7 +47,7 @@ class ConsoleWatcher(Watcher):
     ) -> None:
         self.total, self.done, self.before = total, done, done
         self.clock = time.monotonic()
-        self.settings, self.store, self.score = settings, store, Score.of(settings.objectives)
+        self.settings, self.store, self.score = settings, store, Score.of_study(store.settings)
         for trial in best_trials(store.trials(), settings.space, 1):
             self.best = f"{self.score.show(trial.attrs['accuracy'])} (trial {trial.number})"
         if self.quiet:
@@ -175,7 +175,7 @@ class ConsoleWatcher(Watcher):
         )
         self.console.print(Text(f"  {trial.best_genome}", "bold"), soft_wrap=True)
         if result.front:
-            self.console.print(front_table(result.front, result.settings.objectives))
+            self.console.print(front_table(result.front, result.settings.objectives, self.score))
             for point, number in points_of(result).items():
                 self.console.print(
                     f"best:{result.study}/{point} is trial {number}", soft_wrap=True, markup=False

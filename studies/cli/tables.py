@@ -89,15 +89,15 @@ def studies_table(found: Sequence[Listed]) -> WordTable:
     return table
 
 
-def front_table(trials: Sequence[Trial], objectives: Sequence[str]) -> WordTable:
+def front_table(trials: Sequence[Trial], objectives: Sequence[str], score: Score) -> WordTable:
     """The Pareto front of a search with several objectives; of contenders, by their means."""
-    table = WordTable(title=f"Pareto front on validation {Score.of(objectives).examples}")
+    table = WordTable(title=f"Pareto front on validation {score.examples}")
     for name in ("trial", *((own_score(name) or (name,))[0] for name in objectives)):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("pattern")
     for trial in trials:
         accuracy = trial.attrs["accuracy"] if trial.again is None else trial.again
-        accuracy *= Score.of(objectives).sign
+        accuracy *= score.sign
         pairs = zip(objectives, (accuracy, *(trial.values or ())[1:]), strict=False)
         values = (OBJECTIVES[name].show(value) for name, value in pairs)
         table.add_row(str(trial.number), *values, Text(str(trial.genome)))

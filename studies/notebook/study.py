@@ -99,7 +99,7 @@ class Study:
     @property
     def score(self) -> Score:
         """What it ranks by, in words."""
-        return Score.of(self.objectives)
+        return Score.of_study(self.settings)
 
     @property
     def tuning_title(self) -> str:

@@ -21,7 +21,7 @@ MARKERS = {"plain": "s", "residual": "^", "dense": "D", "start": "v"}
 
 def progress(facts: Facts, against: str) -> str:
     """Best accuracy so far against `evaluations` or `seconds`, with the given patterns as lines."""
-    score = Score.of(facts.settings["objectives"])
+    score = Score.of_study(facts.settings)
     label = f"best validation {score.name} so far against {against}"
     canvas = Canvas(f"progress-{against}", label)
     axes, steps = canvas.axes, facts.progress

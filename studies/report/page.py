@@ -67,7 +67,7 @@ def render(facts: Facts) -> str:
 def _context(facts: Facts, markup: Any) -> dict[str, Any]:
     space = recorded_space(facts.settings)
     distances = _distances(facts, space)
-    rows, score = _shown(facts), Score.of(facts.settings["objectives"])
+    rows, score = _shown(facts), Score.of_study(facts.settings)
     fronts = {point.number for point in facts.front.points if point.front} if facts.front else set()
     return {
         "facts": facts,
@@ -124,14 +124,12 @@ def _figures(facts: Facts) -> dict[str, str]:
         if facts.front.searched and facts.front.hypervolume is not None:
             found["hypervolume"] = figures.hypervolume(facts.front, facts.cost.trials)
     if facts.finals and any(row.n for row in facts.finals.rows):
-        found["finalists"] = figures.finalists(facts.finals, Score.of(facts.settings["objectives"]))
+        found["finalists"] = figures.finalists(facts.finals, Score.of_study(facts.settings))
     if facts.knockout and any(
         x.cut is not None or x.retrained is not None for x in facts.knockout.losses
     ):
         base = facts.winner.accuracy if facts.winner and facts.winner.accuracy else 0.0
-        found["knockout"] = figures.knockout(
-            facts.knockout, base, Score.of(facts.settings["objectives"])
-        )
+        found["knockout"] = figures.knockout(facts.knockout, base, Score.of_study(facts.settings))
     return found
 
 

@@ -22,7 +22,7 @@ def question(facts: Facts) -> str:
     layers = read_skeleton(space["skeleton"]).layers
     goals = listed([OBJECTIVES[name].label for name in settings["objectives"]])
     proxy = settings["proxy"]
-    score = Score.of(settings["objectives"])
+    score = Score.of_study(settings)
     images = f"all training {score.examples}"
     if proxy["images"] is not None:
         images = f"{proxy['images']} {score.examples}"
@@ -58,7 +58,7 @@ def _chosen(facts: Facts, winner: Row) -> Iterator[str]:
     """How the search came to its best."""
     assert winner.accuracy is not None
     cost = facts.cost
-    score = Score.of(facts.settings["objectives"])
+    score = Score.of_study(facts.settings)
     most = "best" if score.own else "most accurate"
     found = f"Trial {winner.number} is the {most} of {plural(cost.candidates, 'candidate')}"
     again = ""
@@ -115,7 +115,7 @@ def _tested(facts: Facts, winner: Row) -> Iterator[str]:
     if not finals.rows:
         yield f"The test of the finalists is under way: {finals.done} of {finals.total} trainings."
         return
-    best, score = finals.rows[0], Score.of(facts.settings["objectives"])
+    best, score = finals.rows[0], Score.of_study(facts.settings)
     if name not in {row.name for row in finals.rows}:
         yield f"It was not among the finalists; {best.name} leads their table."
     elif best.name.startswith("trial") and best.name != name:
@@ -127,7 +127,7 @@ def _tested(facts: Facts, winner: Row) -> Iterator[str]:
 
 def tiles(facts: Facts) -> list[tuple[str, str, str]]:
     """(figure, what it is, a note) for the page's head."""
-    winner, cost, score = facts.winner, facts.cost, Score.of(facts.settings["objectives"])
+    winner, cost, score = facts.winner, facts.cost, Score.of_study(facts.settings)
     found = []
     if winner and winner.accuracy is not None:
         note = f"trial {winner.number} of {cost.candidates} candidates"

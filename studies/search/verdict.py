@@ -79,7 +79,7 @@ def verdict(
     rows = {row.name: row for row in finalists if row.n}
     name = f"trial {best.number}"
     score = best.attrs["accuracy"] if best.again is None else best.again
-    words = Score.of(objectives)
+    words = Score.of(objectives, task_of(data).examples)
     nothing = _chance(name, score, data, words)
     if nothing:
         return Verdict("chance", "", nothing)

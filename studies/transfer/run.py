@@ -161,7 +161,7 @@ def run_transfer(
         store.note(
             TRANSFERS, list(dict.fromkeys([*store.notes().get(TRANSFERS, ()), request.label]))
         )
-        score = Score.of(store.settings["objectives"])
+        score = Score.of_study(store.settings)
         return Transfer(request.label, tuned, rows, score)
 
 
@@ -219,7 +219,7 @@ def _place(request: TransferRequest, store: Store) -> _Place:
 def recorded_transfers(store: Store) -> list[Transfer]:
     """What was noted of a study's transfers, in their order."""
     notes, found = store.notes(), []
-    score = Score.of(store.settings["objectives"])
+    score = Score.of_study(store.settings)
     for label in notes.get(TRANSFERS, ()):
         beside = store.beside(labelled(FINALISTS, label))
         if beside is None or labelled(TABLE, label) not in notes:

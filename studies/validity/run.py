@@ -13,6 +13,7 @@ from nas.architecture.space import SearchSpace
 from nas.errors import InputError
 from nas.evaluation.jobs import EvaluationContext
 from nas.proxy import MOST, Proxy
+from nas.tasks.table import find_task
 from studies.finals.trainings import Trainings, fresh_seeds, train_all
 from studies.formatting import ACCURACY, Score
 from studies.search.machines import connection, open_pool
@@ -92,7 +93,7 @@ def validate_space(
         part = space.proxy.validation_images or len(settings.data.validation)
         return facts_of(
             space.name, store.trials(), batches, min(part, len(settings.data.validation)),
-            Score.of(settings.objectives),
+            Score.of(settings.objectives, find_task(space.proxy.task).examples),
         )  # fmt: skip
 
 

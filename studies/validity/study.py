@@ -41,7 +41,7 @@ def recorded_validity(store: Store) -> Validity | None:
     beside = store.beside(CONTENDERS)
     if beside is None:
         return None
-    score = Score.of(store.settings["objectives"])
+    score = Score.of_study(store.settings)
     rows: dict[str, dict[int, tuple[float, float, float]]] = {}
     for trial in beside.trials():
         if trial.ok or (trial.state.is_finished() and not score.own):

@@ -7,7 +7,9 @@ import pytest
 
 from nas.tasks.table import find_task
 from studies import open_study
+from studies.cli.progress import ConsoleWatcher
 from studies.cli.tables import space_table
+from studies.cli.terminal import make_console
 from studies.dashboard.notes import BESIDE, note_beside, search_note
 from studies.formatting import Score
 from studies.report.write import write_report
@@ -54,6 +56,28 @@ def test_a_study_speaks_of_its_own_score_and_examples(searched, tmp_path):
     assert result.verdict.outcome == "chance"  # one epoch of 64 examples
 
 
+OWN = """
+def skips(run):
+    return sum(len(layer.skips) for layer in run.genome.layers)
+"""
+
+
+@pytest.mark.slow
+def test_a_training_of_ones_own_speaks_of_the_examples_that_it_reads(tmp_path, capsys):
+    storage, space = f"sqlite:///{tmp_path}/a.db", write_task_space("language", tmp_path)
+    (tmp_path / "mine.py").write_text(OWN)
+    wanted = asked(
+        space, storage, evaluate=f"{tmp_path}/mine.py:skips", evaluations=6, strategy="nsga2",
+        objectives="score,params",
+    )  # fmt: skip
+    result = run_search(wanted, ConsoleWatcher(make_console(), wanted, False, None))
+    said = capsys.readouterr().out
+    assert "chosen by validation sequences" in said
+    assert "front on validation sequences" in said
+    for text in (said, *shown(result, storage, tmp_path)):
+        assert not re.search(r"\bimages?\b", text)
+
+
 @pytest.mark.parametrize(
     ("name", "guess", "better", "worse", "said"),
     [
@@ -92,4 +116,5 @@ def test_scores_in_sentences(objective, changes, reached):
     score = Score.of([objective])
     assert score.changed(0.5) == changes
     assert score.reached(-2.131, "test") == reached
+    assert Score.of(["max:f1"], "sequences").an == "a sequence"
     assert score.an == ("a sequence" if "bpc" in objective else "an image")

@@ -5,14 +5,17 @@ import json
 import numpy as np
 import pytest
 
-from nas import load_data, load_network
+from nas import Genome, compile_network, load_data, load_network, save_network
+from nas.architecture.skeletons.unet import UNet
 from nas.retraining.curves_figure import curves_table
 from nas.retraining.retrain import fit, read_fitted
+from nas.saving.classifier import Card
 from nas.saving.exports import export
-from nas.saving.uses import USES
+from nas.saving.uses import USES, usable
 from nas.tasks.table import TASKS, find_task
 from studies.report.write import write_report
 from studies.retraining.request import TrainRequest, prepare
+from tests.helpers import nas
 from tests.studies.searches import request, run_search
 from tests.task_spaces import write_task_space
 
@@ -55,6 +58,24 @@ def check_use(network, data):
         assert (restored.shape, restored.dtype) == (image.shape, np.uint8)
         if kind == "inpainting":
             assert np.array_equal(restored[spoilt > 0], spoilt[spoilt > 0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "gives"), [("denoising", "restored pictures"), ("segmentation", "logits")]
+)
+def test_an_export_says_what_its_program_gives(task, gives, tmp_path, capsys):
+    network = compile_network(Genome.parse("-*2 concat(m)"), UNet((2, 8, 8), 2, levels=(2, 4)))
+    names = ("0", "1") if task == "segmentation" else ()
+    classifier = usable(network, Card((0.0, 0.0), (255.0, 255.0), names, task=task))
+    save_network(classifier, tmp_path / "network.safetensors")
+    code, said, err = nas(
+        capsys, "export", tmp_path / "network.safetensors", "--format", "safetensors", "--out",
+        tmp_path / "deploy",
+    )  # fmt: skip
+    assert code == 0, err
+    assert f"{gives}: (N, 2, 8, 8)" in said
+    assert f"{gives} differ by" in said
 
 
 @pytest.mark.slow

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 from studies.cli.commands.train import EXIT_FAILED, NOTATIONS
 
 FLOAT_BYTES = 4
+GIVES = {"restored": "restored pictures"}
+"""What a network gives, in words, where these are not its name for other programs."""
 
 
 @click.command(context_settings=NOTATIONS)
@@ -86,7 +88,7 @@ def export(source: str, formats: tuple[str, ...], out: Path | None, as_json: boo
             line("exported", format=name, path=str(done.path), difference=done.difference,
                  tolerance=done.tolerance, equal=done.equal)  # fmt: skip
             continue
-        text = f"{done.path}: in a fresh process, logits differ by {done.difference:.2g} at most"
+        text = f"{done.path}: in a fresh process, {_gives(network)} differ by {done.difference:.2g} at most"
         if not done.equal:
             text += f", above the tolerance of {done.tolerance:.2g}: the file was removed"
         console.print(Text(text, "" if done.equal else "red"), soft_wrap=True)
@@ -111,9 +113,13 @@ def _described(network: Trained) -> list[str]:
     return [
         f"{network.genome} ({scored})",
         f"{network.takes.capitalize()}: {form.format(_batch(skeleton.input_shape))}; "
-        f"{network.gives.replace('_', ' ')}: {_batch(given)}.",
+        f"{_gives(network)}: {_batch(given)}.",
         network.preprocessing_words,
     ]
+
+
+def _gives(network: Trained) -> str:
+    return GIVES.get(network.gives, network.gives)
 
 
 def _batch(shape: Sequence[int]) -> str:

@@ -29,6 +29,7 @@ from studies.cli.tables import (
 )
 from studies.cli.terminal import ENDLESS, WordTable, fitted, make_console, tell
 from studies.finals.finalists import Finalist
+from studies.formatting import ACCURACY
 from studies.speed.measure import OURS, WAYS, Bench
 from studies.store.trial import Trial
 from tests.conftest import random_genome
@@ -82,7 +83,7 @@ TABLES = {
     "finalists": lambda: finalists_table(
         [finalist("trial 12345", difference=-0.1234, p=0.0001), finalist("residual")]
     ),
-    "front": lambda: front_table([trial(5), trial(12)], ["accuracy", "params", "macs"]),
+    "front": lambda: front_table([trial(5), trial(12)], ["accuracy", "params", "macs"], ACCURACY),
     "drawing": lambda: drawing(WIDE, SPACE.skeleton),
     "drawing with costs": lambda: drawing(WIDE, SPACE.skeleton, costs=True),
     "drawing, deep": lambda: drawing(DEEP, SPACE.skeleton, costs=True),
