@@ -18,7 +18,7 @@ SPACE = SearchSpace(
     merges=("add", "concat"),
     strengths=(1.0,),
 )
-RECORD = {"objectives": ["accuracy"], "strategy": "regularized"}
+RECORD = {"objectives": ["accuracy"], "strategy": "regularized", "proxy": {}}
 
 
 def trials(accuracy, duplicates=0, reference=0.1):

@@ -18,7 +18,8 @@ from studies.store.storages import open_storage
 from tests.conftest import write_small_space
 from tests.helpers import NAS, killed
 from tests.studies.searches import here, request, trials_of
-from tests.task_spaces import TASKS, write_task_space
+from tests.task_spaces import SPACES as OTHERS
+from tests.task_spaces import write_task_space
 
 WAYS = {
     **{name: {"strategy": name} for name in STRATEGIES},
@@ -36,6 +37,8 @@ WAYS = {
     "language": {},
     "denoising": {"inherit": True},
     "segmentation": {"strategy": "tpe"},
+    "vit": {"inherit": True},
+    "convnext": {"inherit": True},
 }  # fmt: skip
 """What is asked for beside the usual, by the name of the way."""
 SPACES = {
@@ -46,7 +49,7 @@ SPACES = {
 
 
 def asked(way, folder, storage, **more):
-    if way in TASKS:
+    if way in OTHERS:
         space = write_task_space(way, folder)
         return request(space, storage, **{"evaluations": 18, "lag": 4, **WAYS[way], **more})
     small = write_small_space(folder)
