@@ -50,7 +50,7 @@ def _standardised(known: Array, asked: Array) -> tuple[Array, Array]:
     """Both with mean 0 and mean square 1 of the known points, over all columns that vary."""
     mean, deviation = known.mean(0), known.std(0)
     varies = deviation > 1e-9
-    scale = deviation[varies] * np.sqrt(max(1, np.count_nonzero(varies)))
+    scale = deviation[varies] * max(1, int(varies.sum())) ** 0.5
     return (known - mean)[:, varies] / scale, (asked - mean)[:, varies] / scale
 
 
@@ -60,5 +60,5 @@ def _distances(one: Array, other: Array) -> Array:
 
 
 def _matern(distances: Array, length: float) -> Array:
-    scaled = np.sqrt(3) * distances / length
+    scaled = 3**0.5 * distances / length
     return (1 + scaled) * np.exp(-scaled)

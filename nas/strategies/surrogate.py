@@ -61,7 +61,7 @@ def _candidates(problem: Problem, history: History, known: Set[str], rng: Random
     for _ in range(MUTANTS if best else 0):
         parent, times = rng.choice(best), rng.choices((1, 2, 3), (6, 3, 1))[0]
         drawn.append(Proposal(mutate(parent.genome, space, rng, times), (parent.number,)))
-    new = {}
+    new = dict[str, Proposal]()
     for one in drawn:
         genome = one.genome
         if not limits.admit(genome, space):
