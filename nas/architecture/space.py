@@ -321,16 +321,20 @@ class SearchSpace:
         vector = self.encode(genome)
         return {g.name: g.choices[v] for g, v in zip(self.genes, vector, strict=True)}
 
-    def neighbours(self, genome: Genome) -> Iterator[Genome]:
-        """All other genomes that differ in one gene, each once."""
+    def neighbours(self, genome: Genome, rng: Random | None = None) -> Iterator[Genome]:
+        """All other genomes that differ in one gene, each once; with `rng` in random order."""
         vector = self.encode(genome)
         seen = {genome.key}
-        for position, gene in enumerate(self.genes):
-            for value in range(len(gene.choices)):
-                other = self.decode([*vector[:position], value, *vector[position + 1 :]])
-                if other.key not in seen:
-                    seen.add(other.key)
-                    yield other
+        moves = [
+            (at, value) for at, gene in enumerate(self.genes) for value in range(len(gene.choices))
+        ]
+        if rng:
+            rng.shuffle(moves)
+        for at, value in moves:
+            other = self.decode([*vector[:at], value, *vector[at + 1 :]])
+            if other.key not in seen:
+                seen.add(other.key)
+                yield other
 
     def for_data(self, input_shape: Shape, classes: int) -> SearchSpace:
         """This space with a skeleton for the data's shape and classes, as its proxy prepares them."""

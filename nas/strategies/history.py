@@ -35,6 +35,11 @@ class History(Sequence[PastTrial]):
         self.propose(records)
         self.reveal(list(self._records))
 
+    @classmethod
+    def of(cls, weights: Sequence[float], records: Sequence[PastTrial]) -> History:
+        """These trials as a history, which they may be already."""
+        return records if isinstance(records, cls) else cls(weights, records)
+
     def propose(self, records: Iterable[PastTrial]) -> None:
         """Adds the next trials, whose results are revealed later."""
         for record in records:

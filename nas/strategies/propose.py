@@ -14,17 +14,13 @@ from random import Random
 from typing import Any
 
 from nas.architecture.genome import Genome
-from nas.architecture.space import SearchSpace
 from nas.errors import InputError, called, refuse, unknown, wrong
 from nas.strategies.evolution import Breed, mu_plus_lambda, nsga2, regularized
 from nas.strategies.history import History
-from nas.strategies.mutations import mutate
+from nas.strategies.local import climb
+from nas.strategies.newcomers import DRAWS, fresh, generator, newcomer
 from nas.strategies.problem import Exhausted, PastTrial, Problem, Proposal
-
-DRAWS = 300
-"""Attempts of a strategy's own to find a candidate that is new and within the limits."""
-ENUMERABLE = 100_000
-"""Spaces up to this many vectors are searched to the last genome before they count as exhausted."""
+from nas.strategies.surrogate import surrogate
 
 
 @dataclass(frozen=True)
@@ -85,8 +81,7 @@ def evolve(
     if given:
         return Proposal(given)
     rng = generator(seed, k, len(drawn))
-    if not isinstance(history, History):
-        history = History(problem.weights, history)
+    history = History.of(problem.weights, history)
     seen, parents, inside = history.keys, history.parents, history.inside
     duplicates = 0
     if breed and parents and inside >= problem.population:
@@ -126,6 +121,8 @@ STRATEGIES: dict[str, Strategy | Breed | None] = {
         parents=True,
     ),
     "random": Strategy(partial(evolve, None), several=True),
+    "local": Strategy(climb, parents=True),
+    "surrogate": Strategy(surrogate, parents=True),
 }  # fmt: skip
 """All strategies by name. A plugin's entry may be a function that breeds, for one objective."""
 
@@ -155,55 +152,3 @@ def find_strategy(name: str, place: str = "--strategy") -> Strategy:
 def has_parents(name: str) -> bool:
     """Whether candidates have parents; no for a strategy that is not here, such as a plugin's."""
     return name in STRATEGIES and find_strategy(name).parents
-
-
-def generator(seed: int, k: int, draw: int = 0) -> Random:
-    """The source of all that is random in a draw of candidate k."""
-    return Random(f"{seed}/{k}/{draw}" if draw else f"{seed}/{k}")
-
-
-def newcomer(problem: Problem, seen: set[str], rng: Random) -> Genome:
-    """One of the first population: a mutant of the starting genome, or a random genome.
-
-    Raises:
-        Exhausted: nothing new is left.
-    """
-    if problem.start:
-        for _ in range(DRAWS):
-            mutant = mutate(problem.start, problem.space, rng, rng.randint(1, 4))
-            mutant = problem.limits.repair(mutant, problem.space, rng)
-            if mutant.key not in seen and problem.limits.admit(mutant, problem.space):
-                return mutant
-    return fresh(problem, seen, rng)
-
-
-def fresh(problem: Problem, seen: set[str], rng: Random) -> Genome:
-    """A random genome that is new and within the limits (a uniform vector, repaired if need be).
-
-    Raises:
-        Exhausted: nothing new is left.
-    """
-    space = problem.space
-    for _ in range(DRAWS):
-        genome = problem.limits.repair(space.sample(rng), space, rng)
-        if genome.key not in seen and problem.limits.admit(genome, space):
-            return genome
-    if space.size > ENUMERABLE:
-        raise Exhausted(f"no new genome within the limits in {DRAWS} draws")
-    left = sorted(
-        {
-            genome.key
-            for genome in map(space.decode, _vectors(space))
-            if genome.key not in seen and problem.limits.admit(genome, space)
-        }
-    )
-    if not left:
-        raise Exhausted("every genome of the space within the limits has been evaluated")
-    return Genome.parse(rng.choice(left))
-
-
-def _vectors(space: SearchSpace) -> list[tuple[int, ...]]:
-    vectors: list[tuple[int, ...]] = [()]
-    for gene in space.genes:
-        vectors = [(*v, value) for v in vectors for value in range(len(gene.choices))]
-    return vectors

@@ -17,17 +17,9 @@ from typing import TYPE_CHECKING
 from nas.architecture.genome import Genome
 from nas.architecture.space import SearchSpace
 from nas.strategies.mutations import mutate
+from nas.strategies.newcomers import fresh, generator, newcomer
 from nas.strategies.problem import PastTrial, Problem, Proposal
-from nas.strategies.propose import (
-    STRATEGIES,
-    Strategy,
-    find_strategy,
-    fresh,
-    generator,
-    has_parents,
-    newcomer,
-    propose,
-)
+from nas.strategies.propose import STRATEGIES, Strategy, find_strategy, has_parents, propose
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseGASampler, BaseSampler

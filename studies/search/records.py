@@ -21,8 +21,8 @@ from nas.errors import InputError
 from nas.evaluation.inheritance import Ancestor
 from nas.evaluation.result import Evaluation, failed
 from nas.strategies.known import Known
+from nas.strategies.newcomers import generator
 from nas.strategies.problem import PastTrial, Proposal
-from nas.strategies.propose import generator
 from studies.foreign.imported import imported_trials
 from studies.foreign.optuna_trials import ENQUEUED, enqueued_genome, told_trial
 from studies.search.given import given_patterns

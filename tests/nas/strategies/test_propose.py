@@ -13,7 +13,10 @@ from nas.strategies.propose import propose
 SPACE = SearchSpace(
     Skeleton((1, 8, 8), 10, (Stage(4, 4), Stage(4, 8, 2))), (1, 2, 3), ("add", "concat"), (0.5, 1.0)
 )
-EVOLUTION = ["mu-plus-lambda", "nsga2", "random", "regularized"]
+OURS = [
+    "mu-plus-lambda", "nsga2", "random", "regularized", "local",
+    pytest.param("surrogate", marks=pytest.mark.slow),
+]  # fmt: skip
 TARGET = SPACE.sample(random.Random(99))
 
 
@@ -66,7 +69,7 @@ def test_nsga2_finds_a_better_front_than_random_search():
     assert evolved > control + 0.01
 
 
-@pytest.mark.parametrize("strategy", EVOLUTION)
+@pytest.mark.parametrize("strategy", OURS)
 def test_proposals_are_new_valid_and_repeatable(strategy):
     records = run(strategy, seed=1, evaluations=60)
     assert len({r.genome.key for r in records}) == 60
@@ -75,13 +78,13 @@ def test_proposals_are_new_valid_and_repeatable(strategy):
     assert [r.genome for r in run(strategy, seed=2, evaluations=60)] != [r.genome for r in records]
 
 
-@pytest.mark.parametrize("strategy", EVOLUTION)
+@pytest.mark.parametrize("strategy", OURS)
 def test_the_budget_does_not_change_a_proposal(strategy):
     short = [r.genome for r in run(strategy, seed=3, evaluations=40)]
     assert [r.genome for r in run(strategy, seed=3, evaluations=60)][:40] == short
 
 
-@pytest.mark.parametrize("strategy", EVOLUTION)
+@pytest.mark.parametrize("strategy", OURS)
 def test_global_generators_are_not_touched(strategy):
     random.seed(5)
     state = random.getstate()
@@ -104,7 +107,7 @@ def test_outsiders_are_never_parents():
 def test_limits_hold_for_every_proposal():
     plain = plan(Genome.plain(8), SPACE.skeleton)
     for limits in (Limits(max_params=plain.params + 200), Limits(max_macs=plain.macs + 3000)):
-        for strategy in ("regularized", "nsga2", "random"):
+        for strategy in ("regularized", "nsga2", "random", "local"):
             for record in run(strategy, seed=0, evaluations=60, limits=limits):
                 assert limits.admit(record.genome, SPACE)
 
