@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import product
 from math import prod
 from random import Random
 
@@ -323,8 +324,7 @@ class SearchSpace:
 
     def neighbours(self, genome: Genome) -> Iterator[Genome]:
         """All other genomes that differ in one gene, each once."""
-        vector = self.encode(genome)
-        seen = {genome.key}
+        vector, seen = self.encode(genome), {genome.key}
         for position, gene in enumerate(self.genes):
             for value in range(len(gene.choices)):
                 other = self.decode([*vector[:position], value, *vector[position + 1 :]])
@@ -332,10 +332,16 @@ class SearchSpace:
                     seen.add(other.key)
                     yield other
 
+    def listed(self) -> Iterator[Genome]:
+        """Every genome once, in the order of the gene vectors that `encode` gives."""
+        for vector in product(*(range(len(gene.choices)) for gene in self.genes)):
+            genome = self.decode(vector)
+            if self.encode(genome) == vector:
+                yield genome
+
     def for_data(self, input_shape: Shape, classes: int) -> SearchSpace:
         """This space with a skeleton for the data's shape and classes, as its proxy prepares them."""
-        prepared = self.skeleton.for_training(self.proxy, input_shape, classes)
-        return replace(self, skeleton=prepared)
+        return replace(self, skeleton=self.skeleton.for_training(self.proxy, input_shape, classes))
 
     @property
     def final_proxy(self) -> Proxy:

@@ -96,6 +96,8 @@ class EvaluationJob:
     """Its own, where that is not the one that all share."""
     ancestors: tuple[Ancestor, ...] | None = None
     """First parents, the eldest first, whose weights it inherits; None where nobody inherits."""
+    also_test: bool = False
+    """Whether the trained network is scored on the test part, too."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def evaluate_job(
         evaluations = evaluate_together(
             [one.genome for one in pack], shared.skeleton or context.skeleton, shared.proxy, shared.seed, context.data,
             device, part=shared.part, once=shared.once, fast=context.fast, latencies=shared.latencies,
-            on_score=partial(_report, pack, send), graphs=context.lockstep,
+            also_test=shared.also_test, on_score=partial(_report, pack, send), graphs=context.lockstep,
         )  # fmt: skip
         found |= {one.number: result for one, result in zip(pack, evaluations, strict=True)}
     results = [found[one.number] for one in jobs]

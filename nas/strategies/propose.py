@@ -14,7 +14,6 @@ from random import Random
 from typing import Any
 
 from nas.architecture.genome import Genome
-from nas.architecture.space import SearchSpace
 from nas.errors import InputError, called, refuse, unknown, wrong
 from nas.strategies.evolution import Breed, mu_plus_lambda, nsga2, regularized
 from nas.strategies.history import History
@@ -193,17 +192,10 @@ def fresh(problem: Problem, seen: set[str], rng: Random) -> Genome:
     left = sorted(
         {
             genome.key
-            for genome in map(space.decode, _vectors(space))
+            for genome in space.listed()
             if genome.key not in seen and problem.limits.admit(genome, space)
         }
     )
     if not left:
         raise Exhausted("every genome of the space within the limits has been evaluated")
     return Genome.parse(rng.choice(left))
-
-
-def _vectors(space: SearchSpace) -> list[tuple[int, ...]]:
-    vectors: list[tuple[int, ...]] = [()]
-    for gene in space.genes:
-        vectors = [(*v, value) for v in vectors for value in range(len(gene.choices))]
-    return vectors
