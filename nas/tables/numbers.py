@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from nas.architecture.genome import Genome
@@ -50,3 +52,19 @@ def all_numbers(space: SearchSpace) -> np.ndarray:
     """
     check_listable(space)
     return np.array([number_of(space, genome) for genome in space.listed()])
+
+
+def neighbour_numbers(space: SearchSpace, numbers: Sequence[int]) -> Iterator[tuple[int, set[int]]]:
+    """Each of some patterns' numbers with those of its neighbours, as `SearchSpace.neighbours` has them."""
+    known: dict[
+        int, int
+    ] = {}  # of every vector, the number of its pattern: vectors share neighbours
+    for number in numbers:
+        around, rest, step = set[int](), number, 1
+        for gene in reversed(space.genes):
+            rest, value = divmod(rest, len(gene.choices))
+            around |= {number + (other - value) * step for other in range(len(gene.choices))}
+            step *= len(gene.choices)
+        for vector in around - known.keys():
+            known[vector] = number_of(space, numbered(space, vector))
+        yield number, {known[vector] for vector in around} - {number}

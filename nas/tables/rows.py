@@ -78,9 +78,9 @@ class Rows:
             found[np.searchsorted(numbers, self.number[rows]), column] = rows
         return found
 
-    def final(self, worst: float) -> np.ndarray:
-        """(N,), scores after the last epoch; the worst where a training did not come to its end."""
-        return np.where(self.status == 0, self.scores[:, -1], worst)
+    def final(self, curves: np.ndarray, worst: float) -> np.ndarray:
+        """(N,), scores or losses after the last epoch; the worst where a training did not come to its end."""
+        return np.where(self.status == 0, curves[:, -1], worst)
 
     def packed(self, examples: tuple[int, int] | None) -> dict[str, np.ndarray]:
         """As small arrays.

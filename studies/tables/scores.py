@@ -1,4 +1,4 @@
-"""A table's scores as arrays, by pattern and seed."""
+"""A table's scores and losses as arrays, by pattern and seed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nas.tables.file import Contents
+from nas.tables.rows import MOST, Rows
 from nas.tasks.table import find_task
 
 
@@ -24,6 +25,24 @@ def scores_of(
         longer: of the longer training.
     """
     rows = contents.trainings[longer]
-    final = rows.final(find_task(contents.header.space.proxy.task).worst)
+    worst = find_task(contents.header.space.proxy.task).worst
+    return _spread(contents, rows, rows.final(rows.scores, worst), seeds, numbers)
+
+
+def losses_of(
+    contents: Contents, seeds: Sequence[int], numbers: np.ndarray | None = None
+) -> np.ndarray:
+    """(P, S), losses of the validation part, as `scores_of` has scores."""
+    rows = contents.trainings[0]
+    return _spread(contents, rows, rows.final(rows.scored_losses, MOST), seeds, numbers)
+
+
+def _spread(
+    contents: Contents,
+    rows: Rows,
+    values: np.ndarray,
+    seeds: Sequence[int],
+    numbers: np.ndarray | None,
+) -> np.ndarray:
     places = rows.places(contents.numbers if numbers is None else numbers, seeds)
-    return np.append(final, np.nan)[places]  # the last is what has no row
+    return np.append(values, np.nan)[places]  # the last is what has no row

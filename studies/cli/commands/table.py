@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from rich.text import Text
 
 from studies.cli.options import (
     GroupedCommand,
@@ -17,6 +19,12 @@ from studies.cli.options import (
     plugin_option,
     what,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nas.tables.table import Table
+    from studies.tables.facts import Known, TableFacts
 
 BUILD = (
     what("--data", help="As for nas search. [default: the space's usual]"),
@@ -81,3 +89,95 @@ def build(space: str, out: Path, quiet: bool, **options: Any) -> None:
         f"{out.stat().st_size / 1e6:.2f} MB",
         soft_wrap=True, highlight=False,
     )  # fmt: skip
+
+
+@table.command()
+@click.argument("name")
+@plugin_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def show(name: str, plugins: tuple[Path, ...], as_json: bool) -> None:
+    """The facts of a table, a name or an .npz file: spread, luck, optimum, local optima, references.
+
+    \b
+    nas table show my.npz
+    """
+    from nas.tables.table import Table
+    from search_spaces import load_plugins
+    from studies.cli.terminal import WordTable, make_console
+    from studies.tables.facts import facts_of
+
+    load_plugins(plugins)
+    found = Table(name)
+    facts = facts_of(found)
+    if as_json:
+        print(json.dumps(facts.as_json()))
+        return
+    console = make_console()
+    shown = WordTable(title=f"Table {facts.name}: {facts.patterns:,} patterns", show_header=False)
+    shown.add_column("what", no_wrap=True)
+    shown.add_column("found")
+    for label, told in fact_lines(found, facts):
+        shown.add_row(label, Text(told))  # patterns have brackets
+    console.print(shown)
+
+
+def fact_lines(table: Table, facts: TableFacts) -> Iterator[tuple[str, str]]:
+    """What is said of a table, and its numbers in words."""
+    from nas.tasks.table import find_task
+    from nas.training.version import TRAINER_VERSION
+    from studies.formatting import duration, plural
+
+    header, task = table.header, find_task(table.space.proxy.task)
+    proxy, longer = header.proxies
+
+    def pattern(one: Known) -> str:
+        told = (
+            f", {task.show(one.fresh)} on {plural(one.seeds, 'fresh seed')}"
+            if one.fresh is not None
+            else ""
+        )
+        return f"{task.show(one.score)}{told}, rank {one.rank:,}: {one.notation}"
+
+    of = f"trainer version {header.trainer}"
+    if header.trainer != TRAINER_VERSION:
+        of += f", and this program's is {TRAINER_VERSION}: what it trains may differ"
+    kind = " ".join(header.device.get(key, "") for key in ("type", "model", "instructions")).split()
+    yield (
+        "space",
+        f"{table.space.name}, {table.space.distinct:,} patterns, on {header.data['name']}",
+    )
+    yield "made by", f"{of}, on {' '.join(kind)}"
+    yield (
+        "trainings",
+        (
+            f"{facts.trainings:,} in {duration(facts.seconds)} of computing; {plural(proxy.epochs, 'epoch')} "
+            f"from {plural(len(facts.seeds), 'seed')} each, {longer.epochs} epochs of {facts.longer:,} "
+            f"patterns; {100 * facts.failed:.2f} % did not come to their end"
+        ),
+    )
+    if facts.missing:
+        yield "missing", f"{plural(facts.missing, 'pattern')}: the build is not complete"
+    yield f"{task.label}: least, quartiles, most", ", ".join(map(task.show, facts.quantiles))
+    for one in facts.measures:
+        best = "–" if one.best is None else f"{one.best.one:.2f}"
+        ranks = (
+            ""
+            if one.ranks is None
+            else f"; rank correlation with the longer training {one.ranks:.2f}"
+        )
+        if one.ranks_best is not None:
+            ranks += f", in the best tenth {one.ranks_best:.2f}"
+        name = task.label if one.name == "score" else "log loss"
+        yield (
+            f"{name}: reliability of one seed",
+            (
+                f"{one.overall.one:.3f}, in the best tenth {best}{ranks}; deviation between patterns "
+                f"{one.overall.between:.4f}, over seeds {one.overall.within:.4f}"
+            ),
+        )
+    yield "optimum", pattern(facts.best)
+    yield "local optima", f"{facts.local_optima:,} patterns are as good as all their neighbours"
+    for name, known in facts.references.items():
+        yield name, pattern(known)
+    ranks = ", ".join(f"{name} {rho:+.2f}" for name, rho in facts.explained.items())
+    yield "explained by counts", f"R² {facts.r_squared:.2f} of all; rank correlations: {ranks}"
