@@ -285,22 +285,22 @@ class SearchSpace:
                 f"learning rate {genome.learning_rate} is not in space {self.name}; allowed: {rates}"
             )
         for index, layer in enumerate(genome.layers, 1):
-            where = f"layer {index} '{layer}'"
+            where = partial("layer {} '{}'".format, index, layer)
             if self.always and len(layer.skips) < len(self.reachable[index - 1]):
                 wanted = ", ".join(map(start_text, self.reachable[index - 1]))
-                raise InputError(f"{where}: space {self.name} always has the skips {wanted}")
+                raise InputError(f"{where()}: space {self.name} always has the skips {wanted}")
             if layer.merge and layer.merge not in self.merges:
-                raise unknown("merge in this space", layer.merge, self.merges, place=where)
+                raise unknown("merge in this space", layer.merge, self.merges, place=where())
             for skip in layer.skips:
                 allowed = self.reachable[index - 1]
                 if skip.distance not in allowed:
                     raise InputError(
-                        f"{where}: {start_said(skip.distance)} is not in this space; "
+                        f"{where()}: {start_said(skip.distance)} is not in this space; "
                         f"allowed here: {', '.join(map(start_text, allowed)) or 'none'}"
                     )
                 if skip.strength not in self.strengths:
                     raise InputError(
-                        f"{where}: strength {skip.strength:g} is not in this space; "
+                        f"{where()}: strength {skip.strength:g} is not in this space; "
                         f"allowed: {', '.join(f'{s:g}' for s in self.strengths)}"
                     )
             if self.sources:

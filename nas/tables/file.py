@@ -32,6 +32,8 @@ class Contents:
     macs: np.ndarray
     trainings: tuple[Rows, Rows]
     """By the proxy, and by the longer training."""
+    checksum: str = ""
+    """Of the file that it was read from."""
 
     def write(self, path: Path) -> None:
         """Replaces a file.
@@ -74,7 +76,8 @@ class Contents:
             columns = {name: arrays[f"{fidelity}/{name}"] for name in NAMES}
             both.append(Rows.unpacked(columns, examples, proxy.epochs))
         own = (arrays[name].astype(np.int64) for name in OWN)
-        return cls(header, *own, trainings=(both[0], both[1]))
+        checksum = arrays[CHECKSUM].tobytes().hex()
+        return cls(header, *own, trainings=(both[0], both[1]), checksum=checksum)
 
 
 def _checksum(arrays: Mapping[str, np.ndarray]) -> bytes:

@@ -12,6 +12,7 @@ import numpy as np
 
 from nas.architecture.genome import Genome
 from nas.architecture.space import SearchSpace
+from nas.data.dataset import Data
 from nas.errors import InputError, unknown
 from nas.evaluation.result import Evaluation
 from nas.tables.file import Contents
@@ -38,6 +39,7 @@ class Table:
     """
 
     def __init__(self, source: str | Path) -> None:
+        self.source = str(source)
         path = Path(source)
         if path.suffix != ENDING:
             if str(source) not in table_names():
@@ -47,6 +49,7 @@ class Table:
         self.header = self.contents.header
         self.name = self.header.name
         self._places = [_places(rows) for rows in self.contents.trainings]
+        self.checksum = self.contents.checksum
         self._numbers: dict[str, int] = {}
         """Of the patterns that were asked for, by key: to find one takes a while."""
 
@@ -68,6 +71,27 @@ class Table:
     def device(self) -> Mapping[str, str]:
         """The kind of machine that trained."""
         return self.header.device
+
+    @property
+    def data(self) -> Data:
+        """The name and sizes of the data; their images are not in the table, and nothing needs them."""
+        shape, (validation, test) = self.space.skeleton.input_shape, self.header.images
+        classes = tuple(map(str, range(self.space.skeleton.classes)))
+        nothing = np.empty(0, np.int64)
+        return Data(
+            images=np.empty((0, *shape), np.uint8), labels=nothing, classes=classes, train=nothing,
+            validation=np.arange(validation), test=np.arange(test), preprocessing=None,
+            **self.header.data,
+        )  # fmt: skip
+
+    def check_complete(self) -> None:
+        """Raises InputError if a pattern of its space or a training by the proxy is not there."""
+        rows, wanted = self.contents.trainings[0], self.space.distinct * len(self.seeds)
+        if (there := int(np.isin(rows.seed, self.seeds).sum())) < wanted:
+            raise InputError(
+                f"table {self.name}: has {there:,} of the {wanted:,} trainings of all patterns of its "
+                "space; searches need all"
+            )
 
     @cached_property
     def genomes(self) -> list[Genome]:

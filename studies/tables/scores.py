@@ -1,4 +1,4 @@
-"""A table's scores and losses as arrays, by pattern and seed."""
+"""A table's scores, losses and seconds as arrays, by pattern and seed."""
 
 from __future__ import annotations
 
@@ -35,6 +35,12 @@ def losses_of(
     """(P, S), losses of the validation part, as `scores_of` has scores."""
     rows = contents.trainings[0]
     return _spread(contents, rows, rows.final(rows.scored_losses, MOST), seeds, numbers)
+
+
+def seconds_of(contents: Contents, seeds: Sequence[int]) -> np.ndarray:
+    """(P, S), seconds of the trainings by the proxy."""
+    rows = contents.trainings[0]
+    return _spread(contents, rows, rows.seconds, seeds, None)
 
 
 def _spread(
