@@ -28,6 +28,7 @@ _LAZY = {
     "score": "nas.predictors.zero_cost",
     "Classifier": "nas.saving.classifier",
     "wrap": "nas.own_model",
+    "Table": "nas.tables.table",
     "load_network": "nas.saving.network_file",
     "save_network": "nas.saving.network_file",
 }

@@ -24,7 +24,7 @@ NAS = [
     {"predictors"},
     {"plugins"},
     {"evaluation", "saving", "own_model"},
-    {"retraining"},
+    {"retraining", "tables"},
 ]
 BASELINES = [{"networks", "torchvision"}, {"exercises"}]
 STUDIES = [
@@ -32,7 +32,7 @@ STUDIES = [
     {"formatting", "samplers"},
     {"finals", "foreign"},
     {"search"},
-    {"knockouts", "retraining", "notebook", "speed", "transfer", "validity"},
+    {"knockouts", "retraining", "notebook", "speed", "transfer", "validity", "tables"},
     {"analysis", "dashboard"},
     {"report", "catalogue"},
     {"pages", "tracking"},

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
-from nas.architecture.layers import Layer, Skip, check_layer, last_tile, period_of, tiled
+from nas.architecture.layers import STEM, Layer, Skip, check_layer, last_tile, period_of, tiled
 from nas.architecture.notation import (
     MAX_LAYERS,
     MAX_SKIPS,
@@ -52,8 +52,13 @@ class Genome:
         skips = sum(len(layer.skips) for layer in self.layers)
         if skips > MAX_SKIPS:
             raise InputError(f"a genome has up to {MAX_SKIPS} skips, not {skips}")
+        checked = set[int]()
         for index, layer in enumerate(self.layers, 1):
+            if id(layer) in checked:  # a motif's layers are the same again and again
+                continue
             check_layer(layer, index, self._most(index))
+            if STEM not in (skip.distance for skip in layer.skips):  # else it depends on the place
+                checked.add(id(layer))
 
     def _most(self, index: int) -> int:
         """The greatest distance of a layer."""

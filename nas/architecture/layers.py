@@ -116,6 +116,8 @@ class Layer:
     def among(self, distances: Container[int]) -> Layer:
         """The layer with the skips of these distances alone; it is plain where none is left."""
         skips = tuple(skip for skip in self.skips if skip.distance in distances)
+        if len(skips) == len(self.skips):
+            return self
         return Layer(self.merge, skips) if skips else Layer()
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import product
 from math import prod
 from random import Random
 
@@ -284,22 +285,22 @@ class SearchSpace:
                 f"learning rate {genome.learning_rate} is not in space {self.name}; allowed: {rates}"
             )
         for index, layer in enumerate(genome.layers, 1):
-            where = f"layer {index} '{layer}'"
+            where = partial("layer {} '{}'".format, index, layer)
             if self.always and len(layer.skips) < len(self.reachable[index - 1]):
                 wanted = ", ".join(map(start_text, self.reachable[index - 1]))
-                raise InputError(f"{where}: space {self.name} always has the skips {wanted}")
+                raise InputError(f"{where()}: space {self.name} always has the skips {wanted}")
             if layer.merge and layer.merge not in self.merges:
-                raise unknown("merge in this space", layer.merge, self.merges, place=where)
+                raise unknown("merge in this space", layer.merge, self.merges, place=where())
             for skip in layer.skips:
                 allowed = self.reachable[index - 1]
                 if skip.distance not in allowed:
                     raise InputError(
-                        f"{where}: {start_said(skip.distance)} is not in this space; "
+                        f"{where()}: {start_said(skip.distance)} is not in this space; "
                         f"allowed here: {', '.join(map(start_text, allowed)) or 'none'}"
                     )
                 if skip.strength not in self.strengths:
                     raise InputError(
-                        f"{where}: strength {skip.strength:g} is not in this space; "
+                        f"{where()}: strength {skip.strength:g} is not in this space; "
                         f"allowed: {', '.join(f'{s:g}' for s in self.strengths)}"
                     )
             if self.sources:
@@ -318,16 +319,13 @@ class SearchSpace:
 
     def params_of(self, genome: Genome) -> dict[str, str | float]:
         """A genome's genes as {name: choice}, the form in which studies record them."""
-        vector = self.encode(genome)
-        return {g.name: g.choices[v] for g, v in zip(self.genes, vector, strict=True)}
+        pairs = zip(self.genes, self.encode(genome), strict=True)
+        return {gene.name: gene.choices[v] for gene, v in pairs}
 
     def neighbours(self, genome: Genome, rng: Random | None = None) -> Iterator[Genome]:
         """All other genomes that differ in one gene, each once; with `rng` in random order."""
-        vector = self.encode(genome)
-        seen = {genome.key}
-        moves = [
-            (at, value) for at, gene in enumerate(self.genes) for value in range(len(gene.choices))
-        ]
+        vector, seen = self.encode(genome), {genome.key}
+        moves = [(at, v) for at, gene in enumerate(self.genes) for v in range(len(gene.choices))]
         if rng:
             rng.shuffle(moves)
         for at, value in moves:
@@ -336,10 +334,14 @@ class SearchSpace:
                 seen.add(other.key)
                 yield other
 
+    def listed(self) -> Iterator[Genome]:
+        """Every genome once, in the order of the gene vectors that `encode` gives."""
+        vectors = product(*(range(len(gene.choices)) for gene in self.genes))
+        yield from (one for vector in vectors if self.encode(one := self.decode(vector)) == vector)
+
     def for_data(self, input_shape: Shape, classes: int) -> SearchSpace:
         """This space with a skeleton for the data's shape and classes, as its proxy prepares them."""
-        prepared = self.skeleton.for_training(self.proxy, input_shape, classes)
-        return replace(self, skeleton=prepared)
+        return replace(self, skeleton=self.skeleton.for_training(self.proxy, input_shape, classes))
 
     @property
     def final_proxy(self) -> Proxy:

@@ -42,6 +42,7 @@ def evaluate(
     once: bool = False,
     fast: bool = False,
     latencies: bool = False,
+    also_test: bool = False,
     on_epoch: Callable[[int, float], bool | None] | None = None,
     start: Mapping[str, torch.Tensor] | None = None,
     keep: Callable[[Network], None] | None = None,
@@ -57,6 +58,7 @@ def evaluate(
         part: "validation" (scored every epoch) or "test" (scored once, at the end).
         once: whether the validation part is scored at the end alone, too.
         latencies: whether to measure latency after the training.
+        also_test: whether the trained network is scored on the test part, too (`Evaluation.test`).
         on_epoch: called with (epoch from 1, the task's score) after every score; True prunes the
             candidate.
         start: weights by name to start from, where names and shapes agree.
@@ -67,7 +69,8 @@ def evaluate(
     """
     return evaluate_together(
         [genome], skeleton, proxy, seed, data, device, part=part, once=once, fast=fast,
-        latencies=latencies, on_score=lambda _, epoch, score: on_epoch(epoch, score) if on_epoch else None,
+        latencies=latencies, also_test=also_test,
+        on_score=lambda _, epoch, score: on_epoch(epoch, score) if on_epoch else None,
         starts=[start], keep=lambda _, network: keep(network) if keep else None,
     )[0]  # fmt: skip
 
@@ -84,6 +87,7 @@ def evaluate_together(
     once: bool = False,
     fast: bool = False,
     latencies: bool = False,
+    also_test: bool = False,
     on_score: OnScore = lambda index, epoch, score: None,
     starts: Sequence[Mapping[str, torch.Tensor] | None] | None = None,
     keep: Callable[[int, Network], None] = lambda index, network: None,
@@ -109,8 +113,8 @@ def evaluate_together(
         needs = [training_bytes(plan(g, skeleton), proxy, skeleton) for g in genomes]
         sizes = side_by_side(needs, free_gpu_bytes(where))
     job = _Job(
-        skeleton, proxy, seed, data, where, part, once or part == "test", latencies, graphs, on_score,
-        keep,
+        skeleton, proxy, seed, data, where, part, once or part == "test", latencies, graphs,
+        also_test, on_score, keep,
     )  # fmt: skip
     starts = starts or [None] * len(genomes)
     found: list[Evaluation] = []
@@ -134,6 +138,7 @@ class _Job:
     once: bool
     latencies: bool
     graphs: bool
+    also_test: bool
     on_score: OnScore
     keep: Callable[[int, Network], None]
 
@@ -148,6 +153,7 @@ class _Entry:
     curves: Curves | None = None
     inherited: Inherited | None = None
     latencies: tuple[float | None, float | None] = (None, None)
+    test: tuple[float, float] | None = None
 
 
 def _pack(entries: Sequence[_Entry], job: _Job) -> list[Evaluation]:
@@ -187,9 +193,13 @@ def _train(entries: Sequence[_Entry], job: _Job) -> None:
         trainees.append(Trainee(network, on_epoch=partial(_told, job, entry.index)))
         entry.curves = trainees[-1].curves
     train_together(
-        trainees, job.data, job.proxy, job.seed, job.device, job.part, not job.once, graphs=job.graphs
+        trainees, job.data, job.proxy, job.seed, job.device, job.part, not job.once, graphs=job.graphs,
+        also_test=job.also_test,
     )  # fmt: skip
     for entry, trainee in zip(entries, trainees, strict=True):
+        if trainee.test:
+            score, loss = trainee.test
+            entry.test = find_task(job.proxy.task).sign * score, loss
         if not (trainee.curves.diverged or trainee.curves.stopped):
             job.keep(entry.index, trainee.network)
         if job.latencies:
@@ -239,4 +249,5 @@ def _evaluation(
         inherited=entry.inherited,
         scores={task.score: task.sign * curves.accuracies[-1]} if scored else {},
         heeds_part=task.score != "accuracy",
+        test=None if problem else entry.test,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Protocol
 
 from nas.architecture.genome import Genome
 from nas.architecture.skeletons.skeleton import AnySkeleton
@@ -20,7 +21,17 @@ from nas.evaluation.own_file import OwnTraining
 from nas.evaluation.result import Evaluation
 from nas.plugins import load_plugin
 from nas.proxy import Proxy
+from nas.tasks.table import find_task
 from nas.workers.protocol import Pack, Send
+
+
+class Recorded(Protocol):
+    """What answers in the place of a training: a table (`nas.tables.table`)."""
+
+    def query(self, genome: Genome, epochs: int | None = None, seed: int = 0) -> Evaluation: ...
+
+    def drawn(self, genome: Genome, seed: int) -> int:
+        """Which of the recorded seeds stands for this one."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,8 @@ class EvaluationContext:
     """What trains in the place of the framework's own training."""
     lockstep: bool = False
     """Whether candidates are trained side by side on a GPU, their steps as CUDA graphs."""
+    table: Recorded | None = None
+    """What was trained before, so that nothing is trained."""
 
     def for_cluster(self, kind: Mapping[str, str]) -> EvaluationContext:
         """The same for other machines, which must be of this kind.
@@ -96,6 +109,8 @@ class EvaluationJob:
     """Its own, where that is not the one that all share."""
     ancestors: tuple[Ancestor, ...] | None = None
     """First parents, the eldest first, whose weights it inherits; None where nobody inherits."""
+    also_test: bool = False
+    """Whether the trained network is scored on the test part, too."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +131,9 @@ def evaluate_job(
     found: dict[int, Evaluation] = {}
     alike: dict[EvaluationJob, list[EvaluationJob]] = {}
     for one in jobs:
-        if context.own:
+        if context.table:
+            found[one.number] = _recorded(one, context.table, send)
+        elif context.own:
             found[one.number] = _own(one, context, context.own, device, send)
         elif one.ancestors is None or context.weights is None:
             pattern = jobs[0].genome.at(one.genome.learning_rate)
@@ -127,7 +144,7 @@ def evaluate_job(
         evaluations = evaluate_together(
             [one.genome for one in pack], shared.skeleton or context.skeleton, shared.proxy, shared.seed, context.data,
             device, part=shared.part, once=shared.once, fast=context.fast, latencies=shared.latencies,
-            on_score=partial(_report, pack, send), graphs=context.lockstep,
+            also_test=shared.also_test, on_score=partial(_report, pack, send), graphs=context.lockstep,
         )  # fmt: skip
         found |= {one.number: result for one, result in zip(pack, evaluations, strict=True)}
     results = [found[one.number] for one in jobs]
@@ -147,6 +164,18 @@ def _heir(
     )
     lineage = (*(job.ancestors or ()), Ancestor(job.number, job.genome))
     return evaluate_heir(lineage, folder, own, train)
+
+
+def _recorded(job: EvaluationJob, table: Recorded, send: Send) -> Evaluation:
+    """What a table has in the place of a job's training."""
+    seed = table.drawn(job.genome, job.seed)
+    found, sign = table.query(job.genome, seed=seed), find_task(job.proxy.task).sign
+    for epoch, score in enumerate(found.accuracies, 1):
+        if _report([job], send, 0, epoch, sign * score) and epoch < job.proxy.epochs:
+            why = f"after epoch {epoch} of {job.proxy.epochs}"
+            part = table.query(job.genome, epoch, seed)
+            return replace(part, status="pruned", why=why)
+    return found
 
 
 def _own(

@@ -58,6 +58,8 @@ class Evaluation:
     better there."""
     heeds_part: bool = False
     """Whether a training of the user's own asked which part of the data it is to be scored on."""
+    test: tuple[float, float] | None = None
+    """The task's score and the mean loss of the test part, where they were asked for beside validation."""
 
 
 def failed(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from random import Random
 
 from nas.architecture.genome import Genome
-from nas.architecture.space import SearchSpace
 from nas.strategies.mutations import mutate
 from nas.strategies.problem import Exhausted, Problem
 
@@ -51,17 +50,10 @@ def fresh(problem: Problem, seen: set[str], rng: Random) -> Genome:
     left = sorted(
         {
             genome.key
-            for genome in map(space.decode, _vectors(space))
+            for genome in space.listed()
             if genome.key not in seen and problem.limits.admit(genome, space)
         }
     )
     if not left:
         raise Exhausted("every genome of the space within the limits has been evaluated")
     return Genome.parse(rng.choice(left))
-
-
-def _vectors(space: SearchSpace) -> list[tuple[int, ...]]:
-    vectors: list[tuple[int, ...]] = [()]
-    for gene in space.genes:
-        vectors = [(*v, value) for v in vectors for value in range(len(gene.choices))]
-    return vectors

@@ -47,6 +47,8 @@ class Trainee:
     on_progress: Callable[[TrainingProgress], None] | None = None
     """Called with what `start` takes whenever a score is there, before `on_epoch`."""
     curves: Curves = field(default_factory=Curves)
+    test: tuple[float, float] | None = None
+    """Score, of which larger is better, and mean loss of the test part, where they were asked for."""
 
 
 def train(
@@ -77,6 +79,7 @@ def train_together(
     every_epoch: bool = True,
     tick: Callable[[int], None] | None = None,
     graphs: bool = False,
+    also_test: bool = False,
 ) -> None:
     """Trains networks in place, in lockstep, and scores them on a part of the data.
 
@@ -90,6 +93,7 @@ def train_together(
         every_epoch: score after each epoch; False scores once, after the last.
         tick: called with the number of steps done after every step.
         graphs: on a GPU, make a step of all networks one CUDA graph with a branch for each.
+        also_test: score the test part as well, once, after the last epoch; nothing else changes by it.
     """
     feed = Feed(prepare(data, proxy, "train", device), proxy, seed, device)
     scoring = prepare(data, proxy, part, device)
@@ -107,6 +111,9 @@ def train_together(
             if scored and active:
                 pack.score(active)
                 active = [course for course in active if not course.scored()]
+            if also_test and epoch == proxy.epochs - 1:
+                for course in active:
+                    course.test(prepare(data, proxy, "test", device))
             if not active:
                 return
             if len(active) < len(pack.courses):
@@ -211,6 +218,12 @@ class _Trained:
             self.sums = torch.zeros_like(sums)
         self.sums.copy_(sums)
         self.missed.copy_(missed)
+
+    def test(self, part: Subset) -> None:
+        """Scores another part, with the norms as they were calibrated for the last score."""
+        with self._drawn():
+            sums, missed = score(self.network, part, self.proxy, self.program)
+        self.trainee.test = result(sums, part), missed.item() / len(part.labels)
 
     def end_epoch(self, epoch: int, steps: int) -> None:
         curves = self.trainee.curves

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nas.data.description import description
 from nas.files.settings import finite
 from nas.retraining.retrain import Fitted, TrainingWatcher
 from nas.retraining.settings import RetrainSettings
@@ -18,7 +17,7 @@ from studies.analysis.health import health_of
 from studies.formatting import Score
 from studies.search.loop import Event
 from studies.search.request import SearchRequest
-from studies.search.run import Result, Watcher
+from studies.search.run import Result, Watcher, described
 from studies.search.settings import SearchSettings
 from studies.store.database.patience import WAIT_SECONDS
 from studies.store.store import Store
@@ -44,7 +43,7 @@ class JsonWatcher(Watcher):
             storage=shown(self.request.storage),
             done=done,
             workers=workers,
-            data=description(settings.data),
+            data=described(settings),
         )
 
     def evaluated(self, event: Event) -> None:

@@ -40,7 +40,12 @@ class ConsoleWatcher(Watcher):
     def prepared(self, settings: SearchSettings) -> None:
         if self.quiet:
             return
-        tell(self.console, sentences(settings.data))
+        table = settings.table
+        told = [
+            f"Table {table.name} answers, and nothing is trained: {len(table):,} patterns, "
+            f"{len(table.seeds)} seeds each."
+        ] if table else sentences(settings.data)  # fmt: skip
+        tell(self.console, told)
 
     def started(
         self, settings: SearchSettings, store: Store, done: int, total: int, workers: int
@@ -249,8 +254,8 @@ class WorkerWatcher(ConsoleWatcher):
 class JobProgress:
     """A bar with the time left on a terminal, a line for every tenth of the jobs elsewhere."""
 
-    def __init__(self, console: Console, quiet: bool) -> None:
-        self.console, self.quiet = console, quiet
+    def __init__(self, console: Console, quiet: bool, jobs: str = "trainings") -> None:
+        self.console, self.quiet, self.jobs = console, quiet, jobs
         self.clock, self.before = 0.0, 0
         self.total: int | None = None
         self.progress = Progress(
@@ -285,5 +290,5 @@ class JobProgress:
         left = "" if seconds is None or done == total else f"{duration(seconds)} left"
         self.progress.update(self.task, completed=done, total=total, note=key, left=left)
         if self.progress.disable and not self.quiet and done % max(1, total // 10) == 0:
-            line = " · ".join(part for part in (f"{done}/{total} trainings", key, left) if part)
+            line = " · ".join(part for part in (f"{done}/{total} {self.jobs}", key, left) if part)
             self.console.print(line, soft_wrap=True, highlight=False)

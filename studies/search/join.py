@@ -91,6 +91,10 @@ def _settings(
     """The study's settings as they would be here, and the devices of the workers."""
     record, goal = store.searched(), store.notes()[GOAL]
     find_strategy(record["strategy"], f"study {store.name!r}")
+    if "table" in record:
+        raise InputError(
+            f"study {store.name!r}: nas search --table continues it, and needs no workers"
+        )
     found = find_machine(joining)(recorded_space(record).skeleton, ())
     data = recorded_data(record, store.notes(), joining.data, joining.data_dir)
     final = from_mapping(Proxy, goal["final"], "the finalists' proxy") if goal["final"] else None

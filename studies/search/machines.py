@@ -16,6 +16,7 @@ from nas.proxy import Proxy
 from nas.training.precision import resolved
 from nas.workers.process_pool import Workers
 from nas.workers.protocol import Allowance, Pool, check_allowance
+from nas.workers.thread_pool import Threads
 
 RAY = "ray"
 
@@ -130,6 +131,9 @@ def open_pool(
     """The workers of a search, and how many evaluations they do at once."""
     allowance = Allowance(means.time_limit, means.memory_limit)
     context = replace(context, lockstep=means.lockstep)
+    if context.table:  # which answers at once, so that processes would cost more than they do
+        yield Threads(evaluate_job, context, means.count or 1), means.count or 1
+        return
     if not means.on_ray:
         count = means.count or min(default_count(context.devices), lag)
         pack = at_once(context, count, lag)

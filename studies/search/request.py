@@ -19,13 +19,14 @@ from nas.errors import InputError, unknown
 from nas.evaluation.own_file import OwnTraining
 from nas.own_model import named_model
 from nas.strategies.problem import Limits
+from nas.tables.table import Table
 from nas.tasks.table import find_task
 from search_spaces import load_plugins
 from studies.formatting import ACCURACY
 from studies.samplers.pruners import PRUNERS
 from studies.samplers.strategies import STRATEGIES, find_strategy, has_parents
 from studies.search.machines import Means, find_machine
-from studies.search.objectives import check_objectives, own_objectives
+from studies.search.objectives import OBJECTIVES, check_objectives, own_objectives
 from studies.search.screen import Screen
 from studies.search.settings import EVALUATIONS, SearchSettings
 from studies.search.spaces import check_resolution, find_space, on_model, plugins_of, starting_point
@@ -92,6 +93,8 @@ class SearchRequest(Means):
     plugins: tuple[Path, ...] = ()
     evaluate: str | None = None
     """FILE.py:FUNCTION, a training of the user's own."""
+    table: str | None = None
+    """A table's name or file, in which the space's trainings are looked up."""
 
     def __post_init__(self) -> None:
         """Puts the model's file among the plugins, which workers load and the study records."""
@@ -121,6 +124,12 @@ class SearchRequest(Means):
         return shlex.join(words)
 
 
+OF_TABLES = (
+    "space", "data", "data_dir", "split_seed", "model", "blocks", "evaluate", "inherit", "screen", "fast",
+)  # fmt: skip
+"""Fields that a table decides, or that need a training."""
+NOT_IN_TABLES = ("gradient-ratio",)
+"""Objectives beside those that are measured."""
 GOALS = tuple(option.name for option in fields(SearchRequest) if option.metadata.get("goal"))
 """Fields of a request that say how far a study is to come."""
 
@@ -216,6 +225,8 @@ def _data(request: SearchRequest, space: SearchSpace) -> Data:
 
 def prepare_settings(request: SearchRequest) -> tuple[SearchSettings, tuple[str, ...]]:
     """The settings of a request on this machine, and the devices that its workers use."""
+    if request.table:
+        return _on_table(request, Table(request.table)), ("cpu",)
     asked = Asked.of(request)
     find, space = find_machine(request), asked.space
     data = asked.data or _data(request, space)
@@ -232,6 +243,31 @@ def prepare_settings(request: SearchRequest) -> tuple[SearchSettings, tuple[str,
         asked.screen, request.inherit, evaluate=asked.evaluate,
     )  # fmt: skip
     return settings, found.devices
+
+
+def _on_table(request: SearchRequest, table: Table) -> SearchSettings:
+    """The settings of a search in a table: its space, data and machine are the table's.
+
+    Raises:
+        InputError: the table is not complete, or cannot answer what is asked.
+    """
+    for option in fields(request):
+        if option.name in OF_TABLES and getattr(request, option.name) != option.default:
+            flag = option.name.replace("_", "-")
+            raise InputError(f"--{flag}: does not go with --table, where nothing is trained")
+    table.check_complete()
+    asked = Asked.of(replace(request, space=table.space, data=table.data.name))
+    if asked.space.skeleton != table.space.skeleton:
+        raise InputError(f"--from {request.start}: has another skeleton than table {table.name}")
+    for name in asked.objectives:
+        if name in NOT_IN_TABLES or OBJECTIVES[name].measured:
+            raise InputError(f"--objectives {name}: is not in tables")
+    asked.limits.check(table.space)
+    return SearchSettings(
+        table.space, table.data, request.strategy, asked.objectives, request.seed, request.lag,
+        asked.limits, table.device, table.header.fast, request.population, request.pruner, asked.start,
+        asked.plugins, table=table,
+    )  # fmt: skip
 
 
 def check_request(request: SearchRequest) -> None:

@@ -142,13 +142,15 @@ def run_search(
             folder = str(request.data_dir.expanduser().resolve()) if request.data_dir else None
             if settings.evaluate:
                 store.note(EVALUATE, settings.evaluate.place)
-            store.note(DATA, _described(settings) | {"data_dir": folder})
+            store.note(DATA, described(settings) | {"data_dir": folder})
             watcher.prepared(settings)
             return work(request, settings, devices, store, watcher, stop, make_pool=make_pool)
 
 
-def _described(settings: SearchSettings) -> dict[str, Any]:
-    """What is known of the data, as the task takes them."""
+def described(settings: SearchSettings) -> dict[str, Any]:
+    """What is known of the data, as the task takes them; of a table's no more than the name."""
+    if settings.table:
+        return {"name": settings.data.name}
     return description(settings.data, find_task(settings.space.proxy.task))
 
 
@@ -188,7 +190,7 @@ def work(
     store.note(VERSIONS, versions())
     context = EvaluationContext(
         settings.space.skeleton, settings.data, devices, settings.fast, tuple(settings.plugins),
-        weights, own=settings.evaluate,
+        weights, own=settings.evaluate, table=settings.table,
     )  # fmt: skip
     done = sum(trial.state.is_finished() for trial in store.trials())
     with ExitStack() as stack:
@@ -202,7 +204,8 @@ def work(
         )
         outcome = search.run(request, stop)
         finalists: list[Finalist] = []
-        if not stop() and (leads or outcome.reason != "clock"):
+        own = leads or outcome.reason != "clock"
+        if own and not stop() and not settings.table:  # whose seeds are not fresh
             finalists = _finals(request, settings, store, workers, watcher, stop)
         trials = store.ranked()
     if stop():
@@ -216,7 +219,7 @@ def work(
         store.name, request.storage, settings, outcome, trials, best,
         recorded_tuning(store.notes()), finalists, front,
         verdict(
-            best, trials, finalists, _described(settings), settings.objectives, settings.admitted
+            best, trials, finalists, described(settings), settings.objectives, settings.admitted
         ),
     )  # fmt: skip
     watcher.ended(result)

@@ -20,6 +20,7 @@ from nas.evaluation.own_file import OwnTraining
 from nas.files.settings import from_mapping
 from nas.proxy import Proxy
 from nas.strategies.problem import Limits, Problem
+from nas.tables.table import Table
 from nas.tasks.table import find_task
 from nas.training.version import TRAINER_VERSION
 from studies.search.objectives import OBJECTIVES
@@ -63,6 +64,8 @@ class SearchSettings:
     """Digest of the earlier evaluations that are its history (`studies.foreign.imported`)."""
     evaluate: OwnTraining | None = None
     """What trains in the place of the framework's own training."""
+    table: Table | None = None
+    """What answers, so that nothing is trained."""
 
     def record(self) -> dict[str, Any]:
         """As nested JSON values, compared when a study is opened again.
@@ -90,6 +93,7 @@ class SearchSettings:
             "device": dict(self.device),
             "screen": str(self.screen) if self.screen else None,
             "evaluate": self.evaluate.record if self.evaluate else None,
+            "table": f"{self.table.name} {self.table.checksum}" if self.table else None,
         }
         values = {
             option.name: told.get(option.name, getattr(self, option.name))

@@ -13,6 +13,7 @@ import click
 from nas.drawing.figure import check_picture, save
 from nas.errors import InputError
 from studies.cli.options import plugin_option, storage_option
+from studies.cli.tabular import compare_on_table
 from studies.cli.terminal import WordTable, make_console
 from studies.formatting import plural
 
@@ -23,7 +24,7 @@ CERTAIN = 0.05
 
 
 @click.command()
-@click.argument("studies", nargs=-1, required=True, metavar="STUDY STUDY…")
+@click.argument("studies", nargs=-1, metavar="STUDY STUDY…")
 @storage_option
 @click.option(
     "--target",
@@ -36,6 +37,17 @@ CERTAIN = 0.05
     show_default=True,
     help="Where the picture goes: .png, .svg or .pdf; '' for none.",
 )
+@click.option(
+    "--table",
+    help="A table (nas table), by name or as an .npz file: the arguments are strategies then, which search in it. [default: all]",
+)
+@click.option(
+    "--seeds", type=int, default=200, show_default=True, help="Searches of each in a table."
+)
+@click.option(
+    "--evaluations", type=int, default=300, show_default=True, help="Of each search in a table."
+)
+@click.option("--workers", type=int, help="Processes that search in a table. [default: one a core]")
 @plugin_option
 @click.option("--json", "as_json", is_flag=True, help="All numbers as JSON.")
 def compare(
@@ -43,6 +55,10 @@ def compare(
     storage: str,
     target: float | None,
     out: str,
+    table: str | None,
+    seeds: int,
+    evaluations: int,
+    workers: int | None,
     plugins: tuple[Path, ...],
     as_json: bool,
 ) -> None:
@@ -51,12 +67,16 @@ def compare(
     Studies that differ only in --seed are the repetitions of one contender; the first study's
     contender is what the others are compared with, seed by seed. Names may have wildcards.
 
+    With --table, strategies search in a table of trainings, and are compared by what they miss of its
+    best pattern, again with the first.
+
     \b
     for s in 0 1 2 3 4; do
       nas search --finalists 0 --seed $s --study aging-$s
       nas search --finalists 0 --seed $s --study tpe-$s --strategy tpe
     done
     nas compare 'aging-*' 'tpe-*'
+    nas compare --table my.npz --seeds 200 regularized random tpe
     """
     from search_spaces import load_plugins
     from studies.analysis.compare import compare_studies
@@ -67,10 +87,15 @@ def compare(
         raise InputError(f"--target {target}: an accuracy above 0, at most 1, such as 0.97")
     check_picture(out)
     load_plugins(plugins)
+    if table:
+        compare_on_table(table, studies, seeds, evaluations, workers, out, as_json)
+        return
+    if not studies:
+        raise InputError("nas compare: names studies, or a --table in which strategies search")
     with storage_errors(storage):
         found = compare_studies(existing_storage(storage), studies, target)
-    seeds = max(len(one.seeds) for one in found.contenders)
-    title = f"mean ± standard deviation over {seeds} search seed{'s' if seeds > 1 else ''}"
+    count = max(len(one.seeds) for one in found.contenders)
+    title = f"mean ± standard deviation over {count} search seed{'s' if count > 1 else ''}"
     if out:
         save(draw_comparison(found, title), out)
     if as_json:

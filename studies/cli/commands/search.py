@@ -31,6 +31,7 @@ OPTIONS = (
     what("--data", help="{data}, a folder of pictures by class or with masks, an .npz file, or a .txt file. [default: the space's usual data]"),
     data_dir_option,
     what("--split-seed", type=int, default=0, help="Of the split into training, validation and test part."),
+    what("--table", help="A table (nas table), by name or as an .npz file, in which the trainings are looked up: its space, nothing is trained."),
     what("--model", help="my_model.py:make, a function that makes a model of your own: patterns of the space are searched on its blocks."),
     what("--blocks", help="Where the list of blocks is in the model: features, features[1:16], or stages.*.blocks; comma-separated. [default: its longest list]"),
     what("--from", "start", help="A baseline (nas baseline list), on whose skeleton the search runs, or a notation: its mutants are the first population."),

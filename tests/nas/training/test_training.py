@@ -66,6 +66,16 @@ def test_digits_are_learnt_from_all_images(digits):
     assert len(found.accuracies) == 1  # the test set is scored once
 
 
+def test_the_test_part_is_scored_beside_validation_and_changes_nothing(digits):
+    given = Genome.residual(4), skeleton_for(digits), QUICK, 0, digits, "cpu"
+    alone, both = evaluate(*given), evaluate(*given, also_test=True)
+    assert (alone.accuracies, alone.scored_losses, alone.losses, alone.test) == (
+        both.accuracies, both.scored_losses, both.losses, None,
+    )  # fmt: skip
+    tested = evaluate(*given, part="test")
+    assert both.test == (tested.accuracy, tested.scored_losses[-1])
+
+
 def test_divergence_is_a_status_and_ends_early(digits):
     skeleton = skeleton_for(digits, norm="none")
     proxy = Proxy(epochs=50, batch=32, learning_rate=1e6)
