@@ -1,7 +1,7 @@
 """The named spaces of the other residual families: Transformers, U-Nets and ConvNeXt.
 
-Their proxies take seconds of a core. How far they can be trusted has not been measured yet. Those whose
-names end in -large have sizes for a GPU.
+Their proxies take seconds of a core; docs/results.md says how far they can be trusted. Those whose names
+end in -large have sizes for a GPU.
 """
 
 from dataclasses import replace
