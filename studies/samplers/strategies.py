@@ -155,7 +155,7 @@ def _new(
 
 def _draw(sampler: BaseSampler, view: VisibleStudy, trial_id: int, space: SearchSpace) -> Genome:
     """One sample, taken as `Study.ask` takes it."""
-    from studies.store.trial import distributions
+    from studies.samplers.visible import distributions
 
     study, trial = view.study, view.trial(trial_id)
     relative = sampler.sample_relative(

@@ -10,17 +10,38 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
+from typing import Any, Self
 
 import optuna
+from optuna.distributions import CategoricalDistribution
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from nas.architecture.genome import Genome
 from nas.architecture.space import SearchSpace
 from nas.strategies.problem import PastTrial
-from studies.store.trial import distributions
 
 START = datetime(2000, 1, 1)
+
+
+class _Shared(CategoricalDistribution):
+    """One that copies of a trial have in common: nothing changes it, and views copy all their trials."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+
+@lru_cache(maxsize=16)
+def distributions(space: SearchSpace) -> dict[str, _Shared]:
+    """The space's genes as the trials of a view have them."""
+    return {gene.name: _Shared(gene.choices) for gene in space.genes}
+
+
+@lru_cache(maxsize=10_000)
+def _params_of(space: SearchSpace, genome: Genome) -> dict[str, Any]:
+    return space.params_of(genome)
 
 
 class VisibleStudy:
@@ -58,7 +79,7 @@ class VisibleStudy:
             values=None if record.values is None else list(record.values),
             datetime_start=START,
             datetime_complete=START if finished else None,
-            params=space.params_of(record.genome) if space else {},
+            params=_params_of(space, record.genome) if space else {},
             distributions=distributions(space) if space else {},
             user_attrs={},
             system_attrs={**record.memory, **record.judged} if finished else {},

@@ -45,7 +45,7 @@ CERTAIN = 0.05
     "--seeds", type=int, default=200, show_default=True, help="Searches of each in a table."
 )
 @click.option(
-    "--evaluations", type=int, default=300, show_default=True, help="Of each search in a table."
+    "--evaluations", type=int, default=200, show_default=True, help="Of each search in a table."
 )
 @click.option("--workers", type=int, help="Processes that search in a table. [default: one a core]")
 @plugin_option
