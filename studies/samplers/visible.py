@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, Self
 
 import optuna
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -34,7 +34,7 @@ class _Shared(CategoricalDistribution):
 
 
 @lru_cache(maxsize=16)
-def distributions(space: SearchSpace) -> dict[str, _Shared]:
+def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
     """The space's genes as the trials of a view have them."""
     return {gene.name: _Shared(gene.choices) for gene in space.genes}
 
