@@ -75,9 +75,9 @@ class Contents:
         for fidelity, proxy in zip(FIDELITIES, header.proxies, strict=True):
             columns = {name: arrays[f"{fidelity}/{name}"] for name in NAMES}
             both.append(Rows.unpacked(columns, examples, proxy.epochs))
-        own = (arrays[name].astype(np.int64) for name in OWN)
+        numbers, params, macs = (arrays[name].astype(np.int64) for name in OWN)
         checksum = arrays[CHECKSUM].tobytes().hex()
-        return cls(header, *own, trainings=(both[0], both[1]), checksum=checksum)
+        return cls(header, numbers, params, macs, (both[0], both[1]), checksum)
 
 
 def _checksum(arrays: Mapping[str, np.ndarray]) -> bytes:

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, Self
 
 import optuna
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -26,22 +26,31 @@ from nas.strategies.problem import PastTrial
 START = datetime(2000, 1, 1)
 
 
-class _Shared(CategoricalDistribution):
-    """One that copies of a trial have in common: nothing changes it, and views copy all their trials."""
+class _Shared(dict[str, Any]):
+    """What copies of a trial have in common: nothing changes it, and views copy all their trials."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
 
 
+class _Gene(CategoricalDistribution):
+    """A distribution that is compared with itself for every trial."""
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or super().__eq__(other)
+
+    __hash__ = CategoricalDistribution.__hash__
+
+
 @lru_cache(maxsize=16)
-def distributions(space: SearchSpace) -> dict[str, _Shared]:
+def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
     """The space's genes as the trials of a view have them."""
-    return {gene.name: _Shared(gene.choices) for gene in space.genes}
+    return _Shared({gene.name: _Gene(gene.choices) for gene in space.genes})
 
 
 @lru_cache(maxsize=10_000)
 def _params_of(space: SearchSpace, genome: Genome) -> dict[str, Any]:
-    return space.params_of(genome)
+    return _Shared(space.params_of(genome))
 
 
 class VisibleStudy:

@@ -81,6 +81,8 @@ def build_table(
     check_request(request)
     if request.out.suffix != ENDING:
         raise InputError(f"--out {request.out}: a table's file ends in {ENDING}")
+    if not request.out.parent.is_dir():
+        raise InputError(f"--out {request.out}: there is no folder {request.out.parent}")
     with connection(request):
         settings, devices = prepare_settings(request)
         build = _Build(request, settings)

@@ -97,7 +97,8 @@ def search(
         click.echo(f"Space {options['space']}: loading PyTorch and the data …")
     from nas.workers.process import start_method
 
-    start_method()  # the workers' server loads PyTorch beside this process
+    if not options["table"]:
+        start_method()  # the workers' server loads PyTorch beside this process
     import optuna
 
     from nas.drawing.figure import check_picture

@@ -96,6 +96,7 @@ def test_other_trainings_are_refused(toml, capsys):
     with pytest.raises(InputError, match="trainer is 0"):
         build_table(request(toml), make_pool=here)
     assert "npz" in refused(capsys, "table", "build", toml, "--out", "a.txt")
+    assert "no folder" in refused(capsys, "table", "build", toml, "--out", "/nowhere/a.npz")
     many = TOML.replace("layers = 2", "layers = 30")
     toml.write_text(many)
     assert "gene vectors" in refused(capsys, "table", "build", toml, "--out", toml.parent / "b.npz")
