@@ -14,7 +14,7 @@ from studies.cli import app
 from studies.cli.tables import bench_table
 from studies.search.request import SearchRequest, prepare_settings
 from studies.speed.measure import OURS, WAYS, Bench
-from studies.speed.profile import arithmetic, matrix_gflops, without_padding
+from studies.speed.profile import KINDS, arithmetic, matrix_gflops, without_padding
 from studies.speed.usual import as_pictures, as_tensors
 
 
@@ -96,6 +96,6 @@ def test_the_command_measures_and_prints_json():
     record = json.loads(found.stdout)
     assert set(record["rates"]) == {OURS, *WAYS}
     assert all(rate > 0 for rates in record["rates"].values() for rate in rates)
-    assert record["shares"]
-    assert all(share > 0 for share in record["shares"].values())
+    assert sum(record["shares"].values()) > 0.99  # more where operators call others
+    assert max(record["shares"][kind] for kind in KINDS) > 0
     assert record["limit_share"] > 0
